@@ -1,0 +1,1 @@
+"""ResNet18 image classification under SageMaker's training and serving contracts."""

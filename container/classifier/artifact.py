@@ -1,0 +1,122 @@
+"""The model artifact: what training writes and serving reads.
+
+Two files in one flat folder: the weights (safetensors, on the CPU, under torchvision's names) and a JSON file
+that says all that is needed to use them. No pickle.
+"""
+
+import dataclasses
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy
+import PIL
+import safetensors
+import safetensors.torch
+import torch
+import torchvision
+
+from classifier import network
+from classifier.errors import UserError
+
+FORMAT_VERSION = 1
+WEIGHTS_FILE = "model.safetensors"
+METADATA_FILE = "model.json"
+VERSIONS = {
+    "python": platform.python_version(),
+    "torch": torch.__version__,
+    "torchvision": torchvision.__version__,
+    "pillow": PIL.__version__,
+    "numpy": numpy.__version__,
+}
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """All that serving needs to know besides the weights; `classes` in the order of the network's outputs."""
+
+    classes: tuple[str, ...]
+    image_size: int
+    eps: float
+    hyperparameters: Mapping[str, object] = field(default_factory=dict)
+    metrics: Mapping[str, object] = field(default_factory=dict)
+    mean: tuple[float, ...] = network.MEAN
+    std: tuple[float, ...] = network.STD
+    architecture: str = network.ARCHITECTURE
+    versions: Mapping[str, str] = field(default_factory=VERSIONS.copy)
+    format_version: int = FORMAT_VERSION
+
+    def save(self, folder: Path, weights: Mapping[str, torch.Tensor]) -> None:
+        """Write weights and metadata to `folder`, each under a temporary name first, so that no half is ever seen."""
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+        metadata = json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
+        for name, data in ((WEIGHTS_FILE, safetensors.torch.save(weights)), (METADATA_FILE, metadata.encode())):
+            temporary = folder / f".{name}.partial"
+            temporary.write_bytes(data)
+            temporary.replace(folder / name)
+
+
+def locate(folder: Path) -> Path:
+    """The folder that holds the artifact: `folder`, or the only folder in it (an archive packed one level too deep).
+
+    Raises UserError where neither does.
+    """
+    if not folder.is_dir():
+        raise UserError(f"no model artifact: {folder} is not a folder")
+    if (folder / METADATA_FILE).exists():
+        return folder
+    inner = [path for path in folder.iterdir() if (path / METADATA_FILE).exists()]
+    if len(inner) == 1:
+        return inner[0]
+    found = ", ".join(sorted(path.name for path in folder.iterdir())[:10]) or "nothing"
+    raise UserError(f"no model artifact in {folder}: expected {METADATA_FILE} and {WEIGHTS_FILE}, found {found}")
+
+
+def read(folder: Path) -> Artifact:
+    """Read the metadata in `folder` and check the weights' names and shapes against it, without loading them.
+
+    Raises UserError for a missing, damaged, mismatched or newer artifact.
+    """
+    path = folder / METADATA_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        version = values["format_version"]
+        if version != FORMAT_VERSION:
+            raise UserError(f"{path} has format version {version!r}; accepted: {FORMAT_VERSION}, by this image")
+        if values["architecture"] != network.ARCHITECTURE:
+            raise UserError(f"{path} is for {values['architecture']!r}; accepted: {network.ARCHITECTURE!r}")
+        known = {f.name for f in dataclasses.fields(Artifact)}
+        artifact = Artifact(**{key: _frozen(value) for key, value in values.items() if key in known})
+        with torch.device("meta"):
+            expected = network.build(len(artifact.classes), artifact.eps).state_dict()
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise UserError(f"{path} is damaged: {type(error).__name__}: {error}") from error
+    _check_weights(folder / WEIGHTS_FILE, {name: list(tensor.shape) for name, tensor in expected.items()})
+    return artifact
+
+
+def load_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """The weights in `folder`, on the CPU, under torchvision's names for ResNet18."""
+    return safetensors.torch.load_file(folder / WEIGHTS_FILE)
+
+
+def _check_weights(path: Path, expected: dict[str, list[int]]) -> None:
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118, no mapping
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing") from error
+    except (safetensors.SafetensorError, OSError) as error:
+        raise UserError(f"{path} is damaged or truncated: {error}") from error
+    wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    if wrong:
+        name = wrong[0]
+        shapes = f"{name} has shape {found.get(name)}; expected: {expected.get(name)}"
+        raise UserError(f"{path} does not fit its {METADATA_FILE}: {shapes}")
+
+
+def _frozen(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,106 @@
+"""Where SageMaker puts things: the folders, files and variables of its training and serving contracts.
+
+Sources: "How Amazon SageMaker AI Provides Training Information" and "Custom Inference Code with Hosting
+Services" in the SageMaker developer guide. Every optional file may be absent.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from classifier.errors import UserError
+
+# SageMaker plans endpoints for 6 MB and real-time invocations for up to 25 MB.
+DEFAULT_MAX_PAYLOAD_MB = 25
+INPUT_MODES = ("File", "FastFile")
+
+
+@dataclass(frozen=True)
+class Resources:
+    """The hosts of a training job, as resourceconfig.json names them."""
+
+    current_host: str
+    hosts: tuple[str, ...]
+    network_interface: str | None
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The contract's folders below `root`, and its variables in `environ`."""
+
+    root: Path = Path("/opt/ml")
+    environ: Mapping[str, str] = os.environ
+
+    @property
+    def data(self) -> Path:
+        return self.root / "input" / "data"
+
+    @property
+    def model(self) -> Path:
+        return self.root / "model"
+
+    @property
+    def output_data(self) -> Path:
+        return self.root / "output" / "data"
+
+    @property
+    def failure(self) -> Path:
+        return self.root / "output" / "failure"
+
+    def hyperparameters(self) -> dict[str, object]:
+        """The job's hyperparameters as SageMaker wrote them: names to strings."""
+        return self._config("hyperparameters.json")
+
+    def channels(self) -> dict[str, Path]:
+        """Names of the input channels to their folders, from inputdataconfig.json or, without it, the folders.
+
+        Raises UserError for a channel in an input mode other than File or FastFile, or one that is not there.
+        """
+        declared = self._config("inputdataconfig.json")
+        for name, channel in declared.items():
+            mode = channel.get("TrainingInputMode", "File") if isinstance(channel, dict) else "File"
+            if mode not in INPUT_MODES:
+                raise UserError(f"channel {name!r} has input mode {mode!r}; accepted: {' and '.join(INPUT_MODES)}")
+            if not (self.data / name).is_dir():
+                raise UserError(f"channel {name!r} is in inputdataconfig.json, but {self.data / name} is not a folder")
+        if declared:
+            return {name: self.data / name for name in sorted(declared)}
+        if not self.data.is_dir():
+            return {}
+        return {path.name: path for path in sorted(self.data.iterdir()) if path.is_dir()}
+
+    def resources(self) -> Resources:
+        """The job's hosts; one host alone where resourceconfig.json is absent."""
+        config = self._config("resourceconfig.json")
+        host = config.get("current_host", "localhost")
+        return Resources(host, tuple(config.get("hosts") or [host]), config.get("network_interface_name"))
+
+    @property
+    def port(self) -> int:
+        """The port to serve on: SAGEMAKER_BIND_TO_PORT, or 8080."""
+        return self._positive("SAGEMAKER_BIND_TO_PORT", 8080, most=65535)
+
+    @property
+    def max_payload_mb(self) -> int:
+        """The largest accepted request body in MiB: SAGEMAKER_MAX_PAYLOAD_IN_MB, or 25."""
+        return self._positive("SAGEMAKER_MAX_PAYLOAD_IN_MB", DEFAULT_MAX_PAYLOAD_MB, most=100)
+
+    def _positive(self, variable: str, default: int, most: int) -> int:
+        value = self.environ.get(variable) or str(default)
+        if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= most:
+            raise UserError(f"{variable} is {value!r}; accepted: a whole number from 1 to {most}")
+        return int(value)
+
+    def _config(self, name: str) -> dict:
+        path = self.root / "input" / "config" / name
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise UserError(f"{path} is not valid JSON: {error}") from error
+        if not isinstance(value, dict):
+            raise UserError(f"{path} holds a JSON {type(value).__name__}; accepted: an object")
+        return value

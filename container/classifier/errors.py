@@ -1,0 +1,5 @@
+"""The one kind of error that is the user's to mend."""
+
+
+class UserError(Exception):
+    """A cause the user can remove, told in one sentence: the thing, the bad value, what is accepted."""

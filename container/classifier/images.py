@@ -1,0 +1,95 @@
+"""Bytes to upright RGB pixels, and the evaluation transform: the only decoder there is.
+
+Training, evaluation and serving all read images through this file, so that what a model is measured on is
+what it meets behind an endpoint.
+"""
+
+import io
+import math
+import warnings
+
+import numpy as np
+from PIL import Image
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+FORMATS = ("JPEG", "PNG", "WEBP")
+# 64 million pixels are 192 MB of RGB: above every common camera, below what hurts a small container.
+MAX_PIXELS = 64_000_000
+# ImageNet's convention: the evaluation crop is 224 of a 256 pixel short side.
+CROP_FRACTION = 0.875
+
+# The limit above is checked here before anything is decoded; Pillow's own would only warn.
+Image.MAX_IMAGE_PIXELS = None
+# Damaged metadata is no news to whoever trains on 100,000 photos; damaged pixels raise.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class ImageError(ValueError):
+    """These bytes are no image that can be read; the text says why."""
+
+
+def decode(data: bytes, short_side: int) -> Image.Image:
+    """Decode a JPEG, PNG or WebP to an upright 8-bit RGB image.
+
+    A JPEG is decoded at 1/2, 1/4 or 1/8 of its size where its shorter side stays at least `short_side` pixels.
+    Transparency is laid on white, 16-bit samples keep their upper 8 bits, an animation gives its first frame.
+
+    Raises ImageError for anything else.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ImageError(f"{image.width} x {image.height} pixels are too many; accepted: up to {MAX_PIXELS:,}")
+            image.draft(None, (short_side, short_side))
+            image.load()
+            return _upright(_rgb(image), _orientation(image))
+    except ImageError:
+        raise
+    except Image.UnidentifiedImageError as error:
+        raise ImageError("not a JPEG, PNG or WebP image") from error
+    except Exception as error:  # Pillow raises whatever broken bytes lead it to, SyntaxError and struct.error included
+        raise ImageError(f"damaged image: {error or type(error).__name__}") from error
+
+
+def evaluation_pixels(data: bytes, size: int) -> np.ndarray:
+    """Decode `data` and take the centre crop that evaluation and serving see.
+
+    Returns uint8 pixels of shape (size, size, 3). Raises ImageError where the bytes are no readable image.
+    """
+    image = decode(data, math.ceil(size / CROP_FRACTION))
+    side = min(image.size) * CROP_FRACTION
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    # Cropping and scaling in one step touches only the pixels that are kept.
+    return np.array(image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side)))
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16-bit gray: convert() would clip instead of scale
+        return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # broken EXIF says nothing about the pixels
+        return 1
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    turn = _UPRIGHT.get(orientation)
+    return image if turn is None else image.transpose(turn)
