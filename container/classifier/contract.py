@@ -7,7 +7,7 @@ Services" in the SageMaker developer guide. Every optional file may be absent.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from classifier.errors import UserError
@@ -31,7 +31,7 @@ class Contract:
     """The contract's folders below `root`, and its variables in `environ`."""
 
     root: Path = Path("/opt/ml")
-    environ: Mapping[str, str] = os.environ
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     @property
     def data(self) -> Path:
