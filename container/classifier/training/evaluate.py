@@ -1,0 +1,148 @@
+"""Evaluation: one phase through the model, every readable image once."""
+
+import heapq
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+from torchmetrics import MetricCollection
+from torchmetrics.classification import (
+    MulticlassAccuracy,
+    MulticlassConfusionMatrix,
+    MulticlassF1Score,
+    MulticlassPrecision,
+    MulticlassRecall,
+)
+
+from classifier.network import Normalize
+from classifier.training.data import Batch, SkippedImages
+from classifier.training.interrupt import Interrupt
+from classifier.training.progress import progress
+
+WORST_MISTAKES = 24
+
+
+class Compute:
+    """The device, and the dtype of its matrix products."""
+
+    def __init__(self, device: torch.device, dtype: torch.dtype):
+        self.device = device
+        self.dtype = dtype
+        self.normalize = Normalize().to(device)
+
+    def move(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """The network's input (n, 3, size, size) and the labels (n,), on the device."""
+        pixels = batch.pixels.to(self.device, non_blocking=True)
+        return self.normalize(pixels), batch.labels.to(self.device, non_blocking=True)
+
+    def autocast(self) -> AbstractContextManager:
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32)
+
+
+@dataclass(frozen=True, order=True)
+class Mistake:
+    """An image whose predicted class is wrong, ordered by the model's confidence in it."""
+
+    confidence: float
+    position: int
+    label: int = field(compare=False)
+    predicted: int = field(compare=False)
+    pixels: np.ndarray = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a model did on one phase of n readable images in k classes."""
+
+    phase: str
+    loss: float
+    accuracy: float
+    macro_f1: float
+    precision: np.ndarray  # (k,)
+    recall: np.ndarray  # (k,)
+    f1: np.ndarray  # (k,)
+    confusion: np.ndarray  # (k, k) counts: a row per true class, a column per predicted one
+    positions: np.ndarray  # (n,) in the phase's files
+    labels: np.ndarray  # (n,)
+    predicted: np.ndarray  # (n,)
+    confidence: np.ndarray  # (n,) probability of the predicted class
+    mistakes: tuple[Mistake, ...]  # the most confident first
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        values = {"loss": self.loss, "accuracy": self.accuracy, "macro_f1": self.macro_f1}
+        return {f"{self.phase}:{name}": value for name, value in values.items()}
+
+
+@torch.inference_mode()
+def evaluate(
+    model: torch.nn.Module,
+    loader: DataLoader,
+    compute: Compute,
+    classes: int,
+    skipped: SkippedImages,
+    interrupt: Interrupt,
+) -> Evaluation:
+    """Run `loader`'s phase through `model`. Raises Interrupted, and UserError where too many images are unreadable."""
+    phase = loader.dataset.phase
+    model.eval()
+    metrics = _metrics(classes).to(compute.device)
+    loss = torch.zeros((), dtype=torch.float64, device=compute.device)
+    columns: list[tuple[torch.Tensor, ...]] = []
+    mistakes: list[Mistake] = []
+    for batch in progress(loader, phase.name, len(loader)):
+        interrupt.check()
+        skipped.add(phase, batch)
+        if not len(batch):
+            continue
+        inputs, labels = compute.move(batch)
+        with compute.autocast():
+            logits = model(inputs)
+        logits = logits.float()
+        loss += torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
+        metrics.update(logits, labels)
+        confidence, predicted = logits.softmax(1).max(1)
+        columns.append((batch.positions, batch.labels, predicted.cpu(), confidence.cpu()))
+        mistakes = heapq.nlargest(WORST_MISTAKES, mistakes + _mistakes(batch, *columns[-1][2:]))
+    positions, labels, predicted, confidence = (torch.cat(column).numpy() for column in zip(*columns, strict=True))
+    values = {name: value.cpu().numpy() for name, value in metrics.compute().items()}
+    scalars = {name: float(values.pop(name)) for name in ("accuracy", "macro_f1")}
+    return Evaluation(
+        phase=phase.name,
+        loss=loss.item() / len(positions),
+        **scalars,
+        **values,
+        positions=positions,
+        labels=labels,
+        predicted=predicted,
+        confidence=confidence,
+        mistakes=tuple(mistakes),
+    )
+
+
+def _metrics(classes: int) -> MetricCollection:
+    return MetricCollection(
+        {
+            "accuracy": MulticlassAccuracy(classes, average="micro"),
+            "macro_f1": MulticlassF1Score(classes, average="macro"),
+            "precision": MulticlassPrecision(classes, average=None),
+            "recall": MulticlassRecall(classes, average=None),
+            "f1": MulticlassF1Score(classes, average=None),
+            "confusion": MulticlassConfusionMatrix(classes),
+        }
+    )
+
+
+def _mistakes(batch: Batch, predicted: torch.Tensor, confidence: torch.Tensor) -> list[Mistake]:
+    return [
+        Mistake(
+            confidence[i].item(),
+            batch.positions[i].item(),
+            batch.labels[i].item(),
+            predicted[i].item(),
+            batch.pixels[i].numpy().copy(),
+        )
+        for i in (predicted != batch.labels).nonzero().flatten().tolist()
+    ]

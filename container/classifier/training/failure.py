@@ -1,0 +1,23 @@
+"""The error boundary of training: what a person sees of a failure, in the log and as the job's FailureReason."""
+
+import logging
+import traceback
+
+from classifier.contract import Contract
+from classifier.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+def report_failure(contract: Contract, error: Exception) -> None:
+    """Log `error` and write it to the contract's failure file, the cause first: SageMaker shows 1,024 characters."""
+    if isinstance(error, UserError):
+        text = f"{error}\n"
+    else:
+        text = f"{type(error).__name__}: {error}\n\n{''.join(traceback.format_exception(error))}"
+    logger.error("%s", text.rstrip())
+    try:
+        contract.failure.parent.mkdir(parents=True, exist_ok=True)
+        contract.failure.write_text(text, encoding="utf-8")
+    except OSError as unwritable:
+        logger.error("the failure file could not be written: %s", unwritable)

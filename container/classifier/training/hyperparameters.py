@@ -1,0 +1,157 @@
+"""The hyperparameters: the one table of names, defaults, accepted values and meanings, and its strict parser."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from classifier.errors import UserError
+from classifier.training.metrics import OBJECTIVES
+
+# SageMaker's tuning jobs and SDKs add names of their own.
+RESERVED_PREFIXES = ("_tuning_", "sagemaker_")
+STAGES = ("layer1", "layer2", "layer3", "layer4")
+
+
+@dataclass(frozen=True)
+class Whole:
+    low: int
+    high: int
+
+    def __str__(self) -> str:
+        return f"a whole number from {self.low} to {self.high}"
+
+    def parse(self, text: str) -> int:
+        value = int(text)
+        if not self.low <= value <= self.high:
+            raise ValueError
+        return value
+
+
+@dataclass(frozen=True)
+class Real:
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"a number from {self.low:g} to {self.high:g}"
+
+    def parse(self, text: str) -> float:
+        value = float(text)
+        if not (math.isfinite(value) and self.low <= value <= self.high):
+            raise ValueError
+        return value
+
+
+@dataclass(frozen=True)
+class Choice:
+    options: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return ", ".join(self.options)
+
+    def parse(self, text: str) -> str:
+        if text not in self.options:
+            raise ValueError
+        return text
+
+
+@dataclass(frozen=True)
+class Flag:
+    def __str__(self) -> str:
+        return "true, false"
+
+    def parse(self, text: str) -> bool:
+        # Never bool(text): "False" would be true.
+        return {"true": True, "false": False}[text.lower()]
+
+
+def hyperparameter(default, accepted, meaning):
+    return field(default=default, metadata={"accepted": accepted, "meaning": meaning})
+
+
+def choice(default, *others, meaning):
+    return hyperparameter(default, Choice((default, *others)), meaning)
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """A training job's hyperparameters, each within its accepted values."""
+
+    epochs: int = hyperparameter(10, Whole(1, 10_000), "passes over the training images")
+    batch_size: int = hyperparameter(64, Whole(2, 8192), "images per step over all devices")
+    lr: float = hyperparameter(0.001, Real(1e-8, 10), "learning rate at its peak, after the warm-up")
+    weight_decay: float = hyperparameter(0.01, Real(0, 1), "penalty on the weights in the optimiser")
+    eps: float = hyperparameter(1e-5, Real(1e-12, 0.1), "epsilon of every batch normalisation layer")
+    optimizer: str = choice("adamw", "sgd", meaning="the optimiser; sgd with Nesterov momentum 0.9")
+    optimizer_eps: float = hyperparameter(1e-8, Real(1e-12, 0.1), "epsilon of adamw")
+    label_smoothing: float = hyperparameter(0.0, Real(0, 0.9), "probability spread over the other classes")
+    trainable: str = choice("all", *STAGES, "head", meaning="what is trained: all, a stage and up, or the head alone")
+    weights: str = choice("imagenet", "none", meaning="what training starts from; none is a random start")
+    image_size: int = hyperparameter(224, Whole(32, 1024), "side in pixels of the square the network sees")
+    augmentation: str = choice("standard", "none", "strong", meaning="random changes to the training images")
+    class_weights: str = choice(
+        "none", "balanced", meaning="balanced makes rare classes count as much as frequent ones"
+    )
+    early_stopping_patience: int = hyperparameter(
+        0, Whole(0, 10_000), "epochs without a better objective; 0 never stops"
+    )
+    objective: str = choice(*OBJECTIVES, meaning="what the best epoch is chosen by")
+    precision: str = choice("auto", "fp32", "bf16", "fp16", meaning="auto is bf16 or fp16 on a GPU, fp32 on the CPU")
+    workers: int = hyperparameter(-1, Whole(-1, 256), "processes that read images; -1 is one per core, at most 16")
+    seed: int = hyperparameter(0, Whole(0, 2**31 - 1), "seed of every random choice")
+    report_images: bool = hyperparameter(True, Flag(), "show the worst mistakes as pictures in the report")
+
+
+FIELDS = {item.name: item for item in dataclasses.fields(Hyperparameters)}
+
+
+def parse(values: Mapping[str, object]) -> Hyperparameters:
+    """Make Hyperparameters from names and strings as SageMaker passes them.
+
+    A value may be JSON-quoted ('"256"'), or a bare JSON number or boolean from a file written by hand. Raises
+    UserError for an unknown name, a wrong type, or a value out of range.
+    """
+    parsed = {}
+    for name, value in values.items():
+        if name.startswith(RESERVED_PREFIXES):
+            continue
+        if name not in FIELDS:
+            raise UserError(f"unknown hyperparameter {name!r}; accepted: {', '.join(FIELDS)}")
+        accepted = FIELDS[name].metadata["accepted"]
+        try:
+            parsed[name] = accepted.parse(_text(value))
+        except (ValueError, KeyError, OverflowError):
+            raise UserError(f"hyperparameter {name} is {value!r}; accepted: {accepted}") from None
+    return Hyperparameters(**parsed)
+
+
+def rows() -> list[tuple[str, str, str, str]]:
+    """Name, default, accepted values and meaning of every hyperparameter, as texts."""
+    return [
+        (name, text_of(item.default), str(item.metadata["accepted"]), item.metadata["meaning"])
+        for name, item in FIELDS.items()
+    ]
+
+
+def help_text() -> str:
+    """The table for `train --help`."""
+    lines = ["hyperparameters, in ROOT/input/config/hyperparameters.json:"]
+    for name, default, accepted, meaning in rows():
+        lines.append(f"  {name:<24} {meaning}\n  {'':<24} default {default}; accepted: {accepted}")
+    return "\n".join(lines)
+
+
+def text_of(value: object) -> str:
+    """A value as it is written in hyperparameters.json."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        text = value.strip()
+        return str(json.loads(text)).strip() if len(text) > 1 and text[0] == text[-1] == '"' else text
+    if isinstance(value, bool | int | float):
+        return text_of(value)
+    raise ValueError

@@ -1,0 +1,30 @@
+"""The optimiser, and its one schedule: a linear warm-up, then a cosine to zero."""
+
+import math
+
+import torch
+
+from classifier.training.hyperparameters import Hyperparameters
+
+# Adam's and batch normalisation's statistics are noise in the first steps.
+WARMUP_FRACTION = 0.05
+
+
+def make_optimizer(model: torch.nn.Module, hp: Hyperparameters) -> torch.optim.Optimizer:
+    """The optimiser of the parameters that learn; biases and batch normalisation are not decayed."""
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in learning if p.ndim > 1], "weight_decay": hp.weight_decay},
+        {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if hp.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=hp.lr, eps=hp.optimizer_eps)
+    return torch.optim.SGD(groups, lr=hp.lr, momentum=0.9, nesterov=True)
+
+
+def learning_rate(peak: float, step: int, steps: int) -> float:
+    """The learning rate of step `step` of `steps`, from 0: a function alone, so that resuming needs no state."""
+    warmup = max(1, round(WARMUP_FRACTION * steps))
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
