@@ -1,0 +1,114 @@
+"""What a request to /invocations asks for: images, and how many classes for each."""
+
+import base64
+import binascii
+import json
+import re
+from dataclasses import dataclass
+
+from flask import Request
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, UnsupportedMediaType
+
+# The bytes decide what an image is; these types only say that the body is one image. None is one of them.
+IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp", "application/x-image", "application/octet-stream")
+JSON_TYPE = "application/json"
+MAX_IMAGES = 32
+DEFAULT_K = 5
+KEYS = ("images", "k")
+# The one header that SageMaker's InvokeEndpoint hands on to the container.
+ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+
+
+@dataclass(frozen=True)
+class Query:
+    """Encoded images and the number of classes to answer for each; `many` where the body was a list of images."""
+
+    images: list[bytes]
+    k: int
+    many: bool
+
+
+def read(request: Request) -> Query:
+    """Read the request's body and headers.
+
+    Raises werkzeug's BadRequest, RequestEntityTooLarge or UnsupportedMediaType with a sentence.
+    """
+    k = _k_of_header(request.headers.get(ATTRIBUTES, ""))
+    if request.mimetype == JSON_TYPE:
+        return _read_json(_body(request), k)
+    if request.content_type and request.mimetype not in IMAGE_TYPES:
+        accepted = ", ".join((*IMAGE_TYPES, JSON_TYPE))
+        raise UnsupportedMediaType(f"content type {request.content_type!r} is not accepted; accepted: {accepted}")
+    return Query([_body(request)], k, many=False)
+
+
+def _body(request: Request) -> bytes:
+    try:
+        body = request.get_data(cache=False)
+        # werkzeug cuts a body of unknown length off at the limit without a word.
+        if request.content_length is None and request.environ["wsgi.input"].read(1):
+            raise RequestEntityTooLarge
+    except HTTPException:
+        raise
+    except Exception as error:  # a WSGI server raises its own errors where the client breaks off
+        raise BadRequest(f"the request body could not be read: {error}") from error
+    if not body:
+        raise BadRequest("the request body is empty; accepted: an image, or JSON with images")
+    return body
+
+
+def _read_json(body: bytes, k: int) -> Query:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"the request body is not valid JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise BadRequest(f"the request body is a JSON {_kind(value)}; accepted: an object with {' and '.join(KEYS)}")
+    unknown = sorted(value.keys() - set(KEYS))
+    if unknown:
+        raise BadRequest(f"unknown key {_short(unknown[0])}; accepted: {' and '.join(KEYS)}")
+    images = value.get("images")
+    if not isinstance(images, list):
+        raise BadRequest(f"images is {_kind(images)}; accepted: a list of 1 to {MAX_IMAGES} base64 strings")
+    if not 1 <= len(images) <= MAX_IMAGES:
+        raise BadRequest(f"images has {len(images)} items; accepted: 1 to {MAX_IMAGES}")
+    return Query(
+        [_decode_base64(image, f"images[{i}]") for i, image in enumerate(images)],
+        _valid_k(value["k"], "k") if "k" in value else k,
+        many=True,
+    )
+
+
+def _decode_base64(text: object, name: str) -> bytes:
+    if not isinstance(text, str):
+        raise BadRequest(f"{name} is {_kind(text)}; accepted: a base64 string")
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise BadRequest(f"{name} {_short(text)} is not valid base64: {error}") from error
+
+
+def _k_of_header(attributes: str) -> int:
+    """The k of "k=3", alone or among others ("trace=7;k=3"); what else the header holds is the caller's own."""
+    for attribute in re.split("[,;]", attributes):
+        name, _, value = attribute.partition("=")
+        if name.strip() == "k":
+            value = value.strip()
+            return _valid_k(int(value) if re.fullmatch("[0-9]{1,1024}", value) else value, f"k in {ATTRIBUTES}")
+    return DEFAULT_K
+
+
+def _valid_k(k: object, name: str) -> int:
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise BadRequest(f"{name} is {_short(k)}; accepted: a whole number from 1")
+    return k
+
+
+def _kind(value: object) -> str:
+    kinds = {dict: "object", list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
+    return kinds.get(type(value), "missing or null")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."

@@ -1,0 +1,161 @@
+"""The serving process: gunicorn's settings, the start, and the loading of the model behind /ping.
+
+The master checks the artifact and binds the port; the one worker loads the model after the fork, since neither
+CUDA nor torch's threads survive one.
+"""
+
+import logging
+import mmap
+import os
+import socket
+import sys
+import threading
+import time
+from concurrent.futures import Future
+from pathlib import Path
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.errors import HaltServer
+from gunicorn.glogging import Logger
+
+from classifier import artifact, device
+from classifier.artifact import Artifact
+from classifier.contract import Contract
+from classifier.errors import UserError
+from classifier.serving.app import create_app
+from classifier.serving.predictor import Predictor
+from classifier.serving.worker import Worker
+
+log = logging.getLogger(__name__)
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
+# One copy of the model in memory. More processes would compete for the same cores; decoding, which takes most of
+# the time besides the model, runs outside Python's lock.
+WORKERS = 1
+# A thread for each request that waits for its turn at a core or the model, so that /ping finds a free one: SageMaker
+# replaces an endpoint's instance that takes over 2 s to answer it.
+THREADS = 64
+
+
+class Log(Logger):
+    """gunicorn's log lines in the form of all others."""
+
+    error_fmt = LOG_FORMAT
+    datefmt = None
+
+
+SETTINGS = {
+    "worker_class": Worker,
+    "workers": WORKERS,
+    "threads": THREADS,
+    "logger_class": Log,
+    # Seconds without a sign of life from the worker's main thread, which no request occupies: only a worker that
+    # hangs altogether is replaced. A request may take SageMaker's 60 s.
+    "timeout": 120,
+    # SageMaker kills 30 s after SIGTERM; what was accepted has this long, and the exit the rest.
+    "graceful_timeout": 25,
+    # Longer than a router keeps an idle connection, else it may send a request into one that is just closing.
+    # nginx, which stands in front in AWS's own sample, waits this long.
+    "keepalive": 75,
+    # A socket in the home folder, which may be read-only. The worker's heartbeat file goes to /tmp, which never is.
+    "control_socket_disable": True,
+}
+
+
+class Master(Arbiter):
+    """gunicorn's master process; Ctrl-C finishes what was accepted, as SIGTERM does."""
+
+    handle_int = Arbiter.handle_term
+
+
+class Server(BaseApplication):
+    """The gunicorn application for one artifact."""
+
+    def __init__(self, contract: Contract, folder: Path, description: Artifact, listener: int):
+        self.contract, self.folder, self.description, self.listener = contract, folder, description, listener
+        # One byte that master and worker share: whether the worker has a model.
+        self.ready = mmap.mmap(-1, 1)
+        super().__init__()
+
+    def load_config(self) -> None:
+        hooks = {"bind": f"fd://{self.listener}", "pre_fork": self._forget_ready, "child_exit": self._halt_unless_ready}
+        for name, value in (SETTINGS | hooks).items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """The WSGI application; runs in the worker, so that the model is loaded there."""
+        predictor: Future[Predictor] = Future()
+        threading.Thread(target=self._load_model, args=(predictor,), name="load").start()
+        return create_app(predictor, self.contract.max_payload_mb, device.usable_cores())
+
+    def run(self) -> None:
+        Master(self).run()
+
+    def _load_model(self, result: Future) -> None:
+        start = time.monotonic()
+        try:
+            predictor = Predictor(self.folder, self.description)
+            predictor.warm_up()
+        except UserError as error:
+            _exit_worker(f"serve: {error}")
+        except Exception as error:
+            log.exception("loading the model failed")
+            _exit_worker(f"serve: the model in {self.folder} could not be loaded: {type(error).__name__}: {error}")
+        else:
+            self.ready[0] = 1
+            result.set_result(predictor)
+            where, seconds = device.describe(predictor.device), time.monotonic() - start
+            log.info(
+                "ready after %.1f s: device %s, precision %s, %d torch threads",
+                *(seconds, where, predictor.precision, predictor.threads),
+            )
+
+    def _forget_ready(self, arbiter: Arbiter, worker: Worker) -> None:
+        self.ready[0] = 0
+
+    def _halt_unless_ready(self, arbiter: Arbiter, worker: Worker) -> None:
+        # gunicorn replaces a worker that was killed, for example because memory ran out. Where that happened while
+        # it loaded the model it would happen again, for ever. Without listeners the master is stopping anyway.
+        if arbiter.LISTENERS and not self.ready[0]:
+            raise HaltServer("the worker ended before its model was loaded", Arbiter.WORKER_BOOT_ERROR)
+
+
+def run(contract: Contract) -> None:
+    """Serve until SIGTERM, then exit. Raises UserError where the artifact, the port or a variable is at fault."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=LOG_FORMAT)
+    folder = artifact.locate(contract.model)
+    description = artifact.read(folder)
+    _log_start(contract, folder, description)
+    Server(contract, folder, description, _bind(contract.port)).run()
+
+
+def _bind(port: int) -> int:
+    """The file descriptor of a socket on `port`; gunicorn's own attempt takes 5 s and ten lines to fail."""
+    try:
+        return socket.create_server(("0.0.0.0", port), backlog=2048).detach()
+    except OSError as error:
+        raise UserError(f"port {port}: {error.strerror}; SAGEMAKER_BIND_TO_PORT chooses another") from error
+
+
+def _log_start(contract: Contract, folder: Path, description: Artifact) -> None:
+    if folder != contract.model:
+        log.warning("the artifact lies one folder too deep, in %s; using it", folder)
+    files = ", ".join(f"{path.name} ({path.stat().st_size:,} bytes)" for path in sorted(folder.iterdir()))
+    names = ", ".join(description.classes[:5]) + (", ..." if len(description.classes) > 5 else "")
+    log.info("model folder %s: %s", folder, files)
+    log.info(
+        "%s with %d classes (%s), images of %d px",
+        *(description.architecture, len(description.classes), names, description.image_size),
+    )
+    log.info(
+        "port %d, %d worker, %d threads, %d cores, bodies up to %d MB",
+        *(contract.port, WORKERS, THREADS, device.usable_cores(), contract.max_payload_mb),
+    )
+
+
+def _exit_worker(sentence: str) -> None:
+    """End this worker with the code on which gunicorn's master stops too, instead of starting the next one."""
+    print(sentence, file=sys.stderr, flush=True)
+    os._exit(Arbiter.WORKER_BOOT_ERROR)
