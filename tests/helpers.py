@@ -1,0 +1,111 @@
+"""Images to send, and the real serving process to send them to."""
+
+import http.client
+import io
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+SERVE = Path(__file__).parents[1] / "container" / "serve"
+
+
+def photo(width: int, height: int, seed: int = 0) -> Image.Image:
+    """Soft colours such as a lossy format keeps; another picture for each seed."""
+    few = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    return Image.fromarray(few).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def encode(image: Image.Image, file_format: str = "JPEG", **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, file_format, **options)
+    return stream.getvalue()
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+    seconds: float
+
+
+@dataclass
+class Server:
+    """A running container/serve."""
+
+    process: subprocess.Popen
+    port: int
+    log_file: Path
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text(encoding="utf-8")
+
+    @property
+    def workers(self) -> list[int]:
+        """The process ids of all workers there have been."""
+        return [int(pid) for pid in re.findall(r"Booting worker with pid: (\d+)", self.log)]
+
+    def request(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> Answer:
+        start = time.monotonic()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+            data = response.read()
+            return Answer(response.status, response.headers, data, time.monotonic() - start)
+        finally:
+            connection.close()
+
+    def wait_for_ping(self, status: int, seconds: float = 60) -> list[Answer]:
+        """Ask /ping until it answers `status`; all its answers."""
+        answers: list[Answer] = []
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and self.process.poll() is None:
+            try:
+                answers.append(self.request("GET", "/ping"))
+                if answers[-1].status == status:
+                    return answers
+            except (ConnectionError, http.client.HTTPException):
+                pass  # not listening yet
+            time.sleep(0.05)
+        raise AssertionError(f"/ping did not answer {status}; log:\n{self.log}")
+
+
+def free_port() -> int:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return unused.getsockname()[1]
+
+
+@contextmanager
+def serve(root: Path, log_file: Path, patch: str = "", **environ: str) -> Iterator[Server]:
+    """Start container/serve in a process group of its own, after running `patch`, Python that alters the server."""
+    port = int(environ.setdefault("SAGEMAKER_BIND_TO_PORT", str(free_port())))
+    code = f"import runpy, sys; sys.argv[0] = {str(SERVE)!r}; {patch}\nrunpy.run_path(sys.argv[0], run_name='__main__')"
+    program = ["-c", code] if patch else [str(SERVE)]
+    with log_file.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, *program, "--root", str(root)],
+            stdout=stream,
+            stderr=stream,
+            env=os.environ | {"PYTHONPATH": str(SERVE.parent)} | environ,
+            start_new_session=True,
+        )
+        try:
+            yield Server(process, port, log_file)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

@@ -1,0 +1,28 @@
+import numpy as np
+import torch
+from classifier import network
+
+
+def test_every_batch_normalisation_layer_has_the_eps():
+    layers = [m for m in network.build(5, eps=3e-9).modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert len(layers) == 20
+    assert {layer.eps for layer in layers} == {3e-9}
+
+
+def test_the_outputs_are_the_classes():
+    assert network.build(5, eps=1e-5).eval()(torch.zeros(2, 3, 32, 32)).shape == (2, 5)
+
+
+def test_normalize():
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 4, 6, 3), dtype=np.uint8)
+    found = network.Normalize()(torch.from_numpy(pixels))
+    expected = (pixels / 255 - network.MEAN) / network.STD
+    assert found.shape == (2, 3, 4, 6)
+    assert found.dtype == torch.float32
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    np.testing.assert_allclose(found.numpy(), expected.transpose(0, 3, 1, 2), atol=1e-5)
+
+
+def test_normalize_takes_other_statistics():
+    found = network.Normalize((0, 0, 0), (1, 0.5, 0.25))(torch.full((1, 1, 1, 3), 255, dtype=torch.uint8))
+    torch.testing.assert_close(found.flatten(), torch.tensor([1.0, 2.0, 4.0]))
