@@ -1,6 +1,5 @@
 """The model to train: where its weights come from, its new head, and which of its layers learn."""
 
-import hashlib
 import logging
 import tarfile
 import tempfile
@@ -13,12 +12,10 @@ import torch
 
 from classifier import artifact, network
 from classifier.errors import UserError
+from classifier.training import imagenet
 from classifier.training.hyperparameters import STAGES, Hyperparameters
 
 logger = logging.getLogger(__name__)
-# The image build fills this folder; it lies beside the package, never under /opt/ml.
-WEIGHTS_FOLDER = Path(__file__).parents[2] / "weights"
-IMAGENET_FILE = "resnet18.pth"
 HEAD = "fc"
 # From input to output: `trainable` names one of these, and everything after it learns too.
 PARTS = ("conv1", "bn1", *STAGES, HEAD)
@@ -34,7 +31,7 @@ class StartingPoint:
 
 
 def starting_point(
-    hp: Hyperparameters, channels: Mapping[str, Path], imagenet: Path = WEIGHTS_FOLDER
+    hp: Hyperparameters, channels: Mapping[str, Path], imagenet_folder: Path = imagenet.FOLDER
 ) -> StartingPoint | None:
     """The weights that `hp` and `channels` ask for; None for a random start, which only weights=none gives.
 
@@ -47,10 +44,12 @@ def starting_point(
     if "pretrained" in channels:
         if hp.weights == "none":
             raise UserError("weights=none asks for a random start, but there is a channel 'pretrained'; remove one")
-        return _from_file(_only_file(channels["pretrained"]))
+        path = _only_file(channels["pretrained"])
+        return _from_file(path, f"channel pretrained ({path.name})")
     if hp.weights == "none":
         return None
-    return _from_imagenet(imagenet)
+    path = imagenet.checked_file(imagenet_folder)
+    return _from_file(path, f"ImageNet ({path.name})")
 
 
 def make_model(classes: tuple[str, ...], hp: Hyperparameters, start: StartingPoint | None) -> torch.nn.Module:
@@ -107,21 +106,6 @@ def _from_artifact(folder: Path) -> StartingPoint:
         return StartingPoint("channel model", artifact.load_weights(folder), artifact.read(folder).classes)
 
 
-def _from_imagenet(folder: Path) -> StartingPoint:
-    path = folder / IMAGENET_FILE
-    checksum = path.with_name(f"{path.name}.sha256")
-    if not path.exists() or not checksum.exists():
-        raise UserError(
-            "weights=imagenet, but this image was built without ImageNet's weights; accepted: an image built with "
-            "them, a channel 'pretrained' with a torchvision ResNet18 file, or weights=none"
-        )
-    expected = checksum.read_text().split()[0]
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != expected:
-        raise UserError(f"{path} has SHA-256 {found}; expected: {expected}, as {checksum.name} says")
-    return _from_file(path, origin=f"ImageNet ({path.name}, SHA-256 {found[:8]})")
-
-
 def _only_file(folder: Path) -> Path:
     files = sorted(path for path in folder.iterdir() if path.suffix in (".pth", ".pt", ".safetensors"))
     if len(files) != 1:
@@ -130,7 +114,7 @@ def _only_file(folder: Path) -> Path:
     return files[0]
 
 
-def _from_file(path: Path, origin: str | None = None) -> StartingPoint:
+def _from_file(path: Path, origin: str) -> StartingPoint:
     try:
         if path.suffix == ".safetensors":
             weights = safetensors.torch.load_file(path)
@@ -139,7 +123,5 @@ def _from_file(path: Path, origin: str | None = None) -> StartingPoint:
     except Exception as error:  # the two loaders raise whatever damaged bytes lead them to
         raise UserError(f"{path} is no readable file of weights: {type(error).__name__}: {error}") from error
     if not isinstance(weights, Mapping) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise UserError(
-            f"{path} holds no state dict; accepted: names to tensors, as torchvision stores {IMAGENET_FILE}"
-        )
-    return StartingPoint(origin or f"channel pretrained ({path.name})", weights)
+        raise UserError(f"{path} holds no state dict; accepted: names to tensors, as torchvision stores them")
+    return StartingPoint(origin, weights)

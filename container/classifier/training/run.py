@@ -1,7 +1,6 @@
 """A training job, from the contract's input folders to its output folders."""
 
 import logging
-from pathlib import Path
 
 import torch
 
@@ -18,7 +17,7 @@ from classifier.training.interrupt import Interrupt, Interrupted
 logger = logging.getLogger(__name__)
 
 
-def run(contract: Contract, interrupt: Interrupt, imagenet: Path = model.WEIGHTS_FOLDER) -> None:
+def run(contract: Contract, interrupt: Interrupt) -> None:
     """Train, validate, test, and write artifact, outputs and report. Raises UserError for what the user can mend."""
     hp = hyperparameters.parse(contract.hyperparameters())
     require_one_host(contract)
@@ -29,7 +28,7 @@ def run(contract: Contract, interrupt: Interrupt, imagenet: Path = model.WEIGHTS
     where = device.choose_device()
     compute = Compute(where, device.compute_dtype(hp.precision, where))
     logger.info("device: %s; matrix products in %s", device.describe(where), compute.dtype)
-    start = model.starting_point(hp, channels, imagenet)
+    start = model.starting_point(hp, channels)
     skipped = SkippedImages()
     trainer = Trainer(contract, hp, dataset, model.make_model(dataset.classes, hp, start), compute, skipped, interrupt)
     evaluation, ending = train_and_test(trainer)

@@ -1,0 +1,26 @@
+"""The file of ImageNet weights that the image build, or `make weights`, leaves beside the package."""
+
+import hashlib
+from pathlib import Path
+
+from classifier.errors import UserError
+
+# Never under /opt/ml, which SageMaker mounts over.
+FOLDER = Path(__file__).parents[2] / "weights"
+FILE = "resnet18.pth"
+
+
+def checked_file(folder: Path = FOLDER) -> Path:
+    """The file in `folder`. Raises UserError where there is none, or its SHA-256 is not the one that was recorded."""
+    path, checksum = folder / FILE, folder / f"{FILE}.sha256"
+    if not path.exists() or not checksum.exists():
+        raise UserError(
+            f"weights=imagenet, but there is no {FILE} with its checksum in {folder}; accepted: an image built with "
+            "WEIGHTS=imagenet (or `make weights` outside it), a channel 'pretrained' with a torchvision ResNet18 file, "
+            "or weights=none"
+        )
+    expected = checksum.read_text().split()[0]
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != expected:
+        raise UserError(f"{path} has SHA-256 {found}; expected: {expected}, as {checksum.name} says")
+    return path
