@@ -1,8 +1,9 @@
 # Everything runs in .venv, which each target makes or renews by itself.
 PYTHON ?= python3.11
 BIN := .venv/bin
+SCRIPTS := build_and_push.sh requirements/lock.sh .ci/run
 
-.PHONY: demo test lint lock clean
+.PHONY: demo test lint image weights audit lock clean
 
 demo: .venv/ready
 	$(BIN)/python launch/demo.py $(if $(DATA),--data "$(DATA)")
@@ -12,14 +13,26 @@ test: .venv/ready
 
 lint: .venv/ready
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/hadolint Dockerfile
+	@if command -v shellcheck > /dev/null || [ -n "$$CI" ]; then shellcheck $(SCRIPTS); \
+		else echo "shellcheck is not installed: the shell scripts were not checked"; fi
+
+image:
+	./build_and_push.sh --no-push
+
+weights: .venv/ready
+	$(BIN)/python container/fetch_weights --url "$(WEIGHTS_URL)" --sha256 "$(WEIGHTS_SHA256)" container/weights
+
+audit: .venv/ready
+	$(BIN)/python requirements/audit.py
 
 lock: .venv/ready
-	requirements/lock.sh $(BIN)/uv
+	requirements/lock.sh $(CURDIR)/$(BIN)/uv
 
 clean:
 	rm -rf .venv opt_ml
 
 .venv/ready: requirements/dev.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --require-hashes --disable-pip-version-check -r requirements/dev.txt
+	$(BIN)/python -m pip install --no-deps --require-hashes --disable-pip-version-check -r requirements/dev.txt
 	touch $@

@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 lock() {
     # No index address: whoever installs decides where from.
     "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
-        --custom-compile-command "make lock" "$@"
+        --override overrides.txt --custom-compile-command "make lock" "$@"
 }
 lock image.in -o image.txt
 lock dev.in -c image.txt -o dev.txt
