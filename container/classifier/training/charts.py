@@ -1,6 +1,7 @@
 """The report's charts, as SVG that reads on light and dark paper."""
 
 import io
+import warnings
 
 import numpy as np
 from matplotlib import rc_context
@@ -68,6 +69,9 @@ def confusion_matrix(confusion: np.ndarray, classes: tuple[str, ...]) -> str:
 
 def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    with warnings.catch_warnings():
+        # Text stays text in the SVG: the browser has the glyphs that matplotlib's own font lacks.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]

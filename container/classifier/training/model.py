@@ -103,7 +103,8 @@ def _from_artifact(folder: Path) -> StartingPoint:
                 raise UserError(f"{archive} cannot be unpacked: {error}") from error
             folder = Path(scratch)
         folder = artifact.locate(folder)
-        return StartingPoint("channel model", artifact.load_weights(folder), artifact.read(folder).classes)
+        classes = artifact.read(folder).classes
+        return StartingPoint("channel model", artifact.load_weights(folder), classes)
 
 
 def _only_file(folder: Path) -> Path:

@@ -1,0 +1,47 @@
+"""A made-up job for the tests of outputs and report."""
+
+import numpy as np
+from classifier.training.data import Batch, SkippedImages
+from classifier.training.evaluate import Evaluation, Mistake
+from classifier.training.fit import History
+from classifier.training.folders import Dataset, Phase
+from classifier.training.hyperparameters import Hyperparameters
+from classifier.training.report import Summary
+
+CLASSES = ("<b>ox</b>", "Käse, alt", "狗")
+LABELS = np.array([0, 0, 0, 1, 1, 2])
+PREDICTED = np.array([0, 1, 1, 1, 0, 2])
+
+
+def make_summary(tmp_path, phase="test", **changes) -> Summary:
+    files = tuple(f"{CLASSES[label]}/{number}.jpg" for number, label in enumerate(LABELS))
+    parts = {name: Phase(name, tmp_path, files, tuple(LABELS.tolist()), {}) for name in ("train", "validation", "test")}
+    dataset = Dataset(CLASSES, parts["train"], parts["validation"], parts["test"] if phase == "test" else None, False)
+    confusion = np.zeros((3, 3), int)
+    np.add.at(confusion, (LABELS, PREDICTED), 1)
+    recall = np.diag(confusion) / confusion.sum(1)
+    mistakes = tuple(
+        Mistake(0.9 - 0.1 * n, position, LABELS[position], PREDICTED[position], np.full((32, 32, 3), 99, np.uint8))
+        for n, position in enumerate((1, 2, 4))
+    )
+    confidence = np.linspace(0.5, 1, 6)
+    evaluation = Evaluation(
+        phase, 0.7, 0.5, 0.44, recall, recall, recall, confusion, np.arange(6), LABELS, PREDICTED, confidence, mistakes
+    )
+    epochs = [
+        {"epoch": n, "train:loss": 1 / n, "validation:loss": 1.1 / n, "train:accuracy": 0.4, "validation:accuracy": 0.5}
+        for n in (1, 2)
+    ]
+    skipped = SkippedImages()
+    skipped.add(parts["train"], Batch(None, None, None, {3: "damaged image: <cut> off"}))
+    values = {
+        "hp": Hyperparameters(lr=0.02, report_images=True),
+        "dataset": dataset,
+        "history": History(epochs, 8, 2, evaluation),
+        "evaluation": evaluation,
+        "skipped": skipped,
+        "origin": "a random start",
+        "device": "cpu",
+        "ending": None,
+    }
+    return Summary(**values | changes)

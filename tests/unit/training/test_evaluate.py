@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+import torch
+from classifier.network import Normalize
+from classifier.training.data import SkippedImages, make_loader
+from classifier.training.evaluate import WORST_MISTAKES, Compute, evaluate
+from classifier.training.folders import Phase
+from classifier.training.hyperparameters import Hyperparameters
+from classifier.training.interrupt import Interrupt, Interrupted
+from PIL import Image
+from sklearn.metrics import confusion_matrix, f1_score, log_loss, precision_recall_fscore_support
+
+CLASSES = 4
+SHADES = (20, 90, 160, 230)
+
+
+class ByBrightness(torch.nn.Module):
+    """Takes an image for the class whose shade it is nearest to, so that the truth is known without training."""
+
+    def forward(self, inputs):
+        assert not self.training
+        normalize = Normalize()
+        brightness = (inputs.permute(0, 2, 3, 1) * normalize.std + normalize.mean).mean((1, 2, 3))
+        return -(brightness[:, None] - torch.tensor(SHADES)).abs() / 30
+
+
+@pytest.fixture
+def phase(tmp_path):
+    """47 images of every shade; the seventh damaged; the labels of each fifth are wrong, and class 3 is rare."""
+    generator = np.random.default_rng(0)
+    files, labels = [], []
+    for number in range(47):
+        label = int(generator.choice(CLASSES, p=[0.5, 0.3, 0.15, 0.05]))
+        shade = SHADES[label] + int(generator.integers(-25, 25))
+        file = f"{number}.png"
+        Image.new("RGB", (40, 40), (max(0, shade),) * 3).save(tmp_path / file)
+        files.append(file)
+        labels.append((label + 1) % CLASSES if number % 5 == 0 else label)
+    (tmp_path / "7.png").write_bytes(b"damaged")
+    return Phase("test", tmp_path, tuple(files), tuple(labels), {})
+
+
+def run(phase, batch_size, interrupt=None, dtype=torch.float32):
+    hp = Hyperparameters(image_size=32, batch_size=batch_size, workers=0)
+    loader = make_loader(phase, hp, torch.device("cpu"))
+    compute = Compute(torch.device("cpu"), dtype)
+    return evaluate(ByBrightness(), loader, compute, CLASSES, SkippedImages(), interrupt or Interrupt())
+
+
+@pytest.fixture
+def expected(phase):
+    """Labels, predictions and probabilities, by plain numpy."""
+    brightness = np.array([np.asarray(Image.open(phase.folder / f)).mean() for f in phase.files if f != "7.png"])
+    logits = -np.abs(brightness[:, None] - np.array(SHADES)) / 30
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    labels = np.array([label for file, label in zip(phase.files, phase.labels, strict=True) if file != "7.png"])
+    return labels, logits.argmax(1), probabilities
+
+
+@pytest.mark.parametrize("batch_size", [2, 5, 64])
+def test_figures_agree_with_scikit_learns_whatever_the_batch(phase, expected, batch_size):
+    labels, predicted, probabilities = expected
+    result = run(phase, batch_size)
+    assert result.positions.tolist() == [number for number in range(47) if number != 7]
+    assert result.labels.tolist() == labels.tolist()
+    assert result.predicted.tolist() == predicted.tolist()
+    assert result.confidence == pytest.approx(probabilities.max(1), abs=1e-5)
+    assert result.accuracy == pytest.approx((labels == predicted).mean())
+    assert result.macro_f1 == pytest.approx(f1_score(labels, predicted, average="macro"))
+    assert result.loss == pytest.approx(log_loss(labels, probabilities, labels=range(CLASSES)), rel=1e-5)
+    assert np.array_equal(result.confusion, confusion_matrix(labels, predicted, labels=range(CLASSES)))
+    precision, recall, f1, _ = precision_recall_fscore_support(labels, predicted, zero_division=0)
+    assert result.precision == pytest.approx(precision)
+    assert result.recall == pytest.approx(recall)
+    assert result.f1 == pytest.approx(f1)
+    assert result.metrics == {
+        "test:loss": result.loss,
+        "test:accuracy": result.accuracy,
+        "test:macro_f1": result.macro_f1,
+    }
+
+
+def test_mistakes_are_the_wrong_ones_the_most_confident_first(phase, expected):
+    labels, predicted, _ = expected
+    mistakes = run(phase, 5).mistakes
+    assert len(mistakes) == min(WORST_MISTAKES, (labels != predicted).sum())
+    assert all(mistake.label != mistake.predicted for mistake in mistakes)
+    confidences = [mistake.confidence for mistake in mistakes]
+    assert confidences == sorted(confidences, reverse=True)
+    assert all(mistake.pixels.shape == (32, 32, 3) for mistake in mistakes)
+    assert all(phase.labels[mistake.position] == mistake.label for mistake in mistakes)
+
+
+def test_bf16_is_used_where_it_is_asked_for(phase):
+    class Probe(torch.nn.Module):
+        def forward(self, inputs):
+            self.dtype = torch.nn.functional.linear(inputs.flatten(1)[:, :4], torch.eye(4)).dtype
+            return inputs.flatten(1)[:, :4].to(self.dtype)
+
+    probe = Probe()
+    hp = Hyperparameters(image_size=32, workers=0)
+    loader = make_loader(phase, hp, torch.device("cpu"))
+    compute = Compute(torch.device("cpu"), torch.bfloat16)
+    result = evaluate(probe, loader, compute, CLASSES, SkippedImages(), Interrupt())
+    assert probe.dtype is torch.bfloat16
+    assert result.confidence.dtype == np.float32
+
+
+def test_a_signal_ends_it(phase):
+    interrupt = Interrupt()
+    interrupt.signal = "SIGTERM"
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        run(phase, 8, interrupt)

@@ -1,0 +1,34 @@
+import pytest
+from classifier.contract import Contract
+from classifier.errors import UserError
+from classifier.training.failure import report_failure
+
+
+def fail(contract, error):
+    try:
+        raise error
+    except Exception as raised:
+        report_failure(contract, raised)
+
+
+def test_what_the_user_can_mend_is_one_sentence(tmp_path, caplog):
+    contract = Contract(tmp_path)
+    fail(contract, UserError("lr is 99; accepted: up to 10"))
+    assert contract.failure.read_text() == "lr is 99; accepted: up to 10\n"
+    assert caplog.messages == ["lr is 99; accepted: up to 10"]
+
+
+def test_anything_else_has_its_cause_first_and_then_the_traceback(tmp_path):
+    contract = Contract(tmp_path)
+    fail(contract, OSError(28, "No space left on device"))
+    text = contract.failure.read_text()
+    assert text.startswith("OSError: [Errno 28] No space left on device\n\nTraceback (most recent call last):\n")
+    assert "in fail" in text
+
+
+@pytest.mark.parametrize("blocked", ["output"])
+def test_an_unwritable_failure_file_hides_nothing(tmp_path, caplog, blocked):
+    (tmp_path / blocked).write_text("a file where a folder should be")
+    fail(Contract(tmp_path), UserError("the cause"))
+    assert caplog.messages[0] == "the cause"
+    assert caplog.messages[1].startswith("the failure file could not be written: ")

@@ -1,0 +1,19 @@
+import os
+import signal
+
+import pytest
+from classifier.training.interrupt import Interrupt, Interrupted
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_remembered_until_asked_for(number):
+    handlers = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        interrupt = Interrupt().install()
+        interrupt.check()
+        os.kill(os.getpid(), number)
+        with pytest.raises(Interrupted, match=number.name):
+            interrupt.check()
+    finally:
+        for n, handler in handlers.items():
+            signal.signal(n, handler)

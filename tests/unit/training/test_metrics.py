@@ -1,0 +1,45 @@
+import json
+import logging
+import math
+import re
+
+import pytest
+from classifier.training.metrics import METRICS, OBJECTIVES, MetricsLog, better
+
+
+@pytest.mark.parametrize("value", [0.0, 0.123456789, 1.0, 35.93697, 123456.7, 1e10])
+def test_each_regex_reads_its_own_value_from_a_real_line(value, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    MetricsLog(tmp_path / "metrics.jsonl").write("epoch 1/2", dict.fromkeys(METRICS, value), epoch=1)
+    (line,) = caplog.messages
+    for metric in METRICS.values():
+        assert [float(found) for found in re.findall(metric.regex, line)] == [round(value, metric.decimals)]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_no_regex_reads_what_is_no_number(value):
+    for metric in METRICS.values():
+        assert re.findall(metric.regex, f"epoch 1/1: {metric.format(value)} x=1") == []
+
+
+def test_the_file_has_one_json_object_per_line(tmp_path):
+    path = tmp_path / "data" / "metrics.jsonl"
+    log = MetricsLog(path)
+    log.write("epoch 1/2", {"train:loss": 0.5}, epoch=1)
+    log.write("epoch 2/2", {"train:loss": math.nan}, epoch=2)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert lines == [{"epoch": 1, "train:loss": 0.5}, {"epoch": 2, "train:loss": None}]
+
+
+def test_better_follows_the_objective():
+    assert better("validation:accuracy", 0.6, 0.5)
+    assert not better("validation:accuracy", 0.5, 0.5)
+    assert better("validation:loss", 0.4, 0.5)
+    assert not better("validation:loss", math.nan, 0.5)
+    assert better("validation:loss", 0.5, math.nan)
+    assert better("validation:loss", math.nan, None)
+
+
+def test_every_objective_has_a_direction():
+    assert {METRICS[name].objective for name in OBJECTIVES} == {"Maximize", "Minimize"}
+    assert set(OBJECTIVES) == {metric.name for metric in METRICS.values() if metric.objective}
