@@ -91,7 +91,12 @@ class Server(BaseApplication):
         return create_app(predictor, self.contract.max_payload_mb, device.usable_cores())
 
     def run(self) -> None:
-        Master(self).run()
+        """Run the master, and in the forked process the worker, to its end; never returns."""
+        try:
+            Master(self).run()
+        except SystemExit as end:
+            # All is answered. To take torch apart in order would cost seconds of the 30 there are.
+            _exit_now(end.code or 0)
 
     def _load_model(self, result: Future) -> None:
         start = time.monotonic()
@@ -136,7 +141,7 @@ def _bind(port: int) -> int:
     try:
         return socket.create_server(("0.0.0.0", port), backlog=2048).detach()
     except OSError as error:
-        raise UserError(f"port {port}: {error.strerror}; SAGEMAKER_BIND_TO_PORT chooses another") from error
+        raise UserError(f"port {port}: {os.strerror(error.errno)}; SAGEMAKER_BIND_TO_PORT chooses another") from error
 
 
 def _log_start(contract: Contract, folder: Path, description: Artifact) -> None:
@@ -157,5 +162,11 @@ def _log_start(contract: Contract, folder: Path, description: Artifact) -> None:
 
 def _exit_worker(sentence: str) -> None:
     """End this worker with the code on which gunicorn's master stops too, instead of starting the next one."""
-    print(sentence, file=sys.stderr, flush=True)
-    os._exit(Arbiter.WORKER_BOOT_ERROR)
+    print(sentence, file=sys.stderr)
+    _exit_now(Arbiter.WORKER_BOOT_ERROR)
+
+
+def _exit_now(code: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
