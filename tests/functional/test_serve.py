@@ -1,0 +1,369 @@
+"""container/serve as SageMaker runs it: a process, signals, HTTP. The deadlines are those of the contract."""
+
+import base64
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from pathlib import Path
+
+import numpy as np
+import pytest
+from classifier import artifact, images
+from classifier.serving.predictor import Predictor
+from conftest import CLASSES, IMAGE_SIZE
+from helpers import SERVE, Answer, Server, encode, free_port, photo, serve
+
+PING_SECONDS = 2
+STOP_SECONDS = 30
+JPEG = encode(photo(300, 200))
+SLOW = "import classifier.serving.predictor as p, time; f = p.Predictor._forward\n"
+SLOW_ANSWERS = SLOW + "p.Predictor._forward = lambda *a: time.sleep(0.05) or f(*a)"
+SLOW_START = SLOW + "p.Predictor.warm_up = lambda _: time.sleep(3)"
+
+
+@pytest.fixture(scope="module")
+def server(artifact_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    log_file = tmp_path_factory.mktemp("log") / "log"
+    with serve(artifact_folder.parent, log_file, SAGEMAKER_MAX_PAYLOAD_IN_MB="1") as running:
+        running.pings = running.wait_for_ping(200)
+        yield running
+
+
+def invoke(server: Server, body: bytes = JPEG, **headers: str) -> Answer:
+    return server.request("POST", "/invocations", body, {"Content-Type": "image/jpeg"} | headers)
+
+
+def assert_error(answer: Answer, status: int, sentence: str) -> None:
+    assert answer.status == status, answer.body
+    assert answer.headers["Content-Type"] == "application/json"
+    assert sentence in json.loads(answer.body)["error"]
+
+
+def run_to_its_end(root: Path, log_file: Path, patch: str = "", **environ: str) -> tuple[int, str, Server]:
+    """Exit code, log and process of a server that does not stay."""
+    with serve(root, log_file, patch, **environ) as server:
+        return server.process.wait(60), server.log, server
+
+
+# Start
+
+
+def test_ping_is_prompt_and_becomes_200_with_an_empty_body(server):
+    assert {answer.status for answer in server.pings} <= {503, 200}
+    assert max(answer.seconds for answer in server.pings) < PING_SECONDS
+    assert all(answer.body == b"" for answer in server.pings)
+
+
+def test_while_the_model_loads(artifact_folder, tmp_path):
+    with serve(artifact_folder.parent, tmp_path / "log", SLOW_START) as server:
+        answer = server.wait_for_ping(503)[-1]
+        assert answer.seconds < PING_SECONDS
+        assert answer.body == b""
+        refused = invoke(server)
+        assert_error(refused, 503, "the model is still loading")
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert max(answer.seconds for answer in server.wait_for_ping(200)) < PING_SECONDS
+        assert invoke(server).status == 200
+
+
+def test_the_log_says_what_is_served(server, artifact_folder):
+    size = (artifact_folder / "model.safetensors").stat().st_size
+    assert f"model folder {artifact_folder}: model.json (" in server.log
+    assert f"model.safetensors ({size:,} bytes)" in server.log
+    assert f"resnet18 with 7 classes ({', '.join(CLASSES[:5])}, ...), images of 32 px" in server.log
+    assert f"port {server.port}, 1 worker, " in server.log
+    assert re.search(r"ready after [\d.]+ s: device cpu, precision fp32, \d+ torch threads", server.log)
+
+
+# A mount namespace in which nothing but a new /tmp can be written to, and a user id without a name or a home. The
+# capability to read all files stands in for an image whose Python is readable by all.
+READ_ONLY = """
+mount --make-rprivate / && mount --bind {model} /mnt && mount -t tmpfs tmpfs /tmp &&
+mkdir /tmp/root /tmp/root/model && mount --bind /mnt /tmp/root/model
+for folder in $(findmnt -rno TARGET | grep -vE '^/(proc|tmp$)' | sort -r); do
+    mount -o remount,ro,bind $folder 2> /dev/null
+done
+touch /root/written /tmp/root/model/written 2> /dev/null && exit 9
+exec env -u HOME -u USER -u LOGNAME setpriv --reuid=4321 --regid=4321 --clear-groups \
+    --inh-caps=-all,+dac_read_search --ambient-caps=-all,+dac_read_search {python} {serve} --root /tmp/root
+"""
+
+
+def may_unshare() -> bool:
+    return (
+        shutil.which("setpriv") is not None and subprocess.run(["unshare", "-m", "true"], check=False).returncode == 0
+    )
+
+
+@pytest.mark.skipif(not may_unshare(), reason="needs root and a kernel that allows mount namespaces")
+def test_a_read_only_file_system_and_a_user_without_a_name(artifact_folder, tmp_path):
+    port, log_file = free_port(), tmp_path / "log"
+    script = READ_ONLY.format(model=artifact_folder, python=sys.executable, serve=SERVE)
+    environ = os.environ | {"SAGEMAKER_BIND_TO_PORT": str(port)}
+    with (
+        log_file.open("wb") as stream,
+        subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=stream, stderr=stream, env=environ) as process,
+    ):
+        server = Server(process, port, log_file)
+        try:
+            server.wait_for_ping(200)
+            assert re.search(r"^Uid:\s+4321\s", Path(f"/proc/{server.workers[0]}/status").read_text(), re.MULTILINE)
+            assert invoke(server).status == 200
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(STOP_SECONDS) == 0
+        finally:
+            process.kill()
+
+
+def test_help_is_prompt_and_names_the_root():
+    done = subprocess.run([SERVE, "--help"], capture_output=True, text=True, timeout=20, check=True, env=with_python())
+    assert "--root" in done.stdout
+    assert "/opt/ml" in done.stdout
+
+
+def with_python() -> dict[str, str]:
+    """An environment in which `#!/usr/bin/env python3` is this Python."""
+    return os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+
+# What ends the start
+
+
+def test_no_artifact(tmp_path):
+    code, log, _ = run_to_its_end(tmp_path, tmp_path / "log")
+    assert code == 1
+    assert log == f"serve: no model artifact: {tmp_path}/model is not a folder\n"
+
+
+REFUSE_GPU = """
+import os, classifier.device as d, classifier.errors as e
+def refuse(): raise e.UserError(f"process {os.getpid()}: driver too old")
+d.choose_device = refuse
+"""
+
+
+def test_a_gpu_that_cannot_be_used_ends_the_server_after_the_fork(artifact_folder, tmp_path):
+    code, log, server = run_to_its_end(artifact_folder.parent, tmp_path / "log", REFUSE_GPU)
+    assert code not in (0, None)
+    assert len(server.workers) == 1
+    assert log.count("driver too old") == 1
+    assert f"serve: process {server.workers[0]}: driver too old\n" in log
+    assert "Traceback" not in log
+
+
+def test_a_worker_killed_while_loading_ends_the_server(artifact_folder, tmp_path):
+    patch = "import classifier.artifact as a, os; a.load_weights = lambda _: os.kill(os.getpid(), 9)"
+    code, log, server = run_to_its_end(artifact_folder.parent, tmp_path / "log", patch)
+    assert code not in (0, None)
+    assert len(server.workers) == 1
+    assert "the worker ended before its model was loaded" in log
+    assert "Traceback" not in log
+
+
+# Requests
+
+
+def test_the_answer_is_that_of_the_model(server, artifact_folder):
+    predictor = Predictor(artifact_folder, artifact.read(artifact_folder))
+    row = predictor.probabilities([images.evaluation_pixels(JPEG, IMAGE_SIZE)])[0]
+    predictions = json.loads(invoke(server).body)["predictions"]
+    assert [p["index"] for p in predictions] == list(np.argsort(-row)[:5])
+    assert [p["class"] for p in predictions] == [CLASSES[p["index"]] for p in predictions]
+    np.testing.assert_allclose([p["probability"] for p in predictions], -np.sort(-row)[:5], atol=1e-5)
+
+
+def test_several_images_as_csv(server):
+    body = json.dumps({"images": [base64.b64encode(data).decode() for data in (JPEG, b"hello")], "k": 1}).encode()
+    answer = invoke(server, body, **{"Content-Type": "application/json", "Accept": "text/csv"})
+    lines = answer.body.decode().splitlines()
+    assert lines[0] == "image,class,index,probability,error"
+    assert len(lines) == 3
+    assert lines[2] == '1,,,,"not a JPEG, PNG or WebP image"'
+
+
+def test_execution_parameters(server):
+    assert json.loads(server.request("GET", "/execution-parameters").body)["MaxPayloadInMB"] == 1
+
+
+def test_errors_are_sentences(server):
+    assert_error(invoke(server, b"hello"), 400, "not a JPEG, PNG or WebP image")
+    assert_error(server.request("GET", "/"), 404, "no such path")
+    assert_error(server.request("PUT", "/ping"), 405, "does not take PUT")
+    assert_error(invoke(server, Accept="text/html"), 406, "no answer in the type")
+    assert_error(invoke(server, **{"Content-Type": "image/gif"}), 415, "content type 'image/gif'")
+    assert "Traceback" not in server.log
+
+
+def test_one_connection_serves_many_requests(server):
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=20)
+    for body, status in [(JPEG, 200), (b"hello", 400), (b"\0" * 3_000_000, 413), (JPEG, 200)]:
+        connection.request("POST", "/invocations", body, {"Content-Type": "image/jpeg"})
+        response = connection.getresponse()
+        assert (response.status, bool(response.read())) == (status, True)
+    connection.close()
+
+
+@pytest.mark.parametrize(("size", "status"), [(1 << 20, 200), ((1 << 20) + 1, 413), (40 << 20, 413)])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_the_largest_body(server, size, status, chunked):
+    body = JPEG + b"\0" * (size - len(JPEG))
+    pieces = (body[i : i + 100_000] for i in range(0, size, 100_000))
+    answer = invoke(server, pieces if chunked else body)  # http.client sends an iterator in chunks
+    assert answer.status == status
+    if status == 413:
+        assert_error(answer, 413, "the request body is larger than 1 MB, the most that is accepted")
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"HELLO\r\n\r\n", 400),
+        (b"GET /ping HTTP/1.1\r\nno colon\r\n\r\n", 400),
+        (b"GET /ping HTTP/1.1\r\nX: " + b"a" * 10_000 + b"\r\n\r\n", 431),
+        (b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\n\r\n", 414),
+        (b"POST /invocations HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n", 400),
+    ],
+)
+def test_what_is_no_http_is_answered_in_json(server, request_bytes, status):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(request_bytes)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"Content-Type: application/json" in head
+    assert json.loads(body).keys() == {"error"}
+
+
+def test_a_client_that_goes_away_does_no_harm(server):
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            connection.sendall(b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\nabc")
+    assert invoke(server).status == 200
+
+
+def test_ping_is_prompt_while_many_requests_wait(artifact_folder, tmp_path):
+    with serve(artifact_folder.parent, tmp_path / "log", SLOW_ANSWERS) as server, ThreadPoolExecutor(40) as pool:
+        server.wait_for_ping(200)
+        waiting = [pool.submit(invoke, server) for _ in range(40)]
+        time.sleep(0.5)
+        pings = [server.request("GET", "/ping") for _ in range(20)]
+        assert sum(not answer.done() for answer in waiting) > 10
+        assert {ping.status for ping in pings} == {200}
+        assert max(ping.seconds for ping in pings) < PING_SECONDS
+        assert {answer.result().status for answer in waiting} == {200}
+
+
+def test_a_worker_that_dies_later_is_replaced(artifact_folder, tmp_path):
+    with serve(artifact_folder.parent, tmp_path / "log") as server:
+        server.wait_for_ping(200)
+        os.kill(server.workers[0], signal.SIGKILL)
+        time.sleep(0.2)
+        server.wait_for_ping(200)
+        assert len(server.workers) == 2
+        assert invoke(server).status == 200
+
+
+# Stop
+
+
+def open_request(server: Server) -> socket.socket:
+    """A connection on which one request was sent and nothing read."""
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=STOP_SECONDS)
+    head = f"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: {len(JPEG)}\r\n\r\n"
+    connection.sendall(head.encode() + JPEG)
+    return connection
+
+
+def status_of(connection: socket.socket) -> bytes:
+    """The status line that arrives on the connection; empty where it is closed without an answer."""
+    with connection, connection.makefile("rb") as stream:
+        return stream.readline().strip()
+
+
+def stop(server: Server, number: int) -> float:
+    """Send the signal as the outside world does, wait for the end; the seconds it took."""
+    start = time.monotonic()
+    if number == signal.SIGINT:
+        os.killpg(server.process.pid, number)  # Ctrl-C reaches every process of the terminal
+    else:
+        server.process.send_signal(number)
+    assert server.process.wait(STOP_SECONDS) == 0
+    return time.monotonic() - start
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_finishes_what_was_accepted(artifact_folder, tmp_path, number):
+    nested = tmp_path / "model" / "model"  # an archive packed one level too deep
+    shutil.copytree(artifact_folder, nested)
+    with serve(tmp_path, tmp_path / "log", SLOW_ANSWERS) as server:
+        server.wait_for_ping(200)
+        assert f"the artifact lies one folder too deep, in {nested}; using it" in server.log
+        idle = socket.create_connection(("127.0.0.1", server.port))
+        # More than there are threads, and all in the kernel's queue, since the worker sleeps.
+        os.kill(server.workers[0], signal.SIGSTOP)
+        connections = [open_request(server) for _ in range(70)]
+        with ThreadPoolExecutor(1) as pool:
+            stopped = pool.submit(stop, server, number)
+            time.sleep(0.3)
+            os.kill(server.workers[0], signal.SIGCONT)
+            assert [status_of(connection) for connection in connections] == [b"HTTP/1.1 200 OK"] * 70
+            assert stopped.result() < STOP_SECONDS
+        idle.close()
+        assert "Traceback" not in server.log
+
+
+def test_a_stalled_client_does_not_hold_up_the_stop(artifact_folder, tmp_path):
+    with serve(artifact_folder.parent, tmp_path / "log") as server:
+        server.wait_for_ping(200)
+        with socket.create_connection(("127.0.0.1", server.port)) as stalled:
+            stalled.sendall(b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\nabc")
+            time.sleep(0.5)
+            assert stop(server, signal.SIGTERM) < STOP_SECONDS
+
+
+def test_a_signal_while_the_model_loads(artifact_folder, tmp_path):
+    with serve(artifact_folder.parent, tmp_path / "log", SLOW_START) as server:
+        server.wait_for_ping(503)
+        assert stop(server, signal.SIGTERM) < STOP_SECONDS
+        assert "Traceback" not in server.log
+
+
+def test_a_signal_before_anything_is_ready(artifact_folder, tmp_path):
+    with serve(artifact_folder.parent, tmp_path / "log") as server:
+        time.sleep(0.5)
+        assert stop(server, signal.SIGTERM) < STOP_SECONDS
+
+
+# What serving never does
+
+
+def test_serving_imports_nothing_of_training():
+    code = "import sys, classifier.serving.server; print([m for m in sys.modules if m.startswith('classifier.train')])"
+    environ = os.environ | {"PYTHONPATH": str(SERVE.parent)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environ)
+    assert done.stdout == "[]\n"
+
+
+def test_the_app_imports_no_torch():
+    code = "import sys; import classifier.serving.app; print('torch' in sys.modules)"
+    environ = os.environ | {"PYTHONPATH": str(SERVE.parent)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environ)
+    assert done.stdout == "False\n"
+
+
+def test_serving_loads_no_pickle():
+    folder = SERVE.parent / "classifier"
+    sources = [SERVE, *folder.glob("*.py"), *(folder / "serving").glob("*.py")]
+    assert len(sources) > 10
+    for source in sources:
+        assert not re.search(r"(?<!safetensors\.)torch\.load|import pickle|joblib", source.read_text()), source

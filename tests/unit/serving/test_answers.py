@@ -1,0 +1,89 @@
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from classifier.serving import answers
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.exceptions import NotAcceptable
+from werkzeug.http import parse_accept_header
+
+JSON, CSV, LINES = "application/json", "text/csv", "application/jsonlines"
+PUG = {"class": "pug", "index": 1, "probability": 0.75}
+ODD = {"class": 'a, "b"\nç', "index": 0, "probability": 0.25}
+RESULTS = [{"predictions": [PUG, ODD]}, {"error": "not a JPEG, PNG or WebP image"}]
+
+
+def test_top():
+    row = np.array([0.1, 0.6, 0.3], np.float32)
+    assert answers.top(row, ("a", "b", "c"), 2) == [
+        {"class": "b", "index": 1, "probability": 0.6},
+        {"class": "c", "index": 2, "probability": 0.3},
+    ]
+
+
+def test_top_gives_no_more_than_there_are():
+    row = np.array([0.5, 0.5], np.float32)
+    assert [p["index"] for p in answers.top(row, ("a", "b"), 10**30)] == [0, 1]
+
+
+def test_top_is_plain_python():
+    first = answers.top(np.array([0.1, 0.9], np.float32), ("a", "b"), 1)[0]
+    assert [type(value) for value in first.values()] == [str, int, float]
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ("", JSON),
+        ("*/*", JSON),
+        ("application/*", JSON),
+        ("text/*", CSV),
+        ("text/csv", CSV),
+        ("TEXT/CSV", CSV),
+        ("text/csv; charset=utf-8", CSV),
+        ("application/jsonlines", LINES),
+        ("application/json;q=0.1, text/csv;q=0.9", CSV),
+        ("image/png, application/jsonlines;q=0.2", LINES),
+        ("text/html, */*;q=0.1", JSON),
+    ],
+)
+def test_choose_type(accept, expected):
+    assert answers.choose_type(parse_accept_header(accept, MIMEAccept)) == expected
+
+
+@pytest.mark.parametrize("accept", ["text/html", "image/jpeg", "application/json;q=0", "nonsense"])
+def test_no_such_type(accept):
+    with pytest.raises(NotAcceptable) as error:
+        answers.choose_type(parse_accept_header(accept, MIMEAccept))
+    assert "accepted: application/json, text/csv, application/jsonlines" in error.value.description
+
+
+def test_json_of_one_image():
+    assert json.loads(answers.write(JSON, RESULTS[:1], many=False)) == {"predictions": [PUG, ODD]}
+
+
+def test_json_of_many_images():
+    assert json.loads(answers.write(JSON, RESULTS, many=True)) == {"results": RESULTS}
+    assert json.loads(answers.write(JSON, RESULTS[:1], many=True)) == {"results": RESULTS[:1]}
+
+
+def test_names_are_written_as_they_are():
+    assert "ç" in answers.write(JSON, RESULTS, many=True)
+    assert "ç" in answers.write(LINES, RESULTS, many=True)
+
+
+def test_json_lines():
+    lines = answers.write(LINES, RESULTS, many=True).splitlines()
+    assert [json.loads(line) for line in lines] == RESULTS
+
+
+def test_csv():
+    text = answers.write(CSV, RESULTS, many=True)
+    assert text.startswith("image,class,index,probability,error\n0,pug,1,0.75,\n")
+    assert list(csv.reader(io.StringIO(text)))[1:] == [
+        ["0", "pug", "1", "0.75", ""],
+        ["0", 'a, "b"\nç', "0", "0.25", ""],
+        ["1", "", "", "", "not a JPEG, PNG or WebP image"],
+    ]

@@ -1,0 +1,362 @@
+import base64
+import csv
+import io
+import json
+import logging
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from classifier import artifact, images
+from classifier.serving.app import create_app
+from classifier.serving.inputs import ATTRIBUTES, MAX_IMAGES
+from classifier.serving.predictor import Predictor
+from conftest import CLASSES, IMAGE_SIZE
+from flask.testing import FlaskClient
+from helpers import encode, photo
+from werkzeug.test import TestResponse
+
+JPEG, PNG, WEBP = (encode(photo(60, 50, seed), name) for seed, name in enumerate(("JPEG", "PNG", "WEBP")))
+NOT_AN_IMAGE = "not a JPEG, PNG or WebP image"
+
+
+@pytest.fixture(scope="module")
+def predictor(artifact_folder) -> Predictor:
+    return Predictor(artifact_folder, artifact.read(artifact_folder))
+
+
+@pytest.fixture
+def client(predictor) -> FlaskClient:
+    loaded: Future = Future()
+    loaded.set_result(predictor)
+    return create_app(loaded, max_payload_mb=1, cores=2).test_client()
+
+
+@pytest.fixture
+def loading() -> FlaskClient:
+    return create_app(Future(), max_payload_mb=6, cores=2).test_client()
+
+
+def post(client: FlaskClient, body: bytes, content_type: str | None = "image/jpeg", **headers: str) -> TestResponse:
+    return client.post("/invocations", data=body, content_type=content_type, headers=headers)
+
+
+def post_json(client: FlaskClient, value: object, **headers: str) -> TestResponse:
+    return post(client, json.dumps(value).encode(), "application/json", **headers)
+
+
+def base64_of(*images: bytes) -> list[str]:
+    return [base64.b64encode(image).decode() for image in images]
+
+
+def expected_indexes(predictor: Predictor, data: bytes, k: int = 5) -> list[int]:
+    row = predictor.probabilities([images.evaluation_pixels(data, IMAGE_SIZE)])[0]
+    return list(np.argsort(-row)[:k])
+
+
+def assert_error(response: TestResponse, status: int, sentence: str) -> None:
+    assert response.status_code == status, response.text
+    assert response.mimetype == "application/json"
+    assert response.json.keys() == {"error"}
+    assert sentence in response.json["error"]
+    assert "Traceback" not in response.text
+
+
+# /ping and /execution-parameters
+
+
+def test_ping_while_the_model_loads(loading):
+    response = loading.get("/ping")
+    assert (response.status_code, response.data) == (503, b"")
+
+
+def test_ping_once_it_answers(client):
+    response = client.get("/ping")
+    assert (response.status_code, response.data) == (200, b"")
+
+
+def test_invocations_while_the_model_loads(loading):
+    response = post(loading, JPEG)
+    assert_error(response, 503, "the model is still loading")
+    assert int(response.headers["Retry-After"]) >= 1
+
+
+@pytest.mark.parametrize(("payload_mb", "cores", "transforms"), [(6, 2, 4), (25, 8, 4), (6, 96, 16), (100, 8, 1)])
+def test_execution_parameters(payload_mb, cores, transforms):
+    response = create_app(Future(), payload_mb, cores).test_client().get("/execution-parameters")
+    assert response.json == {
+        "MaxConcurrentTransforms": transforms,
+        "BatchStrategy": "SINGLE_RECORD",
+        "MaxPayloadInMB": payload_mb,
+    }
+
+
+# One image
+
+
+@pytest.mark.parametrize("data", [JPEG, PNG, WEBP])
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "image/jpeg",
+        "image/png",
+        "image/webp",
+        "application/x-image",
+        "application/octet-stream",
+        None,
+        "Image/JPEG; q=1",
+    ],
+)
+def test_the_bytes_decide_what_an_image_is(client, predictor, data, content_type):
+    response = post(client, data, content_type)
+    assert response.status_code == 200, response.text
+    assert response.mimetype == "application/json"
+    predictions = response.json["predictions"]
+    assert [p["index"] for p in predictions] == expected_indexes(predictor, data)
+    assert [p["class"] for p in predictions] == [CLASSES[p["index"]] for p in predictions]
+    assert sorted((p["probability"] for p in predictions), reverse=True) == [p["probability"] for p in predictions]
+
+
+def test_the_one_decoder_decodes(client, predictor, monkeypatch):
+    pixels, seen = images.evaluation_pixels(JPEG, IMAGE_SIZE), []
+    monkeypatch.setattr(images, "evaluation_pixels", lambda *arguments: seen.append(arguments) or pixels)
+    assert post(client, b"whatever it is").status_code == 200
+    assert seen == [(b"whatever it is", IMAGE_SIZE)]
+
+
+@pytest.mark.parametrize("content_type", ["image/jpeg", "application/octet-stream", None])
+@pytest.mark.parametrize("file_format", ["GIF", "BMP", "TIFF"])
+def test_other_formats(client, content_type, file_format):
+    assert_error(post(client, encode(photo(8, 8), file_format), content_type), 400, NOT_AN_IMAGE)
+
+
+def test_damaged_image(client):
+    assert_error(post(client, JPEG[:-200]), 400, "damaged image: image file is truncated")
+
+
+def test_empty_body(client):
+    assert_error(post(client, b""), 400, "the request body is empty")
+    assert_error(post(client, b"", "application/json"), 400, "the request body is empty")
+
+
+@pytest.mark.parametrize("content_type", ["image/gif", "text/csv", "multipart/form-data", "nonsense"])
+def test_other_content_types(client, content_type):
+    response = post(client, JPEG, content_type)
+    assert_error(response, 415, f"content type '{content_type}' is not accepted; accepted: image/jpeg, image/png")
+
+
+# k
+
+
+def test_k_is_five_by_default(client):
+    assert len(post(client, JPEG).json["predictions"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("attributes", "k"),
+    [("k=3", 3), (" k = 1 ", 1), ("trace=7;k=2", 2), ("k=2,a=b", 2), ("k=100", 7), ("k=" + "9" * 500, 7)]
+    + [("c000b4f9-df62-4c85-a0bf-7c525f9104a4", 5), ("", 5), ("pink=3", 5)],
+)
+def test_k_of_the_header(client, attributes, k):
+    assert len(post(client, JPEG, **{ATTRIBUTES: attributes}).json["predictions"]) == k
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "3.5", "many", "", "1e3", "9" * 2000])
+def test_bad_k_of_the_header(client, value):
+    sentence = "k in X-Amzn-SageMaker-Custom-Attributes is "
+    assert_error(post(client, JPEG, **{ATTRIBUTES: f"k={value}"}), 400, sentence)
+
+
+@pytest.mark.parametrize(("k", "found"), [(1, 1), (7, 7), (10**30, 7)])
+def test_k_of_the_body(client, k, found):
+    response = post_json(client, {"images": base64_of(JPEG), "k": k}, **{ATTRIBUTES: "k=2"})
+    assert len(response.json["results"][0]["predictions"]) == found
+
+
+@pytest.mark.parametrize("k", [0, -1, 2.0, "3", None, True, [3]])
+def test_bad_k_of_the_body(client, k):
+    response = post_json(client, {"images": base64_of(JPEG), "k": k})
+    assert_error(response, 400, f"k is {k!r}; accepted: a whole number from 1")
+
+
+# Several images
+
+
+def test_several_images(client, predictor):
+    response = post_json(client, {"images": base64_of(JPEG, PNG, WEBP), "k": 2})
+    assert response.status_code == 200
+    found = [[p["index"] for p in result["predictions"]] for result in response.json["results"]]
+    assert found == [expected_indexes(predictor, data, 2) for data in (JPEG, PNG, WEBP)]
+
+
+def test_one_image_in_json_has_the_form_of_several(client):
+    assert len(post_json(client, {"images": base64_of(JPEG)}).json["results"]) == 1
+
+
+def test_an_unreadable_image_does_not_fail_the_others(client, predictor):
+    response = post_json(client, {"images": base64_of(b"hello", JPEG, PNG[:-30], b"", WEBP), "k": 1})
+    assert response.status_code == 200
+    results = response.json["results"]
+    assert [list(result) for result in results] == [["error"], ["predictions"], ["error"], ["error"], ["predictions"]]
+    assert results[0]["error"] == NOT_AN_IMAGE
+    assert results[1]["predictions"][0]["index"] == expected_indexes(predictor, JPEG)[0]
+    assert results[4]["predictions"][0]["index"] == expected_indexes(predictor, WEBP)[0]
+
+
+def test_no_readable_image(client):
+    response = post_json(client, {"images": base64_of(b"hello", JPEG[:99])})
+    assert_error(response, 400, f"images[0]: {NOT_AN_IMAGE}; images[1]: damaged image")
+
+
+def test_as_many_as_are_accepted(client):
+    small = encode(photo(8, 8))
+    assert len(post_json(client, {"images": base64_of(*[small] * MAX_IMAGES)}).json["results"]) == MAX_IMAGES
+    response = post_json(client, {"images": base64_of(*[small] * (MAX_IMAGES + 1))})
+    assert_error(response, 400, f"images has {MAX_IMAGES + 1} items; accepted: 1 to {MAX_IMAGES}")
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ({}, "images is missing or null; accepted: a list of 1 to 32 base64 strings"),
+        ({"images": None}, "images is missing or null"),
+        ({"images": "abc"}, "images is string; accepted: a list"),
+        ({"images": []}, "images has 0 items; accepted: 1 to 32"),
+        ({"images": [3]}, "images[0] is number; accepted: a base64 string"),
+        ({"images": ["/9j/", None]}, "images[1] is missing or null; accepted: a base64 string"),
+        ({"images": ["/9j/", "no base64!"]}, "images[1] 'no base64!' is not valid base64"),
+        ({"images": ["/9j"]}, "images[0] '/9j' is not valid base64: Incorrect padding"),
+        ({"images": ["/9j/\n/9j/"]}, "is not valid base64"),
+        ({"images": ["ü" * 99]}, "is not valid base64"),
+        ({"images": ["data:image/png;base64,/9j/"]}, "is not valid base64"),
+        ({"images": ["/9j/"], "top": 3}, "unknown key 'top'; accepted: images and k"),
+        ({"images": ["/9j/"], "\ud800": 3}, "unknown key '\\ud800'"),
+        ([], "the request body is a JSON array; accepted: an object with images and k"),
+        ("text", "the request body is a JSON string"),
+    ],
+)
+def test_json_that_is_refused(client, body, sentence):
+    assert_error(post_json(client, body), 400, sentence)
+
+
+@pytest.mark.parametrize("body", [b"{", b"\xff\xfe\xfd", b"[" * 200_000, b'{"k": ' + b"9" * 9999 + b"}", JPEG])
+def test_what_is_no_json(client, body):
+    assert_error(post(client, body, "application/json"), 400, "the request body is not valid JSON")
+
+
+# Answers
+
+
+def test_csv(client):
+    response = post_json(client, {"images": base64_of(JPEG, b"hello"), "k": 7}, Accept="text/csv")
+    assert response.content_type == "text/csv; charset=utf-8"
+    rows = list(csv.DictReader(io.StringIO(response.text)))
+    assert {row["class"] for row in rows[:7]} == set(CLASSES)
+    assert rows[7] == {"image": "1", "class": "", "index": "", "probability": "", "error": NOT_AN_IMAGE}
+
+
+def test_json_lines(client):
+    response = post_json(client, {"images": base64_of(JPEG, b"hello")}, Accept="application/jsonlines")
+    assert response.content_type == "application/jsonlines"
+    lines = [json.loads(line) for line in response.text.splitlines()]
+    assert [list(line) for line in lines] == [["predictions"], ["error"]]
+
+
+def test_json_lines_of_one_image(client):
+    response = post(client, JPEG, Accept="application/jsonlines")
+    assert json.loads(response.text).keys() == {"predictions"}
+
+
+def test_class_names_are_utf_8(client):
+    assert "狗".encode() in post(client, JPEG, **{ATTRIBUTES: "k=7"}).data
+
+
+def test_not_acceptable(client):
+    assert_error(post(client, JPEG, Accept="text/html"), 406, "no answer in the type 'text/html'; accepted:")
+
+
+# Other errors
+
+
+def test_too_large(client):
+    assert post(client, JPEG + b"\0" * ((1 << 20) - len(JPEG))).status_code == 200
+    assert_error(post(client, JPEG + b"\0" * (1 << 20)), 413, "the request body is larger than 1 MB")
+
+
+@pytest.mark.parametrize(("excess", "status"), [(0, 200), (1, 413)])
+def test_too_large_without_a_stated_length(client, excess, status):
+    body = JPEG + b"\0" * ((1 << 20) - len(JPEG) + excess)
+    chunked = {"wsgi.input_terminated": True, "wsgi.input": io.BytesIO(body)}
+    response = client.post("/invocations", content_type="image/jpeg", environ_overrides=chunked)
+    assert response.status_code == status, response.text
+
+
+def test_a_body_that_breaks_off(client):
+    class Broken:
+        def read(self, size: int = -1) -> bytes:
+            raise EOFError("bad chunk")
+
+    broken = {"wsgi.input_terminated": True, "wsgi.input": Broken()}
+    response = client.post("/invocations", content_type="image/jpeg", environ_overrides=broken)
+    assert_error(response, 400, "the request body could not be read: bad chunk")
+
+
+def test_a_refused_body_is_read_to_its_end(client):
+    body = io.BytesIO(b"\0" * 3_000_000)
+    assert client.post("/invocations", input_stream=body, content_length=3_000_000).status_code == 413
+    assert body.tell() == 3_000_000
+
+
+def test_no_such_path(client):
+    assert_error(client.get("/"), 404, "no such path: /; accepted: POST /invocations, GET /ping")
+    assert_error(client.get("/ping/"), 404, "no such path: /ping/")
+    assert_error(client.get("/invocations//x?y=%00"), 404, "no such path")
+
+
+def test_no_such_method(client):
+    response = client.get("/invocations")
+    assert_error(response, 405, "/invocations does not take GET; accepted: ")
+    assert "POST" in response.headers["Allow"]
+    assert_error(client.post("/ping"), 405, "/ping does not take POST; accepted: ")
+
+
+def test_a_fault_of_ours(client, predictor, monkeypatch, caplog):
+    def fail(_: object) -> None:
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr(predictor, "probabilities", fail)
+    with caplog.at_level(logging.ERROR):
+        response = post(client, JPEG)
+    assert_error(response, 500, "the server failed on this request")
+    assert "secret" not in response.text
+    assert "POST /invocations failed" in caplog.text
+    assert "Traceback" in caplog.text
+    assert "RuntimeError: a secret" in caplog.text
+
+
+def test_unknown_headers_do_no_harm(client):
+    assert post(client, JPEG, **{"X-Amzn-Something": "1", "X-Forwarded-For": "::", "Cookie": "é"}).status_code == 200
+
+
+def test_no_more_images_are_decoded_at_once_than_there_are_cores(predictor, monkeypatch):
+    loaded, lock, running, most = Future(), threading.Lock(), [0], [0]
+    loaded.set_result(predictor)
+    app = create_app(loaded, max_payload_mb=1, cores=2)
+    pixels = images.evaluation_pixels(JPEG, IMAGE_SIZE)
+
+    def slow(*_: object) -> np.ndarray:
+        with lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        time.sleep(0.05)
+        with lock:
+            running[0] -= 1
+        return pixels
+
+    monkeypatch.setattr(images, "evaluation_pixels", slow)
+    with ThreadPoolExecutor(8) as pool:
+        statuses = [r.status_code for r in pool.map(lambda _: post(app.test_client(), JPEG), range(8))]
+    assert statuses == [200] * 8
+    assert most == [2]

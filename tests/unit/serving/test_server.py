@@ -1,0 +1,83 @@
+import os
+import shutil
+import socket
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+from classifier import artifact
+from classifier.contract import Contract
+from classifier.errors import UserError
+from classifier.serving import server
+from classifier.serving.predictor import Predictor
+
+
+@pytest.fixture
+def application(artifact_folder, monkeypatch) -> server.Server:
+    """The gunicorn application; a worker that should end raises SystemExit with the sentence instead."""
+
+    def end(sentence: str) -> None:
+        raise SystemExit(sentence)
+
+    monkeypatch.setattr(server, "_exit_worker", end)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        description = artifact.read(artifact_folder)
+        yield server.Server(Contract(artifact_folder.parent, {}), artifact_folder, description, listener.fileno())
+
+
+def test_what_is_wrong_is_said_before_gunicorn_starts(artifact_folder, tmp_path):
+    model = Path(shutil.copytree(artifact_folder, tmp_path / "model"))
+    with pytest.raises(UserError, match="SAGEMAKER_BIND_TO_PORT is 'x'"):
+        server.run(Contract(tmp_path, {"SAGEMAKER_BIND_TO_PORT": "x"}))
+    with pytest.raises(UserError, match="SAGEMAKER_MAX_PAYLOAD_IN_MB is '-1'"):
+        server.run(Contract(tmp_path, {"SAGEMAKER_MAX_PAYLOAD_IN_MB": "-1"}))
+    os.truncate(model / "model.safetensors", 1000)
+    with pytest.raises(UserError, match="model.safetensors is damaged or truncated"):
+        server.run(Contract(tmp_path, {}))
+
+
+def test_a_port_that_is_taken(artifact_folder):
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        sentence = f"port {port}: Address already in use; SAGEMAKER_BIND_TO_PORT chooses another"
+        with pytest.raises(UserError, match=sentence):
+            server.run(Contract(artifact_folder.parent, {"SAGEMAKER_BIND_TO_PORT": port}))
+
+
+def test_the_settings_keep_the_contract(application):
+    cfg = application.cfg
+    assert cfg.workers == 1  # one copy of the model
+    assert cfg.timeout > 60  # a request may take 60 s
+    assert cfg.graceful_timeout <= 27  # SIGKILL comes 30 s after SIGTERM
+    assert cfg.max_requests == 0  # no worker is ever replaced in passing
+    assert cfg.control_socket_disable
+    assert cfg.worker_tmp_dir is None  # the temporary folder
+
+
+def test_the_model_is_handed_over_once_it_has_answered(application, caplog):
+    result: Future = Future()
+    with caplog.at_level("INFO"):
+        application._load_model(result)
+    assert isinstance(result.result(timeout=0), Predictor)
+    assert application.ready[0] == 1
+    assert "device cpu, precision fp32" in caplog.text
+
+
+def test_a_users_fault_while_loading_is_one_sentence(application, monkeypatch, caplog):
+    def refuse(_: Predictor) -> None:
+        raise UserError("the weights are odd")
+
+    monkeypatch.setattr(Predictor, "warm_up", refuse)
+    result: Future = Future()
+    with pytest.raises(SystemExit, match="^serve: the weights are odd$"):
+        application._load_model(result)
+    assert not result.done()
+    assert application.ready[0] == 0
+    assert "Traceback" not in caplog.text
+
+
+def test_our_own_fault_while_loading_is_a_sentence_and_a_traceback(application, monkeypatch, caplog):
+    monkeypatch.setattr(artifact, "load_weights", lambda _: 1 / 0)
+    with pytest.raises(SystemExit, match="could not be loaded: ZeroDivisionError: division by zero"):
+        application._load_model(Future())
+    assert "Traceback" in caplog.text
