@@ -1,0 +1,1 @@
+"""build_and_push.sh to a real registry on this machine, which stands where ECR would."""

@@ -1,0 +1,71 @@
+"""Serving in the image under the limits of an endpoint: other users, read-only, little memory, signals."""
+
+import base64
+import json
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from conftest import CLASSES
+from helpers import Server, encode, free_port, photo
+
+STOP_S = 30
+JPEG = encode(photo(300, 200))
+LIMITS = ("--read-only", "--tmpfs=/tmp", "--user=65534:65534", "--cap-drop=ALL", "--pids-limit=200")
+
+
+@dataclass
+class Container:
+    """A running container, in the place of a process."""
+
+    engine: object
+    id: str
+
+    def state(self, key: str) -> str:
+        return self.engine.run("inspect", f"--format={{{{.State.{key}}}}}", self.id).stdout.strip()
+
+    def poll(self) -> str | None:
+        return None if self.state("Status") == "running" else self.state("ExitCode")
+
+    def log(self) -> str:
+        return self.engine.run("logs", self.id).stdout
+
+
+@contextmanager
+def serving(image, model: Path, *options: str):
+    """A Server whose process is a container with the artifact in `model`, mounted as SageMaker does."""
+    port = free_port()
+    mounted = f"--volume={model}:/opt/ml/model:ro"
+    command = ("run", "--detach", f"--publish=127.0.0.1:{port}:8080", mounted, *options, image.name, "serve")
+    container = Container(image.engine, image.engine.run(*command).stdout.split()[-1])
+    try:
+        server = Server(container, port, log_file=Path())
+        server.wait_for_ping(200, seconds=120)
+        yield server
+    except AssertionError as error:
+        raise AssertionError(f"{error}; the container's log:\n{container.log()}") from error
+    finally:
+        image.engine.run("rm", "--force", container.id)
+
+
+def invoke(server: Server, body: bytes, media_type: str = "image/jpeg"):
+    return server.request("POST", "/invocations", body, {"Content-Type": media_type})
+
+
+def test_read_only_as_another_user_until_it_is_told_to_stop(image, artifact_folder):
+    with serving(image, artifact_folder, *LIMITS, "--memory=2g") as server:
+        answer = invoke(server, JPEG)
+        assert answer.status == 200
+        assert {one["class"] for one in json.loads(answer.body)["predictions"]} <= set(CLASSES)
+        start = time.monotonic()
+        image.engine.run("stop", f"--time={STOP_S}", server.process.id)
+        assert time.monotonic() - start < STOP_S
+        assert server.process.state("ExitCode") == "0"
+
+
+def test_request_too_large_for_the_memory(image, artifact_folder):
+    with serving(image, artifact_folder, *LIMITS, "--memory=512m", "--memory-swap=512m") as server:
+        large = base64.b64encode(encode(photo(7900, 7900), "PNG", compress_level=1)).decode()
+        print(invoke(server, json.dumps({"images": [large] * 3}).encode(), "application/json"))
+        print(server.process.log())
