@@ -10,3 +10,4 @@ lock() {
 }
 lock image.in -o image.txt
 lock dev.in -c image.txt -o dev.txt
+"$(dirname "$uv")"/python third_party.py

@@ -1,0 +1,47 @@
+"""Write THIRD_PARTY.md: what the image ships besides this repository, and under which licence.
+
+Usage: python requirements/third_party.py   (in the environment that requirements/dev.txt makes; `make lock` runs it)
+"""
+
+import re
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+HERE = Path(__file__).parent
+IMAGE = {"sys_platform": "linux", "platform_machine": "x86_64", "python_full_version": "3.11.0"}
+HEAD = """# Third-party notices
+
+The image ships these packages, as requirements/image.txt locks them, each with its licence text in its own
+`*.dist-info` folder; on top of a Debian-based Python image, whose packages have theirs in /usr/share/doc.
+The NVIDIA packages are proprietary: NVIDIA's licence allows to redistribute them as part of an application.
+The ImageNet weights are torchvision's (BSD-3-Clause); ImageNet's photos, which they were made with, are for
+non-commercial research by their terms of access, and whether that reaches the weights is not settled.
+
+| package | licence |
+|---|---|
+"""
+
+
+def locked() -> list[str]:
+    """The packages in the image's lock that apply to the image."""
+    lines = re.findall(r"^[\w.-]+==[^\\\n]+", (HERE / "image.txt").read_text(), re.MULTILINE)
+    requirements = map(Requirement, lines)
+    return sorted(r.name for r in requirements if r.marker is None or r.marker.evaluate(IMAGE))
+
+
+def licence(name: str) -> str:
+    about = metadata.metadata(name)
+    classifiers = [c.rsplit(" :: ", 1)[-1] for c in about.get_all("Classifier", []) if c.startswith("License ::")]
+    # The free text of License may be the whole licence, so it comes last.
+    return about.get("License-Expression") or ", ".join(classifiers) or about.get("License") or "see its licence file"
+
+
+def main() -> None:
+    rows = [f"| {name} | {licence(name)} |\n" for name in locked()]
+    (HERE.parent / "THIRD_PARTY.md").write_text(HEAD + "".join(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,15 @@
+import sys
+from pathlib import Path
+
+TOP = Path(__file__).parents[2]
+sys.path.insert(0, str(TOP / "requirements"))
+
+import third_party  # noqa: E402
+
+
+def test_the_notices_list_what_the_image_ships():
+    rows = [line.split(" | ")[0].removeprefix("| ") for line in (TOP / "THIRD_PARTY.md").read_text().splitlines()]
+    names = [row for row in rows if row in set(third_party.locked())]
+    assert names == third_party.locked()
+    assert {"torch", "flask", "gunicorn"} <= set(names)
+    assert "triton" not in names
