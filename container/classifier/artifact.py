@@ -64,14 +64,14 @@ def locate(folder: Path) -> Path:
 
     Raises UserError where neither does.
     """
-    if not folder.is_dir():
-        raise UserError(f"no model artifact: {folder} is not a folder")
-    if (folder / METADATA_FILE).exists():
-        return folder
-    inner = [path for path in folder.iterdir() if (path / METADATA_FILE).exists()]
-    if len(inner) == 1:
-        return inner[0]
-    found = ", ".join(sorted(path.name for path in folder.iterdir())[:10]) or "nothing"
+    try:
+        entries = sorted(folder.iterdir())
+        holders = [path for path in (folder, *entries) if (path / METADATA_FILE).exists()]
+    except OSError as error:
+        raise UserError(f"no model artifact: {folder} cannot be read: {error.strerror}") from error
+    if folder in holders or len(holders) == 1:
+        return holders[0]
+    found = ", ".join(path.name for path in entries[:10]) or "nothing"
     raise UserError(f"no model artifact in {folder}: expected {METADATA_FILE} and {WEIGHTS_FILE}, found {found}")
 
 
@@ -90,6 +90,7 @@ def read(folder: Path) -> Artifact:
             raise UserError(f"{path} is for {values['architecture']!r}; accepted: {network.ARCHITECTURE!r}")
         known = {f.name for f in dataclasses.fields(Artifact)}
         artifact = Artifact(**{key: _frozen(value) for key, value in values.items() if key in known})
+        _check_values(artifact)
         with torch.device("meta"):
             expected = network.build(len(artifact.classes), artifact.eps).state_dict()
     except (ValueError, KeyError, TypeError, OSError) as error:
@@ -101,6 +102,16 @@ def read(folder: Path) -> Artifact:
 def load_weights(folder: Path) -> dict[str, torch.Tensor]:
     """The weights in `folder`, on the CPU, under torchvision's names for ResNet18."""
     return safetensors.torch.load_file(folder / WEIGHTS_FILE)
+
+
+def _check_values(artifact: Artifact) -> None:
+    classes = artifact.classes
+    if not isinstance(classes, tuple) or len(classes) < 2 or not all(isinstance(name, str) for name in classes):
+        raise ValueError(f"classes is {classes!r}; accepted: a list of at least 2 names")
+    if type(artifact.image_size) is not int or artifact.image_size < 1:
+        raise ValueError(f"image_size is {artifact.image_size!r}; accepted: a number of pixels")
+    if type(artifact.eps) is not float or not artifact.eps > 0:
+        raise ValueError(f"eps is {artifact.eps!r}; accepted: a number above 0")
 
 
 def _check_weights(path: Path, expected: dict[str, list[int]]) -> None:

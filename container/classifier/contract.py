@@ -12,8 +12,9 @@ from pathlib import Path
 
 from classifier.errors import UserError
 
-# SageMaker plans endpoints for 6 MB and real-time invocations for up to 25 MB.
+# SageMaker plans endpoints for 6 MB and real-time invocations for up to 25 MB; a batch transform may send 100.
 DEFAULT_MAX_PAYLOAD_MB = 25
+MOST_PAYLOAD_MB = 100
 INPUT_MODES = ("File", "FastFile")
 
 
@@ -80,17 +81,19 @@ class Contract:
     @property
     def port(self) -> int:
         """The port to serve on: SAGEMAKER_BIND_TO_PORT, or 8080."""
-        return self._positive("SAGEMAKER_BIND_TO_PORT", 8080, most=65535)
+        return self._number("SAGEMAKER_BIND_TO_PORT", 8080, 1, 65535)
 
     @property
     def max_payload_mb(self) -> int:
-        """The largest accepted request body in MiB: SAGEMAKER_MAX_PAYLOAD_IN_MB, or 25."""
-        return self._positive("SAGEMAKER_MAX_PAYLOAD_IN_MB", DEFAULT_MAX_PAYLOAD_MB, most=100)
+        """The largest accepted request body in MiB: SAGEMAKER_MAX_PAYLOAD_IN_MB, where 0 is the most, or else 25."""
+        return (
+            self._number("SAGEMAKER_MAX_PAYLOAD_IN_MB", DEFAULT_MAX_PAYLOAD_MB, 0, MOST_PAYLOAD_MB) or MOST_PAYLOAD_MB
+        )
 
-    def _positive(self, variable: str, default: int, most: int) -> int:
+    def _number(self, variable: str, default: int, least: int, most: int) -> int:
         value = self.environ.get(variable) or str(default)
-        if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= most:
-            raise UserError(f"{variable} is {value!r}; accepted: a whole number from 1 to {most}")
+        if not value.isascii() or not value.isdigit() or not least <= int(value) <= most:
+            raise UserError(f"{variable} is {value!r}; accepted: a whole number from {least} to {most}")
         return int(value)
 
     def _config(self, name: str) -> dict:

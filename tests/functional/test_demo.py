@@ -1,5 +1,6 @@
 """`make demo` as a new user runs it, with pictures of their own; on the digits .ci/run and people run it themselves."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -7,10 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from datasets import DIGITS, digit_jpegs
 from PIL import Image
 
+from datasets import DIGITS, digit_jpegs
+
 DEMO = Path(__file__).parents[2] / "launch" / "demo.py"
+
+
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
@@ -23,7 +28,8 @@ def checkout(tmp_path):
 
 def demo(checkout, *arguments):
     command = [sys.executable, str(checkout / "launch/demo.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=110)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
 def test_the_digits_are_learnt_and_told_apart_over_http(checkout):

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from classifier import artifact, images
 from classifier.serving.predictor import Predictor
 from conftest import CLASSES, IMAGE_SIZE

@@ -10,10 +10,11 @@ import time
 
 import pytest
 import torch
+from PIL import Image
+
 from classifier import artifact, network
 from classifier.training.metrics import METRICS
 from datasets import QUICK, TRAIN, digit_jpegs, train, write_channel, write_hyperparameters
-from PIL import Image
 
 FOUR = range(4)
 

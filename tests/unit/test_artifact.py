@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from classifier import artifact, network
 from classifier.artifact import METADATA_FILE, WEIGHTS_FILE, Artifact
 from classifier.errors import UserError
@@ -58,7 +59,7 @@ def test_two_artifacts_are_none(folder):
 
 
 def test_nothing_there(tmp_path):
-    with pytest.raises(UserError, match="no model artifact: .*/model is not a folder"):
+    with pytest.raises(UserError, match="no model artifact: .*/model cannot be read: No such file or directory"):
         artifact.locate(tmp_path / "model")
     with pytest.raises(UserError, match="expected model.json and model.safetensors, found nothing"):
         artifact.locate(tmp_path)
@@ -91,6 +92,17 @@ def test_a_missing_field(folder):
     del values["classes"]
     path.write_text(json.dumps(values))
     with pytest.raises(UserError, match="model.json is damaged: .*classes"):
+        artifact.read(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"image_size": 0}, {"image_size": "32"}, {"image_size": True}, {"classes": "ab"}, {"classes": ["a"]}]
+    + [{"classes": [1, 2]}, {"eps": "small"}, {"eps": None}],
+)
+def test_a_field_of_a_wrong_kind(folder, changes):
+    edit(folder, **changes)
+    with pytest.raises(UserError, match=f"{METADATA_FILE} is damaged: "):
         artifact.read(folder)
 
 

@@ -3,6 +3,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from classifier.contract import Contract
 from classifier.errors import UserError
 
@@ -96,6 +97,8 @@ def test_port_and_payload():
     assert Contract(environ={"SAGEMAKER_BIND_TO_PORT": "9000"}).port == 9000
     assert Contract(environ={}).max_payload_mb == 25
     assert Contract(environ={"SAGEMAKER_MAX_PAYLOAD_IN_MB": "100"}).max_payload_mb == 100
+    # A batch transform's way to say: as large as it may be.
+    assert Contract(environ={"SAGEMAKER_MAX_PAYLOAD_IN_MB": "0"}).max_payload_mb == 100
 
 
 @pytest.mark.parametrize("value", ["http", "-1", "70000", "80.5", "٨٠"])
@@ -105,5 +108,5 @@ def test_a_port_that_is_none(value):
 
 
 def test_a_payload_above_sagemakers_limit():
-    with pytest.raises(UserError, match="SAGEMAKER_MAX_PAYLOAD_IN_MB is '101'; accepted: .* from 1 to 100"):
+    with pytest.raises(UserError, match="SAGEMAKER_MAX_PAYLOAD_IN_MB is '101'; accepted: .* from 0 to 100"):
         _ = Contract(environ={"SAGEMAKER_MAX_PAYLOAD_IN_MB": "101"}).max_payload_mb

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from classifier import device
 from classifier.errors import UserError
 

@@ -4,12 +4,13 @@ import zlib
 
 import numpy as np
 import pytest
-from classifier import images
-from classifier.images import ImageError, decode, evaluation_pixels
-from helpers import encode, photo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
+
+from classifier import images
+from classifier.images import ImageError, decode, evaluation_pixels
+from helpers import encode, photo
 
 WHITE = (255, 255, 255)
 WHOLE = 10_000  # a short side that no JPEG here is scaled down to

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+
 from classifier import artifact
 from classifier.serving import answers, inputs
 from classifier.serving.app import create_app

@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from classifier.serving import answers
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import NotAcceptable
 from werkzeug.http import parse_accept_header
+
+from classifier.serving import answers
 
 JSON, CSV, LINES = "application/json", "text/csv", "application/jsonlines"
 PUG = {"class": "pug", "index": 1, "probability": 0.75}

@@ -9,14 +9,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
 from classifier import artifact, images
 from classifier.serving.app import create_app
 from classifier.serving.inputs import ATTRIBUTES, MAX_IMAGES
 from classifier.serving.predictor import Predictor
 from conftest import CLASSES, IMAGE_SIZE
-from flask.testing import FlaskClient
 from helpers import encode, photo
-from werkzeug.test import TestResponse
 
 JPEG, PNG, WEBP = (encode(photo(60, 50, seed), name) for seed, name in enumerate(("JPEG", "PNG", "WEBP")))
 NOT_AN_IMAGE = "not a JPEG, PNG or WebP image"

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+
 from classifier import artifact, device, network
 from classifier.errors import UserError
 from classifier.serving.predictor import Predictor

@@ -5,6 +5,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+
 from classifier import artifact
 from classifier.contract import Contract
 from classifier.errors import UserError

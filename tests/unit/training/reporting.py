@@ -1,6 +1,7 @@
 """A made-up job for the tests of outputs and report."""
 
 import numpy as np
+
 from classifier.training.data import Batch, SkippedImages
 from classifier.training.evaluate import Evaluation, Mistake
 from classifier.training.fit import History

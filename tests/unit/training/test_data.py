@@ -4,6 +4,7 @@ import signal
 import numpy as np
 import pytest
 import torch
+
 from classifier import images
 from classifier.errors import UserError
 from classifier.training import data

@@ -1,14 +1,15 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from sklearn.metrics import confusion_matrix, f1_score, log_loss, precision_recall_fscore_support
+
 from classifier.network import Normalize
 from classifier.training.data import SkippedImages, make_loader
 from classifier.training.evaluate import WORST_MISTAKES, Compute, evaluate
 from classifier.training.folders import Phase
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt, Interrupted
-from PIL import Image
-from sklearn.metrics import confusion_matrix, f1_score, log_loss, precision_recall_fscore_support
 
 CLASSES = 4
 SHADES = (20, 90, 160, 230)

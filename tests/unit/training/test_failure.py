@@ -1,4 +1,5 @@
 import pytest
+
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.training.failure import report_failure

@@ -1,4 +1,5 @@
 import pytest
+
 from classifier.errors import UserError
 from classifier.training.folders import PHASES, find_phases, read_dataset, split_phase
 

@@ -1,9 +1,10 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from classifier.errors import UserError
 from classifier.training import hyperparameters
 from classifier.training.hyperparameters import Hyperparameters, parse
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def test_no_values_give_the_defaults():

@@ -1,6 +1,7 @@
 import hashlib
 
 import pytest
+
 from classifier.errors import UserError
 from classifier.training.imagenet import FILE, FOLDER, checked_file
 

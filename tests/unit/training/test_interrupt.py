@@ -2,6 +2,7 @@ import os
 import signal
 
 import pytest
+
 from classifier.training.interrupt import Interrupt, Interrupted
 
 

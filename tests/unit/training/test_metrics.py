@@ -4,6 +4,7 @@ import math
 import re
 
 import pytest
+
 from classifier.training.metrics import METRICS, OBJECTIVES, MetricsLog, better
 
 

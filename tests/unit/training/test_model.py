@@ -3,6 +3,7 @@ import tarfile
 import pytest
 import safetensors.torch
 import torch
+
 from classifier import network
 from classifier.artifact import Artifact
 from classifier.errors import UserError

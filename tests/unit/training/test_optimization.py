@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.optimization import learning_rate, make_optimizer
 

@@ -1,8 +1,9 @@
 import csv
 
+from reporting import CLASSES, make_summary
+
 from classifier.training import output
 from classifier.training.data import SkippedImages
-from reporting import CLASSES, make_summary
 
 
 def rows(path):

@@ -2,10 +2,11 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from reporting import CLASSES, make_summary
+
 from classifier.training import report
 from classifier.training.fit import History
 from classifier.training.hyperparameters import Hyperparameters
-from reporting import CLASSES, make_summary
 
 
 class Page(HTMLParser):
