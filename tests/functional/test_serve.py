@@ -142,7 +142,7 @@ def with_python() -> dict[str, str]:
 def test_no_artifact(tmp_path):
     code, log, _ = run_to_its_end(tmp_path, tmp_path / "log")
     assert code == 1
-    assert log == f"serve: no model artifact: {tmp_path}/model is not a folder\n"
+    assert log == f"serve: no model artifact: {tmp_path}/model cannot be read: No such file or directory\n"
 
 
 REFUSE_GPU = """
