@@ -3,14 +3,14 @@
 Usage: python requirements/third_party.py   (in the environment that requirements/dev.txt makes; `make lock` runs it)
 """
 
-import re
 from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
+import audit
+
 HERE = Path(__file__).parent
-IMAGE = {"sys_platform": "linux", "platform_machine": "x86_64", "python_full_version": "3.11.0"}
 HEAD = """# Third-party notices
 
 The image ships these packages, as requirements/image.txt locks them, each with its licence text in its own
@@ -24,11 +24,10 @@ non-commercial research by their terms of access, and whether that reaches the w
 """
 
 
-def locked() -> list[str]:
-    """The packages in the image's lock that apply to the image."""
-    lines = re.findall(r"^[\w.-]+==[^\\\n]+", (HERE / "image.txt").read_text(), re.MULTILINE)
-    requirements = map(Requirement, lines)
-    return sorted(r.name for r in requirements if r.marker is None or r.marker.evaluate(IMAGE))
+def shipped() -> list[str]:
+    """The names of the packages that the image's lock installs in it."""
+    lines = audit.locked((HERE / "image.txt").read_text())
+    return sorted(Requirement(line.split(" --hash")[0]).name for line in lines)
 
 
 def licence(name: str) -> str:
@@ -39,7 +38,7 @@ def licence(name: str) -> str:
 
 
 def main() -> None:
-    rows = [f"| {name} | {licence(name)} |\n" for name in locked()]
+    rows = [f"| {name} | {licence(name)} |\n" for name in shipped()]
     (HERE.parent / "THIRD_PARTY.md").write_text(HEAD + "".join(rows))
 
 
