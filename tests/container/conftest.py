@@ -26,8 +26,9 @@ CHOSEN = pytest.StashKey[Engine]()
 def build(engine: Engine, checkout: Path, name: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Make and check the image NAME:test as build_and_push.sh in `checkout` does."""
     command = [checkout / "build_and_push.sh", "--no-push", "--name", name, "--tag", "test", "--", *options]
-    environ = engine.environ | {"TMPDIR": str(CACHE)}
-    return subprocess.run(command, env=environ, cwd=CACHE, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S)
+    return subprocess.run(
+        command, env=engine.environ, cwd=CACHE, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S
+    )
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import subprocess
 import time
 
 import pytest
+
 from datasets import QUICK, digit_jpegs, write_channel, write_hyperparameters
 
 from .conftest import NAME, ROOT, build

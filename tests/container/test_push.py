@@ -1,1 +1,126 @@
-"""build_and_push.sh to a real registry on this machine, which stands where ECR would."""
+"""build_and_push.sh to a registry on this machine that stands where ECR would, and a pull back."""
+
+import json
+import shutil
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from helpers import free_port
+
+from .conftest import NAME, ROOT, unavailable
+
+ACCOUNT, REGION = "123456789012", "eu-west-1"
+HOST = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
+MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+TIMEOUT_S = 1500
+AWS = f"""#!/bin/sh
+case "$*" in
+    "sts get-caller-identity"*) echo {ACCOUNT} ;;
+    "ecr get-login-password") echo secret ;;
+    "ecr describe-images"*) echo {MANIFEST} ;;
+esac
+"""
+# The real podman, save that the registry on this machine is ECR to it, and knows no users.
+PODMAN = """#!/bin/sh
+if [ "$1" = login ]; then cat > /dev/null; exit; fi
+for word; do
+    shift
+    set -- "$@" "$(echo "$word" | sed s/{host}/127.0.0.1:{port}/)"
+done
+exec {podman} "$@"
+"""
+REGISTRY = """\
+version: 0.1
+log: {{level: error}}
+storage: {{filesystem: {{rootdirectory: "{folder}"}}}}
+http: {{addr: "127.0.0.1:{port}"}}
+"""
+INSECURE = """\
+[[registry]]
+location = "127.0.0.1:{port}"
+insecure = true
+"""
+
+
+@pytest.fixture
+def registry(tmp_path):
+    """The port of an empty registry."""
+    if not shutil.which("docker-registry"):
+        unavailable("docker-registry is not installed")
+    port = free_port()
+    (tmp_path / "registry.yml").write_text(REGISTRY.format(folder=tmp_path / "registry", port=port))
+    process = subprocess.Popen(["docker-registry", "serve", tmp_path / "registry.yml"], stderr=subprocess.DEVNULL)
+    try:
+        wait_for_registry(port)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(30)
+        shutil.rmtree(tmp_path / "registry", ignore_errors=True)  # several GB, which pytest would keep
+
+
+def wait_for_registry(port: int) -> None:
+    for _ in range(100):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=2).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError("the registry does not answer")
+
+
+@pytest.fixture
+def checkout(image, tmp_path) -> Path:
+    """A copy of the script, whose .image_uri is not the user's, and of what the built image was made from."""
+    for file in ("build_and_push.sh", "Dockerfile", ".dockerignore", "requirements/image.txt"):
+        (tmp_path / "checkout" / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / file, tmp_path / "checkout" / file)
+    ignored = shutil.ignore_patterns("weights", "__pycache__")
+    return shutil.copytree(ROOT / "container", tmp_path / "checkout" / "container", ignore=ignored).parent
+
+
+@pytest.fixture
+def environ(image, registry, tmp_path):
+    """With stand-ins for the AWS command line and for the login, and the registry in ECR's place."""
+    if image.engine.name != "podman":
+        unavailable(f"{image.engine.name} cannot be told that the registry on this machine is ECR")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "registries.conf").write_text(INSECURE.format(port=registry))
+    podman = PODMAN.format(host=HOST, port=registry, podman=shutil.which("podman"))
+    scripts = {"aws": AWS, "podman": podman, "docker": "#!/bin/sh\nexit 1\n"}
+    for name, script in scripts.items():
+        (tmp_path / "bin" / name).write_text(script)
+        (tmp_path / "bin" / name).chmod(0o755)
+    return image.engine.environ | {
+        "PATH": f"{tmp_path / 'bin'}:{image.engine.environ['PATH']}",
+        "CONTAINERS_REGISTRIES_CONF": str(tmp_path / "registries.conf"),
+    }
+
+
+def test_pushed_image_can_be_pulled_and_runs(image, registry, environ, checkout, tmp_path):
+    options = ("--region", REGION, "--name", NAME, "--tag", "pushed", "--", *image.build_options)
+    command = [checkout / "build_and_push.sh", *options]
+    pushed = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_S)
+    assert pushed.returncode == 0, pushed.stderr
+    uri = f"{HOST}/{NAME}:pushed"
+    assert pushed.stdout == f"{uri}\n"
+    assert (checkout / ".image_uri").read_text() == pushed.stdout
+
+    address = f"http://127.0.0.1:{registry}/v2/{NAME}/manifests/latest"
+    with urllib.request.urlopen(urllib.request.Request(address, headers={"Accept": MANIFEST}), timeout=30) as answer:
+        assert answer.headers["Content-Type"] == MANIFEST
+        assert len(json.load(answer)["layers"]) > 3
+
+    # Into an empty storage, so that every byte comes from the registry.
+    storage = ("--root", tmp_path / "storage", "--runroot", tmp_path / "run", "--storage-driver", "overlay")
+    try:
+        podman = tmp_path / "bin" / "podman"
+        subprocess.run([podman, *storage, "pull", "--quiet", uri], env=environ, check=True, timeout=TIMEOUT_S)
+        works = [podman, *storage, "run", "--rm", "--network=none", uri, "self_test"]
+        subprocess.run(works, env=environ, cwd=tmp_path, check=True, timeout=TIMEOUT_S)
+    finally:
+        subprocess.run([podman, *storage, "rmi", "--all", "--force"], env=environ, timeout=TIMEOUT_S)

@@ -4,6 +4,7 @@ import os
 import shutil
 
 import pytest
+
 from classifier import artifact
 from datasets import QUICK, digit_jpegs, write_channel, write_hyperparameters
 
