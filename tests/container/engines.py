@@ -11,11 +11,14 @@ import re
 import shutil
 import subprocess
 import sys
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 BASE_IMAGE = "docker.io/library/python:3.11-slim-bookworm"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "resnet18-container-tests")
+# In memory, so that podman notices a restart of the machine, and short: it refuses more than 50 characters.
+RUN = Path("/run", f"container-tests-{zlib.crc32(bytes(CACHE)):x}")
 PULL_TIMEOUT_S = 600
 
 # crun fails where cgroups are mixed, systemd may be absent, and the default limits can exceed what root may set.
@@ -35,7 +38,7 @@ STORAGE_CONF = """\
 [storage]
 driver = "overlay"
 graphroot = "{cache}/storage"
-runroot = "{cache}/run"
+runroot = "{run}"
 """
 
 
@@ -81,7 +84,7 @@ def _podman() -> Engine:
         return Engine("podman")  # as its user has set it up
     environ = os.environ | {
         "CONTAINERS_CONF": _write("containers.conf", CONTAINERS_CONF.format(cache=CACHE)),
-        "CONTAINERS_STORAGE_CONF": _write("storage.conf", STORAGE_CONF.format(cache=CACHE)),
+        "CONTAINERS_STORAGE_CONF": _write("storage.conf", STORAGE_CONF.format(cache=CACHE, run=RUN)),
     }
     return Engine("podman", environ, tuple(_package_index_flags()))
 

@@ -12,6 +12,7 @@ import pytest
 from helpers import free_port
 
 from .conftest import NAME, ROOT, unavailable
+from .engines import CACHE, RUN
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 HOST = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
@@ -116,11 +117,10 @@ def test_pushed_image_can_be_pulled_and_runs(image, registry, environ, checkout,
         assert len(json.load(answer)["layers"]) > 3
 
     # Into an empty storage, so that every byte comes from the registry.
-    storage = ("--root", tmp_path / "storage", "--runroot", tmp_path / "run", "--storage-driver", "overlay")
+    podman = [tmp_path / "bin" / "podman", "--root", CACHE / "pulled", "--runroot", f"{RUN}-pulled"]
+    how = {"env": environ, "cwd": tmp_path, "timeout": TIMEOUT_S, "check": True}
     try:
-        podman = tmp_path / "bin" / "podman"
-        subprocess.run([podman, *storage, "pull", "--quiet", uri], env=environ, check=True, timeout=TIMEOUT_S)
-        works = [podman, *storage, "run", "--rm", "--network=none", uri, "self_test"]
-        subprocess.run(works, env=environ, cwd=tmp_path, check=True, timeout=TIMEOUT_S)
+        subprocess.run([*podman, "pull", "--quiet", uri], **how)
+        subprocess.run([*podman, "run", "--rm", "--network=none", uri, "self_test"], **how)
     finally:
-        subprocess.run([podman, *storage, "rmi", "--all", "--force"], env=environ, timeout=TIMEOUT_S)
+        subprocess.run([*podman, "rmi", "--all", "--force"], **how)

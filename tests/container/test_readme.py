@@ -1,0 +1,82 @@
+"""The README's lines about the image, run as they stand there."""
+
+import json
+import re
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from classifier import artifact
+from datasets import QUICK, digit_jpegs, write_channel, write_hyperparameters
+from helpers import encode, photo
+
+from .conftest import ROOT
+
+NAME = "sagemaker-resnet18"
+# docker is whichever engine there is, and the image's name means the one built for these tests.
+DOCKER = """#!/bin/sh
+for word; do
+    shift
+    [ "$word" = {name} ] && word={image}
+    set -- "$@" "$word"
+done
+exec {engine} "$@"
+"""
+
+
+def readme_commands() -> list[str]:
+    """The lines that start with docker or curl in the section "The image"."""
+    section = re.search(r"^## The image\n(.*?)(?=^## |\Z)", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert section, 'README.md has no section "The image"'
+    blocks = re.findall(r"^```sh\n(.*?)^```", section[1], re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.startswith(("docker ", "curl "))]
+
+
+@pytest.fixture
+def folder(image, tmp_path) -> Path:
+    """What the lines need: data, a photo, and docker."""
+    write_channel(tmp_path / "opt_ml", "train", digit_jpegs(range(2), 0, 40))
+    write_hyperparameters(tmp_path / "opt_ml", **QUICK)
+    (tmp_path / "dog.jpg").write_bytes(encode(photo(300, 200)))
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "docker").write_text(DOCKER.format(name=NAME, image=image.name, engine=image.engine.name))
+    (tmp_path / "bin" / "docker").chmod(0o755)
+    return tmp_path
+
+
+def test_the_lines_work_as_they_are_written(image, folder):
+    environ = image.engine.environ | {"PATH": f"{folder / 'bin'}:{image.engine.environ['PATH']}"}
+    how = {"env": environ, "cwd": folder, "text": True}
+    lines = readme_commands()
+    train, serve, ask, remove = lines
+    assert (train.split()[-1], serve.split()[-1], ask.split()[0]) == ("train", "serve", "curl")
+
+    subprocess.run(train, shell=True, check=True, timeout=300, **how)
+    assert artifact.read(folder / "opt_ml" / "model").classes == ("digit-0", "digit-1")
+
+    server = subprocess.Popen(["bash", "-c", f"exec {serve}"], stderr=subprocess.PIPE, **how)
+    try:
+        wait_for_ping(server)
+        answer = subprocess.run(ask, shell=True, check=True, timeout=60, stdout=subprocess.PIPE, **how)
+        assert {one["class"] for one in json.loads(answer.stdout)["predictions"]} == {"digit-0", "digit-1"}
+    finally:
+        server.terminate()
+        _, log = server.communicate(timeout=60)
+    assert server.returncode == 0, log
+
+    subprocess.run(remove, shell=True, check=True, timeout=60, **how)
+    assert not (folder / "opt_ml").exists()
+
+
+def wait_for_ping(server: subprocess.Popen) -> None:
+    for _ in range(600):
+        assert server.poll() is None, server.stderr.read()
+        try:
+            urllib.request.urlopen("http://localhost:8080/ping", timeout=2).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError("/ping does not answer 200")
