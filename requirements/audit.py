@@ -82,9 +82,8 @@ def judge(report: dict, accepted: dict[str, str]) -> tuple[list[str], bool]:
     elif unknown:
         lines += [f"not checked: {package['skip_reason']}" for package in unknown]
     else:
-        lines += [
-            f"no longer found, to be removed from vulnerabilities.toml: {name}" for name in accepted.keys() - explained
-        ]
+        obsolete = sorted(accepted.keys() - explained)
+        lines += [f"no longer found, to be removed from vulnerabilities.toml: {name}" for name in obsolete]
     lines.append(f"{len(packages) - len(unknown)} packages checked, {len(flaws)} known vulnerabilities")
     return lines, failed
 
