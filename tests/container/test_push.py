@@ -124,3 +124,5 @@ def test_pushed_image_can_be_pulled_and_runs(image, registry, environ, checkout,
         subprocess.run([*podman, "run", "--rm", "--network=none", uri, "self_test"], **how)
     finally:
         subprocess.run([*podman, "rmi", "--all", "--force"], **how)
+        names = [f"127.0.0.1:{registry}/{NAME}:{tag}" for tag in ("pushed", "latest")]
+        image.engine.run("rmi", f"{NAME}:pushed", *names, check=False)
