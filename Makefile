@@ -3,13 +3,16 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 SCRIPTS := build_and_push.sh requirements/lock.sh .ci/run
 
-.PHONY: demo test lint image weights audit lock clean
+.PHONY: demo test bench lint image weights audit lock clean
 
 demo: .venv/ready
 	$(BIN)/python launch/demo.py $(if $(DATA),--data "$(DATA)")
 
 test: .venv/ready
 	$(BIN)/python -m pytest
+
+bench: .venv/ready
+	$(if $(DATA),$(BIN)/python benchmarks/pretrained.py "$(DATA)",@echo "make bench DATA=folder: give it pictures")
 
 lint: .venv/ready
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -30,7 +33,7 @@ lock: .venv/ready
 	requirements/lock.sh $(CURDIR)/$(BIN)/uv
 
 clean:
-	rm -rf .venv opt_ml
+	rm -rf .venv demo
 
 .venv/ready: requirements/dev.txt
 	$(PYTHON) -m venv .venv
