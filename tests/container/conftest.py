@@ -4,6 +4,7 @@ import functools
 import hashlib
 import http.server
 import os
+import shutil
 import subprocess
 import threading
 from dataclasses import dataclass
@@ -102,3 +103,15 @@ def image(engine, weights_options) -> Image:
     yield Image(engine, built.stdout.strip(), options)
     if engine.name == "podman":
         engine.run("image", "prune", "--force", check=False)  # what earlier sessions' images left
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of all that the image is built from and with, to be changed."""
+    copy = tmp_path / "checkout"
+    for file in ("build_and_push.sh", "Dockerfile", ".dockerignore", "requirements/image.txt"):
+        (copy / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / file, copy / file)
+    ignored = shutil.ignore_patterns("weights", "__pycache__")
+    shutil.copytree(ROOT / "container", copy / "container", ignore=ignored)
+    return copy

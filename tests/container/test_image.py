@@ -1,11 +1,8 @@
 """What the image is, what is in it, and how it is built again."""
 
 import json
-import shutil
 import subprocess
 import time
-
-import pytest
 
 from datasets import QUICK, digit_jpegs, write_channel, write_hyperparameters
 
@@ -35,9 +32,8 @@ def test_sagemaker_can_run_it(image):
     assert not config["Config"].get("Entrypoint")
     assert config["Config"].get("User", "") in ("", "root")
     assert config["Config"]["Labels"][LABEL] == "true"
-    revision = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short=12", "HEAD"], stdout=subprocess.PIPE, text=True)
-    label = config["Config"]["Labels"]["org.opencontainers.image.revision"]
-    assert label.removesuffix("-dirty") == revision.stdout.strip()
+    revision = config["Config"]["Labels"]["org.opencontainers.image.revision"].removesuffix("-dirty")
+    subprocess.run(["git", "-C", ROOT, "cat-file", "-e", f"{revision}^{{commit}}"], check=True)
     assert "NVIDIA_VISIBLE_DEVICES=all" in config["Config"]["Env"]
     if image.engine.name == "podman":
         assert config["ManifestType"] == "application/vnd.docker.distribution.manifest.v2+json"
@@ -64,36 +60,26 @@ def test_what_is_installed_is_what_is_locked(image):
     assert "triton" not in installed
 
 
-@pytest.fixture
-def context(tmp_path):
-    """A copy of all that the image is built from."""
-    for file in ("build_and_push.sh", "Dockerfile", ".dockerignore", "requirements/image.txt"):
-        (tmp_path / file).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / file, tmp_path / file)
-    shutil.copytree(ROOT / "container", tmp_path / "container", ignore=shutil.ignore_patterns("weights", "__pycache__"))
-    return tmp_path
-
-
-def test_change_of_our_code_rebuilds_in_seconds(image, context):
-    with (context / "container" / "classifier" / "errors.py").open("a") as file:
+def test_change_of_our_code_rebuilds_in_seconds(image, checkout):
+    with (checkout / "container" / "classifier" / "errors.py").open("a") as file:
         file.write("\nNEW = 1\n")
     start = time.monotonic()
-    built = build(image.engine, context, AGAIN, *image.build_options)
+    built = build(image.engine, checkout, AGAIN, *image.build_options)
     assert built.returncode == 0, built.stderr
     assert time.monotonic() - start < REBUILD_S
     code = "from classifier import errors; print(errors.NEW)"
     assert image.run(f"{AGAIN}:test", "python3", "-c", code).stdout.strip() == "1"
 
 
-def test_wrong_hash_of_the_weights_fails_the_build(image, context):
-    built = build(image.engine, context, AGAIN, *image.build_options, f"--build-arg=WEIGHTS_SHA256={'0' * 64}")
+def test_wrong_hash_of_the_weights_fails_the_build(image, checkout):
+    built = build(image.engine, checkout, AGAIN, *image.build_options, f"--build-arg=WEIGHTS_SHA256={'0' * 64}")
     assert built.returncode != 0
     assert f"; expected: {'0' * 64}" in built.stderr
     assert "fetch_weights: http://127.0.0.1:" in built.stderr
 
 
-def test_image_without_weights_says_so(image, context, tmp_path):
-    built = build(image.engine, context, AGAIN, *image.build_options, "--build-arg=WEIGHTS=none")
+def test_image_without_weights_says_so(image, checkout, tmp_path):
+    built = build(image.engine, checkout, AGAIN, *image.build_options, "--build-arg=WEIGHTS=none")
     assert built.returncode == 0, built.stderr
     write_channel(tmp_path / "ml", "train", digit_jpegs(range(2), 0, 4))
     write_hyperparameters(tmp_path / "ml", **QUICK | {"weights": "imagenet"})

@@ -5,13 +5,12 @@ import shutil
 import subprocess
 import time
 import urllib.request
-from pathlib import Path
 
 import pytest
 
 from helpers import free_port
 
-from .conftest import NAME, ROOT, unavailable
+from .conftest import NAME, unavailable
 from .engines import CACHE, RUN
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
@@ -72,16 +71,6 @@ def wait_for_registry(port: int) -> None:
         except OSError:
             time.sleep(0.1)
     raise AssertionError("the registry does not answer")
-
-
-@pytest.fixture
-def checkout(image, tmp_path) -> Path:
-    """A copy of the script, whose .image_uri is not the user's, and of what the built image was made from."""
-    for file in ("build_and_push.sh", "Dockerfile", ".dockerignore", "requirements/image.txt"):
-        (tmp_path / "checkout" / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / file, tmp_path / "checkout" / file)
-    ignored = shutil.ignore_patterns("weights", "__pycache__")
-    return shutil.copytree(ROOT / "container", tmp_path / "checkout" / "container", ignore=ignored).parent
 
 
 @pytest.fixture
