@@ -85,17 +85,16 @@ def test_the_log_says_what_is_served(server, artifact_folder):
     assert re.search(r"ready after [\d.]+ s: device cpu, precision fp32, \d+ torch threads", server.log)
 
 
-# A mount namespace in which nothing but a new /tmp can be written to, and a user id without a name or a home. The
+# A mount namespace in which nothing but /tmp can be written to, and a user id without a name or a home. The
 # capability to read all files stands in for an image whose Python is readable by all.
 READ_ONLY = """
-mount --make-rprivate / && mount --bind {model} /mnt && mount -t tmpfs tmpfs /tmp &&
-mkdir /tmp/root /tmp/root/model && mount --bind /mnt /tmp/root/model
+mount --make-rprivate / && mount --bind /tmp /tmp && mount --bind {model} {model}
 for folder in $(findmnt -rno TARGET | grep -vE '^/(proc|tmp$)' | sort -r); do
     mount -o remount,ro,bind $folder 2> /dev/null
 done
-touch /root/written /tmp/root/model/written 2> /dev/null && exit 9
+touch /root/written {model}/written 2> /dev/null && exit 9
 exec env -u HOME -u USER -u LOGNAME setpriv --reuid=4321 --regid=4321 --clear-groups \
-    --inh-caps=-all,+dac_read_search --ambient-caps=-all,+dac_read_search {python} {serve} --root /tmp/root
+    --inh-caps=-all,+dac_read_search --ambient-caps=-all,+dac_read_search {python} {serve} --root {model}/..
 """
 
 
