@@ -8,8 +8,10 @@ SCRIPTS := build_and_push.sh requirements/lock.sh .ci/run
 demo: .venv/ready
 	$(BIN)/python launch/demo.py $(if $(DATA),--data "$(DATA)")
 
+# A file's tests stay together, since they share its jobs and servers. The image is built and run by itself.
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/functional
+	$(BIN)/python -m pytest tests/container
 
 bench: .venv/ready
 	$(if $(DATA),$(BIN)/python benchmarks/pretrained.py "$(DATA)",@echo "make bench DATA=folder: give it pictures")
