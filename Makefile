@@ -14,6 +14,7 @@ test: .venv/ready
 	$(BIN)/python -m pytest tests/container
 
 bench: .venv/ready
+	$(BIN)/python benchmarks/debugger.py
 	$(if $(DATA),$(BIN)/python benchmarks/pretrained.py "$(DATA)",@echo "make bench DATA=folder: give it pictures")
 
 lint: .venv/ready

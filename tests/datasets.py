@@ -15,6 +15,8 @@ TRAIN = Path(__file__).parents[1] / "container" / "train"
 DIGITS = load_digits()
 # Small enough that a job takes seconds.
 QUICK = {"weights": "none", "image_size": 32, "epochs": 1, "augmentation": "none", "workers": 1, "lr": 0.003}
+# In a job of a few steps every one of them is saved and timed: the tests that are about it turn it on.
+QUICK |= {"debug": "off", "profile": "off"}
 
 
 def digit_jpegs(digits: Iterable[int], first: int, last: int) -> list[tuple[str, str, Image.Image]]:

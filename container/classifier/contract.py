@@ -50,6 +50,12 @@ class Contract:
     def failure(self) -> Path:
         return self.root / "output" / "failure"
 
+    @property
+    def debug_hook_config(self) -> Path:
+        """The configuration of SageMaker Debugger's hook, which may be absent."""
+        named = self.environ.get("SMDEBUG_CONFIG_FILE_PATH")
+        return Path(named) if named else self.root / "input" / "config" / "debughookconfig.json"
+
     def hyperparameters(self) -> dict[str, object]:
         """The job's hyperparameters as SageMaker wrote them: names to strings."""
         return self._config("hyperparameters.json")

@@ -18,6 +18,7 @@ from classifier.training.metrics import METRICS
 from datasets import QUICK, TRAIN, digit_jpegs, train, write_channel, write_hyperparameters
 
 FOUR = range(4)
+OBSERVED = {"debug": "auto", "profile": "auto"}
 
 
 def rows(path):
@@ -38,7 +39,9 @@ def job(tmp_path_factory):
     Image.open(next(folder.glob("0*.jpg"))).convert("CMYK").save(folder / "cmyk.jpg")
     (folder / ".hidden.jpg").touch()
     (root / "input/data/test/digit-1/not an image.png").write_text("text")
-    write_hyperparameters(root, **QUICK | {"epochs": 3, "batch_size": '"32"', "_tuning_objective_metric": "x"})
+    write_hyperparameters(
+        root, **QUICK | OBSERVED | {"epochs": 3, "batch_size": '"32"', "_tuning_objective_metric": "x"}
+    )
     config = root / "input/config"
     channel = {"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated", "RecordWrapperType": "None"}
     (config / "inputdataconfig.json").write_text(json.dumps(dict.fromkeys(("train", "validation", "test"), channel)))
@@ -97,12 +100,17 @@ def test_the_outputs_agree_with_each_other(job):
     root, _ = job
     data = root / "output/data"
     assert sorted(path.name for path in data.iterdir()) == [
+        "debug.json",
+        "debughookconfig.json",
         "metrics.jsonl",
+        "profile.json",
         "report.html",
         "skipped_images.csv",
+        "tensors",
         "test_confusion_matrix.csv",
         "test_per_class.csv",
         "test_predictions.csv",
+        "trace.json.gz",
     ]
     predictions = rows(data / "test_predictions.csv")
     assert len(predictions) == 120
@@ -201,7 +209,7 @@ def test_an_error_of_ours_has_its_traceback_in_the_failure_file(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_keeps_the_best_weights_so_far(tmp_path, number):
     write_channel(tmp_path, "train", digit_jpegs(FOUR, 0, 40))
-    write_hyperparameters(tmp_path, **QUICK | {"epochs": 1000})
+    write_hyperparameters(tmp_path, **QUICK | OBSERVED | {"epochs": 1000})
     process = start(tmp_path)
     wait_for(process, "epoch 2/1000")
     process.send_signal(number)

@@ -45,7 +45,7 @@ def curve(epochs: list[dict[str, float]], metric: str, best_epoch: int) -> str:
         if metric == "accuracy":
             axes.set_ylim(0, 1.02)
         axes.legend()
-        return _svg(figure)
+        return svg(figure)
 
 
 def confusion_matrix(confusion: np.ndarray, classes: tuple[str, ...]) -> str:
@@ -64,10 +64,10 @@ def confusion_matrix(confusion: np.ndarray, classes: tuple[str, ...]) -> str:
             for row, column in zip(*confusion.nonzero(), strict=True):
                 colour = "white" if shares[row, column] > 0.5 else "#222222"
                 axes.text(column, row, confusion[row, column], ha="center", va="center", color=colour, fontsize=8)
-        return _svg(figure)
+        return svg(figure)
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
     buffer = io.StringIO()
     with warnings.catch_warnings():
         # Text stays text in the SVG: the browser has the glyphs that matplotlib's own font lacks.

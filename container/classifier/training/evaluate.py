@@ -64,6 +64,7 @@ class Evaluation:
     recall: np.ndarray  # (k,)
     f1: np.ndarray  # (k,)
     confusion: np.ndarray  # (k, k) counts: a row per true class, a column per predicted one
+    step_losses: np.ndarray  # (steps,) as training measures it, with its label smoothing and class weights
     positions: np.ndarray  # (n,) in the phase's files
     labels: np.ndarray  # (n,)
     predicted: np.ndarray  # (n,)
@@ -79,17 +80,22 @@ class Evaluation:
 @torch.inference_mode()
 def evaluate(
     model: torch.nn.Module,
+    criterion: torch.nn.Module,
     loader: DataLoader,
     compute: Compute,
     classes: int,
     skipped: SkippedImages,
     interrupt: Interrupt,
 ) -> Evaluation:
-    """Run `loader`'s phase through `model`. Raises Interrupted, and UserError where too many images are unreadable."""
+    """Run `loader`'s phase through `model`; `criterion` is training's loss.
+
+    Raises Interrupted, and UserError where too many images are unreadable.
+    """
     phase = loader.dataset.phase
     model.eval()
     metrics = _metrics(classes).to(compute.device)
     loss = torch.zeros((), dtype=torch.float64, device=compute.device)
+    step_losses: list[torch.Tensor] = []
     columns: list[tuple[torch.Tensor, ...]] = []
     mistakes: list[Mistake] = []
     for batch in progress(loader, phase.name, len(loader)):
@@ -102,6 +108,7 @@ def evaluate(
             logits = model(inputs)
         logits = logits.float()
         loss += torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
+        step_losses.append(criterion(logits, labels))
         metrics.update(logits, labels)
         confidence, predicted = logits.softmax(1).max(1)
         columns.append((batch.positions, batch.labels, predicted.cpu(), confidence.cpu()))
@@ -114,6 +121,7 @@ def evaluate(
         loss=loss.item() / len(positions),
         **scalars,
         **values,
+        step_losses=torch.stack(step_losses).cpu().numpy(),
         positions=positions,
         labels=labels,
         predicted=predicted,

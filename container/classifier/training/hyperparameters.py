@@ -12,6 +12,17 @@ from classifier.training.metrics import OBJECTIVES
 # SageMaker's tuning jobs and SDKs add names of their own.
 RESERVED_PREFIXES = ("_tuning_", "sagemaker_")
 STAGES = ("layer1", "layer2", "layer3", "layer4")
+NO_RULE = "none"
+RULES = (
+    "LearningRateTooHigh",
+    "LossNotDecreasing",
+    "Overfit",
+    "Overtraining",
+    "ExplodingTensor",
+    "VanishingGradient",
+    "PoorWeightInitialization",
+    "DeadRelu",
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,23 @@ class Flag:
         return {"true": True, "false": False}[text.lower()]
 
 
+@dataclass(frozen=True)
+class Several:
+    """Some of `options`, separated by commas, or the word `none`."""
+
+    options: tuple[str, ...]
+    none: str
+
+    def __str__(self) -> str:
+        return f"{self.none}, or some of {', '.join(self.options)}, separated by commas"
+
+    def parse(self, text: str) -> str:
+        names = [name.strip() for name in text.split(",")]
+        if names != [self.none] and not set(names) <= set(self.options):
+            raise ValueError
+        return ",".join(names)
+
+
 def hyperparameter(default, accepted, meaning):
     return field(default=default, metadata={"accepted": accepted, "meaning": meaning})
 
@@ -102,6 +130,11 @@ class Hyperparameters:
     workers: int = hyperparameter(-1, Whole(-1, 256), "processes that read images; -1 is one per core, at most 16")
     seed: int = hyperparameter(0, Whole(0, 2**31 - 1), "seed of every random choice")
     report_images: bool = hyperparameter(True, Flag(), "show the worst mistakes as pictures in the report")
+    debug: str = choice("auto", "off", meaning="save losses, gradients, weights and activations, and look at them")
+    profile: str = choice("auto", "off", meaning="time some steps after the warm-up, and trace a few")
+    stop_on_rule: str = hyperparameter(
+        NO_RULE, Several(RULES, NO_RULE), "rules that end the job when they have found something"
+    )
 
 
 FIELDS = {item.name: item for item in dataclasses.fields(Hyperparameters)}

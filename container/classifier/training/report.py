@@ -13,14 +13,26 @@ from PIL import Image
 from classifier.artifact import VERSIONS
 from classifier.training import charts, hyperparameters
 from classifier.training.data import SkippedImages
+from classifier.training.debugger import Debugging
 from classifier.training.evaluate import Evaluation, Mistake
 from classifier.training.fit import History
 from classifier.training.folders import Dataset
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.output import per_class
+from classifier.training.profiler import Profile
+from classifier.training.report_parts import debugging_part, profiling_part
 
 MOST_ROWS = 10
 THUMBNAIL = 160
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What debugging and profiling came to."""
+
+    debugging: Debugging
+    profile: Profile
+    findings: list[str]
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,7 @@ class Summary:
     origin: str
     device: str
     ending: str | None
+    observed: Observed
 
 
 def write(path: Path, summary: Summary) -> None:
@@ -43,6 +56,7 @@ def write(path: Path, summary: Summary) -> None:
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["percent"] = lambda value: f"{value:.1%}"
+    environment.filters["sentence"] = lambda text: f"{text[:1].upper()}{text[1:]}."
     page = environment.get_template("report.html").render(
         summary=summary,
         dataset=summary.dataset,
@@ -50,6 +64,8 @@ def write(path: Path, summary: Summary) -> None:
         evaluation=summary.evaluation,
         **_evaluation_parts(summary),
         curves=_curves(summary.history),
+        debugging=debugging_part(summary.observed.debugging, summary.history, summary.hp.batch_size),
+        profiling=profiling_part(summary.observed.profile, summary.observed.findings),
         skipped=summary.skipped.rows(),
         hyperparameters=_hyperparameters(summary.hp),
         environment={"device": summary.device, "machine": platform.platform()} | VERSIONS,

@@ -1,18 +1,21 @@
 """A training job, from the contract's input folders to its output folders."""
 
 import logging
+from dataclasses import dataclass
 
 import torch
 
 from classifier import artifact, device
 from classifier.contract import Contract
 from classifier.errors import UserError
-from classifier.training import hyperparameters, model, output, report
-from classifier.training.data import SkippedImages, make_loader
+from classifier.training import hyperparameters, model, output, profiler_findings, report
+from classifier.training.data import SkippedImages, count_workers, make_loader
 from classifier.training.evaluate import Compute, Evaluation
-from classifier.training.fit import Trainer
+from classifier.training.fit import Diverged, Trainer
 from classifier.training.folders import VALIDATION_FRACTION, Dataset, read_dataset
 from classifier.training.interrupt import Interrupt, Interrupted
+from classifier.training.profiler_findings import Setting
+from classifier.training.rules_client import sentence
 
 logger = logging.getLogger(__name__)
 
@@ -31,27 +34,77 @@ def run(contract: Contract, interrupt: Interrupt) -> None:
     start = model.starting_point(hp, channels)
     skipped = SkippedImages()
     trainer = Trainer(contract, hp, dataset, model.make_model(dataset.classes, hp, start), compute, skipped, interrupt)
-    evaluation, ending = train_and_test(trainer)
-    output.write(contract.output_data, dataset, evaluation, skipped)
-    origin = start.origin if start else "a random start"
-    summary = report.Summary(hp, dataset, trainer.history, evaluation, skipped, origin, device.describe(where), ending)
+    try:
+        outcome = train_and_test(trainer)
+        observed = observe(trainer, outcome)
+    finally:
+        trainer.close()
+    output.write(contract.output_data, dataset, outcome.evaluation, skipped)
+    summary = report.Summary(
+        hp=hp,
+        dataset=dataset,
+        history=trainer.history,
+        evaluation=outcome.evaluation,
+        skipped=skipped,
+        origin=start.origin if start else "a random start",
+        device=device.describe(where),
+        ending=outcome.ending,
+        observed=observed,
+    )
     report.write(contract.output_data / "report.html", summary)
+    if outcome.failure:
+        raise outcome.failure
     logger.info("artifact in %s; outputs and report.html in %s", contract.model, contract.output_data)
 
 
-def train_and_test(trainer: Trainer) -> tuple[Evaluation | None, str | None]:
-    """The evaluation to report, of the test phase or else the best validation, and why training ended early, if so."""
+@dataclass
+class Outcome:
+    """The evaluation to report, of the test phase or else the best validation, and how training ended early, if so.
+
+    A `failure` fails the job, but only when all that can be told of it is written.
+    """
+
+    evaluation: Evaluation | None
+    ending: str | None = None
+    failure: UserError | None = None
+
+
+def train_and_test(trainer: Trainer) -> Outcome:
+    """Train to the end, or as far as it goes."""
     try:
         trainer.fit()
-        return test(trainer) or trainer.history.best, None
+        return Outcome(test(trainer) or trainer.history.best)
     except Interrupted as interrupted:
-        return trainer.history.best, keep_what_there_is(trainer, interrupted)
+        return Outcome(trainer.history.best, keep_what_there_is(trainer, interrupted))
+    except UserError as error:
+        return Outcome(trainer.history.best, failure=error)
     except torch.OutOfMemoryError as error:
         hp = trainer.hp
         raise UserError(
             f"the GPU's memory is too small for batch_size={hp.batch_size} at image_size={hp.image_size}; "
             f"lower one of them ({error})"
         ) from error
+
+
+def observe(trainer: Trainer, outcome: Outcome) -> report.Observed:
+    """End debugging and profiling, and write what they came to; a rule may fail the job even now."""
+    folder = trainer.contract.output_data
+    debugging, profile = trainer.debugger.finish(), trainer.profiler.finish()
+    compute = trainer.compute
+    findings = profiler_findings.find(profile, Setting.of(compute.device, compute.dtype, count_workers(trainer.hp)))
+    for finding in findings:
+        logger.info("profile: %s", finding)
+    debugging.write(folder / "debug.json")
+    profile.write(folder / "profile.json", findings)
+    try:
+        trainer.debugger.check()
+    except UserError as error:
+        outcome.failure = outcome.failure or error
+    if isinstance(outcome.failure, Diverged) and debugging.found:
+        outcome.failure = UserError(f"{outcome.failure}; {sentence(debugging.found[0])}")
+    if outcome.failure:
+        outcome.ending = f"the job failed: {outcome.failure}"
+    return report.Observed(debugging, profile, findings)
 
 
 def test(trainer: Trainer) -> Evaluation | None:

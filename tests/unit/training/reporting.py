@@ -3,11 +3,13 @@
 import numpy as np
 
 from classifier.training.data import Batch, SkippedImages
+from classifier.training.debugger import Debugging
 from classifier.training.evaluate import Evaluation, Mistake
 from classifier.training.fit import History
 from classifier.training.folders import Dataset, Phase
 from classifier.training.hyperparameters import Hyperparameters
-from classifier.training.report import Summary
+from classifier.training.profiler import Profile
+from classifier.training.report import Observed, Summary
 
 CLASSES = ("<b>ox</b>", "Käse, alt", "狗")
 LABELS = np.array([0, 0, 0, 1, 1, 2])
@@ -27,7 +29,20 @@ def make_summary(tmp_path, phase="test", **changes) -> Summary:
     )
     confidence = np.linspace(0.5, 1, 6)
     evaluation = Evaluation(
-        phase, 0.7, 0.5, 0.44, recall, recall, recall, confusion, np.arange(6), LABELS, PREDICTED, confidence, mistakes
+        phase=phase,
+        loss=0.7,
+        accuracy=0.5,
+        macro_f1=0.44,
+        precision=recall,
+        recall=recall,
+        f1=recall,
+        confusion=confusion,
+        step_losses=np.array([0.6, 0.8]),
+        positions=np.arange(6),
+        labels=LABELS,
+        predicted=PREDICTED,
+        confidence=confidence,
+        mistakes=mistakes,
     )
     epochs = [
         {"epoch": n, "train:loss": 1 / n, "validation:loss": 1.1 / n, "train:accuracy": 0.4, "validation:accuracy": 0.5}
@@ -38,11 +53,19 @@ def make_summary(tmp_path, phase="test", **changes) -> Summary:
     values = {
         "hp": Hyperparameters(lr=0.02, report_images=True),
         "dataset": dataset,
-        "history": History(epochs, 8, 2, evaluation),
+        "history": History(
+            epochs,
+            steps=8,
+            train_losses=[2.0, 1.5, 1.2, 1.0, 0.9, 0.8, 0.8, 0.7],
+            validation_losses=[[1.0, 1.4], [0.6, 0.8]],
+            best_epoch=2,
+            best=evaluation,
+        ),
         "evaluation": evaluation,
         "skipped": skipped,
         "origin": "a random start",
         "device": "cpu",
         "ending": None,
+        "observed": Observed(Debugging("debug=off"), Profile("profile=off"), []),
     }
     return Summary(**values | changes)

@@ -12,6 +12,7 @@ from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt, Interrupted
 
 CLASSES = 4
+LOSS = torch.nn.CrossEntropyLoss()
 SHADES = (20, 90, 160, 230)
 
 
@@ -45,7 +46,7 @@ def run(phase, batch_size, interrupt=None, dtype=torch.float32):
     hp = Hyperparameters(image_size=32, batch_size=batch_size, workers=0)
     loader = make_loader(phase, hp, torch.device("cpu"))
     compute = Compute(torch.device("cpu"), dtype)
-    return evaluate(ByBrightness(), loader, compute, CLASSES, SkippedImages(), interrupt or Interrupt())
+    return evaluate(ByBrightness(), LOSS, loader, compute, CLASSES, SkippedImages(), interrupt or Interrupt())
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def test_bf16_is_used_where_it_is_asked_for(phase):
     hp = Hyperparameters(image_size=32, workers=0)
     loader = make_loader(phase, hp, torch.device("cpu"))
     compute = Compute(torch.device("cpu"), torch.bfloat16)
-    result = evaluate(probe, loader, compute, CLASSES, SkippedImages(), Interrupt())
+    result = evaluate(probe, LOSS, loader, compute, CLASSES, SkippedImages(), Interrupt())
     assert probe.dtype is torch.bfloat16
     assert result.confidence.dtype == np.float32
 

@@ -1,0 +1,53 @@
+"""What the hook saves and how often: SageMaker's debughookconfig.json, or the same thing made from our defaults."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+# A rule needs a few dozen looks at a run; more cost time and tell little.
+SAVED_STEPS = 30
+LONGEST_INTERVAL = 500
+NEVER = {"eval.end_step": "0"}
+# What each saved step holds. Norms are not finite where any element is not; training does not change in evaluation.
+COLLECTIONS = {
+    "losses": {},
+    "weights": {"reductions": "l2_norm"} | NEVER,
+    "biases": {"reductions": "l2_norm"} | NEVER,
+    "gradients": {"reductions": "l2_norm,abs_mean"} | NEVER,
+    "relu_input": {"include_regex": ".*relu_input", "reductions": "min,max,mean,std"},
+    # Not smdebug's own: how active each unit behind a ReLU is, and how far a step moved each layer's weights.
+    "relu_activity": {"include_regex": "^relu_activity/"} | NEVER,
+    "update_ratio": {"include_regex": "^update_ratio/"} | NEVER,
+}
+
+
+def interval(steps: int) -> int:
+    """Steps between two saved ones, so that at least SAVED_STEPS of `steps` are saved, or all of a shorter run."""
+    return max(1, min(LONGEST_INTERVAL, steps // SAVED_STEPS))
+
+
+def write(path: Path, tensors: Path, intervals: Mapping[str, int]) -> None:
+    """Write our configuration, in SageMaker's format, to `path`; the hook will write to `tensors`.
+
+    `intervals` are those of the modes train and eval.
+    """
+    config = {
+        "LocalPath": str(tensors),
+        "HookParameters": {f"{mode}.save_interval": str(steps) for mode, steps in intervals.items()},
+        "CollectionConfigurations": [
+            {"CollectionName": name, "CollectionParameters": parameters} for name, parameters in COLLECTIONS.items()
+        ],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def tensors_folder(path: Path) -> Path:
+    """Where the configuration at `path` lets the hook write; where SageMaker's says nothing, its documented default.
+
+    Raises ValueError where it is not a JSON object.
+    """
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(config, dict):
+        raise ValueError(f"{path.name} holds a JSON {type(config).__name__}; accepted: an object")
+    return Path(config.get("LocalPath") or "/opt/ml/output/tensors")

@@ -1,0 +1,172 @@
+"""smdebug's hook, reduced to what debugging needs, so that a step that is not saved costs next to nothing."""
+
+import atexit
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import torch
+from smdebug.core.utils import error_handling_agent, match_inc
+from smdebug.pytorch import Hook, modes
+
+GRADIENT = "gradient/"
+UPDATE_RATIO = "update_ratio/"
+RELU_ACTIVITY = "relu_activity/"
+
+Timed = Callable[[str], AbstractContextManager]
+
+
+class DebugHook(Hook):
+    """Saves what its configuration asks for, and two things smdebug lacks: updates to weights, and units' activity.
+
+    Registered on the model's forward passes and on the optimiser: there the gradients are whole (summed over the
+    processes, without GradScaler's scale), which they are not in smdebug's callbacks on each parameter.
+    """
+
+    timed: Timed
+
+    def watch(self, model: torch.nn.Module, loss: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Register on all three, once and before the model is wrapped for several processes."""
+        self._prepare_collections()
+        for name, module in model.named_modules():
+            if isinstance(module, torch.nn.ReLU) and self.is_wanted(name):
+                module.inplace = False  # or its input would be overwritten before it is saved
+        prefix = f"{type(model).__name__}_"
+        self.parameters = {prefix + name: p for name, p in model.named_parameters() if p.requires_grad}
+        self.layers = {name: p for name, p in model.named_parameters() if p.requires_grad and p.ndim > 1}
+        self.before: list[torch.Tensor] = []  # memory for the weights before an update, kept from step to step
+        self.is_measuring = False
+        self.register_module(model)
+        self.register_loss(loss)
+        self.handles = [
+            optimizer.register_step_pre_hook(self.before_update),
+            optimizer.register_step_post_hook(self.after_update),
+        ]
+
+    def is_wanted(self, module: str) -> bool:
+        """Whether any collection wants the inputs or the outputs of the module of this name."""
+        wanted = [regex for item in self._collections_to_save for regex in item.include_regex]
+        return any(match_inc(f"{module}_{side}_0", wanted) for side in ("input", "output"))
+
+    def is_saving(self, collection: str | None = None) -> bool:
+        """Whether this step saves anything, or anything of `collection`."""
+        saved = self._get_collections_to_save_for_step()
+        return any(collection in (None, item.name) for item in saved)
+
+    def record(self, **scalars: float) -> None:
+        """Save `scalars` with the step that is just over, whether or not it was to be saved."""
+        for name, value in scalars.items():
+            self.save_scalar(name, value)
+        self._close_writers()
+
+    @error_handling_agent.catch_smdebug_errors()
+    def before_update(self, *_) -> None:
+        if not self.is_saving():
+            return
+        with self.timed("hook"), torch.no_grad():
+            for name, parameter in self.parameters.items():
+                if parameter.grad is not None:
+                    self._save_for_tensor(GRADIENT + name, parameter.grad)
+            if self.is_saving("update_ratio"):
+                weights = [parameter.detach() for parameter in self.layers.values()]
+                self.before = self.before or [torch.empty_like(weight) for weight in weights]
+                torch._foreach_copy_(self.before, weights)
+                self.is_measuring = True
+
+    @error_handling_agent.catch_smdebug_errors()
+    def after_update(self, *_) -> None:
+        if not self.is_measuring:
+            return
+        self.is_measuring = False
+        with self.timed("hook"), torch.no_grad():
+            sizes = torch.stack(torch._foreach_norm(self.before))
+            torch._foreach_sub_(self.before, [parameter.detach() for parameter in self.layers.values()])
+            ratios = (torch.stack(torch._foreach_norm(self.before)) / sizes.clamp_min(1e-12)).tolist()
+            for name, ratio in zip(self.layers, ratios, strict=True):
+                # Without the suffix, which smdebug's own collection of weights looks for.
+                self._save_for_tensor(UPDATE_RATIO + name.removesuffix(".weight"), torch.tensor([ratio]))
+
+    @error_handling_agent.catch_smdebug_errors()
+    def forward_pre_hook(self, module, inputs):
+        with self.timed("hook"):
+            super().forward_pre_hook(module, inputs)
+
+    @error_handling_agent.catch_smdebug_errors()
+    def forward_hook(self, module, inputs, outputs):
+        if not self.is_saving():
+            return
+        with self.timed("hook"), torch.no_grad():
+            if isinstance(module, torch.nn.ReLU) and self.is_saving("relu_activity"):
+                count = self.written_tensor_name_for_step.get(f"{module._module_name}_input_", 0)
+                active = (outputs > 0).float()
+                activity = active.mean(tuple(range(2, active.ndim))).mean(0)
+                self._save_for_tensor(f"{RELU_ACTIVITY}{module._module_name}_{count}", activity)
+            super().forward_hook(module, inputs, outputs)
+
+    def release(self) -> None:
+        """No callback and no exit handler shall be left; what is on disk stays as it is."""
+        atexit.unregister(self._cleanup)
+        atexit.unregister(self.profiler_config_parser.stop_post_hook_close_python_profiling)
+        for handle in getattr(self, "handles", []):
+            handle.remove()
+
+    def has_default_configuration(self) -> bool:
+        """smdebug turns itself off after an error only with its default configuration; any other error would raise."""
+        return True
+
+    def count_parameters(self, model):
+        """smdebug only logs here."""
+
+    def _closure_for_registering_forward_hook(self, module):
+        """Only modules whose inputs or outputs some collection wants: each callback costs time in every step."""
+        if self.is_wanted(module._module_name):
+            super()._closure_for_registering_forward_hook(module)
+
+    def _backward_apply(self, module):
+        """No callbacks on parameters: before_update has their gradients."""
+
+    def _write_state(self):
+        """No state of its own among the checkpoints, which would be looked through at every step."""
+
+    def _write_for_tensor(self, tensor_name, tensor_value, save_collections, tensor_ref=None):
+        if isinstance(tensor_value, torch.Tensor) and tensor_value.dtype in (torch.bfloat16, torch.float16):
+            tensor_value = tensor_value.float()  # numpy has no bfloat16, and a norm overflows in float16
+        super()._write_for_tensor(tensor_name, tensor_value, save_collections, tensor_ref)
+
+    @staticmethod
+    def _get_reduction_of_data(reduction_name, tensor_value, tensor_name, abs):
+        if abs and reduction_name == "mean":  # without a copy of the tensor's absolute values
+            return torch.linalg.vector_norm(tensor_value, 1) / tensor_value.numel()
+        if reduction_name == "std":
+            return tensor_value.std(correction=0)  # 0, not nan, for a single element
+        return Hook._get_reduction_of_data(reduction_name, tensor_value, tensor_name, abs)
+
+
+class Raise:
+    """In the place of smdebug's logger while the hook is made, or an error would leave half a hook."""
+
+    def error(self, _message: str) -> None:
+        """What smdebug says before exception()."""
+
+    def exception(self, error: Exception) -> None:
+        raise error
+
+
+def make_hook(
+    config: Path, model: torch.nn.Module, loss: torch.nn.Module, optimizer: torch.optim.Optimizer, timed: Timed
+) -> DebugHook:
+    """The hook that the file `config` asks for, registered. Raises whatever smdebug does not like."""
+    error_handling_agent.disable_smdebug = False
+    error_handling_agent.logger = Raise()
+    hook = DebugHook.create_from_json_file(str(config))
+    hook.timed = timed
+    try:
+        hook.watch(model, loss, optimizer)
+    except Exception:
+        error_handling_agent.disable_smdebug = True
+        hook.release()
+        raise
+    return hook
+
+
+MODES = {"train": modes.TRAIN, "validation": modes.EVAL, "test": modes.EVAL}

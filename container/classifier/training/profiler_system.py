@@ -1,0 +1,79 @@
+"""How busy the machine is: processor, memory and GPU, sampled by a thread while the job runs."""
+
+import threading
+import time
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from classifier.device import usable_cores
+
+# As often as SageMaker's own monitoring.
+SECONDS_BETWEEN_SAMPLES = 0.5
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Shares from 0 to 1, `seconds` after the start; None where there is no GPU, or none that tells."""
+
+    seconds: float
+    cpu: float
+    memory: float
+    gpu: float | None = None
+    gpu_memory: float | None = None
+
+
+class Sampler(threading.Thread):
+    """Samples until stop(). A failure ends the sampling, not the job."""
+
+    def __init__(self, device: torch.device):
+        super().__init__(daemon=True)
+        self.device = device
+        self.samples: list[Sample] = []
+        self.cores = usable_cores()
+        self.ended = threading.Event()
+        self.started_at = self.last_at = time.monotonic()
+        self.last_cpu: float | None = None
+
+    def run(self) -> None:
+        try:
+            while not self.ended.wait(SECONDS_BETWEEN_SAMPLES):
+                self._sample()
+        except Exception:  # psutil and the driver raise what they like; a chart less is no reason to say more
+            return
+
+    def stop(self) -> list[Sample]:
+        self.ended.set()
+        self.join()
+        return self.samples
+
+    def _sample(self) -> None:
+        now, used = time.monotonic(), processor_seconds()
+        if self.last_cpu is not None:
+            # A worker that has ended takes its seconds with it.
+            share = max(0.0, used - self.last_cpu) / (now - self.last_at) / self.cores
+            memory = psutil.virtual_memory().percent / 100
+            self.samples.append(Sample(now - self.started_at, min(1.0, share), memory, *gpu_shares(self.device)))
+        self.last_cpu, self.last_at = used, now
+
+
+def processor_seconds() -> float:
+    """Processor time of this process and its descendants."""
+    total = 0.0
+    this = psutil.Process()
+    for process in (this, *this.children(recursive=True)):
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += times.user + times.system
+    return total
+
+
+def gpu_shares(device: torch.device) -> tuple[float | None, float | None]:
+    """How busy the GPU is (by NVIDIA's management library, which torch asks) and how full its memory."""
+    if device.type != "cuda":
+        return None, None
+    free, total = torch.cuda.mem_get_info(device)
+    return torch.cuda.utilization(device) / 100, 1 - free / total

@@ -1,0 +1,85 @@
+"""torch.profiler over a few steps: a trace in Chrome's format, and the slowest operators."""
+
+import contextlib
+import logging
+import os
+from pathlib import Path
+
+import torch
+
+logger = logging.getLogger(__name__)
+MOST_OPERATORS = 12
+TRACE = "trace.json.gz"
+
+
+class Tracer:
+    """Traces `steps` training steps, after `wait` and one to warm up. An error ends the tracing, not the job."""
+
+    def __init__(self, folder: Path, device: torch.device, wait: int, steps: int):
+        self.folder = folder
+        self.device = device
+        self.steps = steps
+        self.left = wait + 1 + steps
+        self.operators: list[dict[str, object]] = []
+        self.trace: str | None = None
+        self.why: str | None = None
+        # Without a GPU it would complain of the driver that is not there.
+        os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+        activities = [torch.profiler.ProfilerActivity.CPU]
+        if device.type == "cuda":
+            activities.append(torch.profiler.ProfilerActivity.CUDA)
+        self.profiler = torch.profiler.profile(
+            activities=activities,
+            schedule=torch.profiler.schedule(wait=wait, warmup=1, active=steps, repeat=1),
+            on_trace_ready=self._ready,
+            acc_events=True,
+        )
+        self.profiler.start()
+
+    def step(self) -> None:
+        """A training step is over."""
+        if not self.left:
+            return
+        self.left -= 1
+        try:
+            self.profiler.step()
+        except Exception as error:
+            self.why = f"{type(error).__name__}: {error}"
+            self.left = 0
+            logger.warning("the profiler has no trace: %s", self.why)
+        if not self.left:
+            self._stop()
+
+    def stop(self) -> None:
+        """End in whatever state it is; a trace that was cut short is left out."""
+        if self.left:
+            self.left = 0
+            self._stop()
+
+    def _stop(self) -> None:
+        with contextlib.suppress(Exception):
+            self.profiler.stop()
+
+    def _ready(self, profiler: torch.profiler.profile) -> None:
+        if self.left:  # stopped before its time
+            return
+        profiler.export_chrome_trace(str(self.folder / TRACE))
+        self.trace = TRACE
+        self.operators = slowest_operators(profiler.key_averages(), self.device, self.steps)
+
+
+def slowest_operators(rows, device: torch.device, steps: int) -> list[dict[str, object]]:
+    """The operators with the most time of their own, in milliseconds a step."""
+    kind = "self_device_time_total" if device.type == "cuda" else "self_cpu_time_total"
+    rows = [row for row in rows if not row.key.startswith("ProfilerStep")]
+    total = sum(getattr(row, kind) for row in rows) or 1
+    rows.sort(key=lambda row: -getattr(row, kind))
+    return [
+        {
+            "operator": row.key,
+            "milliseconds": getattr(row, kind) / 1000 / steps,
+            "share": getattr(row, kind) / total,
+            "calls": row.count / steps,
+        }
+        for row in rows[:MOST_OPERATORS]
+    ]

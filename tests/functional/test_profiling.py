@@ -1,0 +1,119 @@
+"""The findings of the profiler, each in a real job where it really occurs.
+
+Those of a GPU need one: their numbers are in tests/unit/training/test_profiler_findings.py.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from datasets import DIGITS, QUICK, TRAIN, digit_jpegs, train, write_channel, write_hyperparameters
+
+FIND = """
+import torch
+from classifier.training.profiler import Profile
+from classifier.training.profiler_findings import Setting, find
+print(*find(Profile(steps=[{"other": 1.0}]), Setting.of(torch.device("cpu"), torch.float32, 1)))
+"""
+
+
+def photos(count):
+    """Large pictures, which take long to decode."""
+    for number in range(count):
+        image = Image.fromarray((DIGITS.images[number] * 15).astype("uint8")).convert("RGB")
+        yield f"digit-{number % 2}", f"{number:04}.png", image.resize((1600, 1600), Image.Resampling.BICUBIC)
+
+
+def profile_of(root, environ=None, **hyperparameters):
+    write_hyperparameters(root, **QUICK | {"workers": 0, "debug": "auto", "profile": "auto"} | hyperparameters)
+    result = train(root, **environ or {})
+    assert (result.returncode, result.stderr) == (0, ""), result.stdout
+    profile = json.loads((root / "output/data/profile.json").read_text())
+    for finding in profile["findings"]:
+        assert f"profile: {finding}" in result.stdout
+    return profile, (root / "output/data/report.html").read_text()
+
+
+def has(findings, words):
+    return any(words in finding for finding in findings)
+
+
+@pytest.fixture(scope="module")
+def waiting(tmp_path_factory):
+    root = tmp_path_factory.mktemp("waiting")
+    write_channel(root, "train", photos(24))
+    write_channel(root, "validation", photos(2))
+    return profile_of(root, batch_size=2, debug="off")
+
+
+def test_a_step_that_waits_for_large_images(waiting):
+    profile, report = waiting
+    assert has(profile["findings"], "of a step waits for images: ")
+    assert not has(profile["findings"], "hook")
+    assert not has(profile["findings"], "Validation takes")
+    assert "of a step waits for images: " in report
+
+
+def test_every_phase_is_timed_and_traced(waiting):
+    profile, report = waiting
+    assert profile["why"] is None
+    assert {"data wait", "copy", "forward", "backward", "optimizer"} <= set(profile["steps"][0])
+    assert {"training", "validation", "saving"} == set(profile["spans"])
+    assert profile["samples"]
+    assert has([row["operator"] for row in profile["operators"]], "convolution")
+    assert "Slowest operators" in report
+
+
+def test_a_job_that_saves_more_than_it_trains(tmp_path):
+    write_channel(tmp_path, "train", digit_jpegs(range(2), 0, 2))
+    write_channel(tmp_path, "validation", digit_jpegs(range(2), 2, 3))
+    hyperparameters = {"epochs": 4, "objective": "validation:loss", "lr": 0.0001}
+    profile, _ = profile_of(tmp_path, batch_size=4, debug="off", **hyperparameters)
+    assert has(profile["findings"], "Saving the model takes ")
+    assert not has(profile["findings"], "Validation takes ")
+
+
+def test_a_short_job_on_a_cpu_that_validates_more_than_it_trains(tmp_path):
+    write_channel(tmp_path, "train", digit_jpegs(range(2), 0, 8))
+    write_channel(tmp_path, "validation", digit_jpegs(range(2), 8, 90))
+    profile, _ = profile_of(tmp_path, batch_size=2, epochs=2)
+    findings = profile["findings"]
+    assert has(findings, "Validation takes ")
+    assert has(findings, "The debugging hook takes ")
+    assert has(findings, "computes, on ")
+    assert not has(findings, "waits for images")
+    assert not has(findings, "/dev/shm")
+
+
+def test_shared_memory_that_is_nearly_full(tmp_path):
+    """In a mount namespace of its own: the machine's /dev/shm stays as it is."""
+    program = shutil.which("unshare")
+    allowed = program and subprocess.run([program, "-m", "true"], capture_output=True).returncode == 0
+    if not allowed:
+        pytest.skip("needs the right to mount a small /dev/shm")
+    fill = 'mount -t tmpfs -o size=20m tmpfs /dev/shm && head -c 18m /dev/zero > /dev/shm/full && exec "$@"'
+    command = [program, "-m", "sh", "-c", fill, "sh", sys.executable, "-c", FIND]
+    environ = os.environ | {"PYTHONPATH": str(TRAIN.parent)}
+    result = subprocess.run(command, capture_output=True, text=True, env=environ)
+    expected = "/dev/shm is 90% full: use fewer workers, or give it more (docker run --shm-size).\n"
+    assert (result.stdout, result.stderr) == (expected, "")
+
+
+def test_profiling_can_be_turned_off(tmp_path):
+    write_channel(tmp_path, "train", digit_jpegs(range(2), 0, 8))
+    profile, report = profile_of(tmp_path, batch_size=8, profile="off", debug="off")
+    assert (profile["why"], profile["steps"], profile["findings"]) == ("profile=off", [], [])
+    assert "Profiling was off: profile=off" in report
+    assert "The hook was off: debug=off" in report
+    assert sorted(path.name for path in (tmp_path / "output/data").iterdir() if "validation" not in path.name) == [
+        "debug.json",
+        "metrics.jsonl",
+        "profile.json",
+        "report.html",
+        "skipped_images.csv",
+    ]

@@ -1,0 +1,42 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from classifier.training import debugger_config
+
+
+@given(st.integers(1, 200_000))
+def test_at_least_30_steps_are_saved_or_all_of_a_shorter_run(steps):
+    saved = len(range(0, steps, debugger_config.interval(steps)))
+    assert saved >= min(steps, 30)
+    assert saved < 60 or debugger_config.interval(steps) == debugger_config.LONGEST_INTERVAL
+
+
+def test_our_configuration_has_sagemakers_format(tmp_path):
+    path = tmp_path / "folder" / "debughookconfig.json"
+    debugger_config.write(path, tmp_path / "tensors", {"train": 7, "eval": 2})
+    config = json.loads(path.read_text())
+    assert config["LocalPath"] == str(tmp_path / "tensors")
+    assert config["HookParameters"] == {"train.save_interval": "7", "eval.save_interval": "2"}
+    names = [item["CollectionName"] for item in config["CollectionConfigurations"]]
+    assert {"losses", "gradients", "weights", "biases", "relu_input"} <= set(names)
+    for item in config["CollectionConfigurations"]:
+        assert all(isinstance(value, str) for value in item["CollectionParameters"].values())
+
+
+def test_the_hooks_folder_is_read_from_the_configuration(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text('{"LocalPath": "/somewhere", "S3OutputPath": "s3://b/p"}')
+    assert str(debugger_config.tensors_folder(path)) == "/somewhere"
+    path.write_text('{"S3OutputPath": "s3://b/p"}')
+    assert str(debugger_config.tensors_folder(path)) == "/opt/ml/output/tensors"
+
+
+@pytest.mark.parametrize("text", ["[]", "{", "7"])
+def test_a_configuration_that_is_no_object_is_refused(tmp_path, text):
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    with pytest.raises(ValueError):
+        debugger_config.tensors_folder(path)
