@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import local
+from pdf import print_to_pdf
 
 sys.path.insert(0, str(local.CONTAINER))
 
@@ -45,7 +46,10 @@ def main() -> int:
     about = json.loads((ROOT / "model/model.json").read_text())
     accuracy = about["metrics"]["test:accuracy"]
     print(f"\ntest accuracy {accuracy:.1%}, chance {1 / len(about['classes']):.1%}")
-    print(f"report: {ROOT / 'output/data/report.html'}")
+    report = ROOT / "output/data/report.html"
+    print(f"report: {report}")
+    if pdf := print_to_pdf(report):
+        print(f"the same to print: {pdf}")
     if not data and accuracy < LEAST_DIGITS_ACCURACY:
         print(f"demo: the digits' test accuracy is {accuracy:.3f}; expected: {LEAST_DIGITS_ACCURACY}", file=sys.stderr)
         return 1

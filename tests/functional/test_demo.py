@@ -41,6 +41,9 @@ def test_the_digits_are_learnt_and_told_apart_over_http(checkout):
     assert float(re.search(r"test accuracy ([\d.]+)%, chance 10\.0%", result.stdout)[1]) >= 90
     report = Path(re.search(r"^report: (.*)$", result.stdout, re.MULTILINE)[1])
     assert report.read_text().startswith("<!doctype html>")
+    pdf = re.search(r"^the same to print: (.*)$", result.stdout, re.MULTILINE)
+    assert bool(pdf) == bool(shutil.which("chromium"))
+    assert not pdf or Path(pdf[1]).read_bytes().startswith(b"%PDF-")
     assert DIGITS.images.shape[0] == sum(1 for _ in (checkout / "demo").rglob("*.jpg"))
 
 

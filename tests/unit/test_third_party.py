@@ -1,10 +1,8 @@
-import sys
 from pathlib import Path
 
-TOP = Path(__file__).parents[2]
-sys.path.insert(0, str(TOP / "requirements"))
+import third_party
 
-import third_party  # noqa: E402
+TOP = Path(__file__).parents[2]
 
 
 def test_the_notices_list_what_the_image_ships():
