@@ -41,6 +41,10 @@ def test_metrics():
     assert table("metric", "a tuning job can") == expected
 
 
+def test_rules():
+    assert {row[0] for row in table("rule", "finds")} == set(hyperparameters.RULES)
+
+
 def test_requests(client):
     rows = [row[0].split() for row in table("request", "answer")]
     routes = {(method, rule.rule) for rule in client.application.url_map.iter_rules() for method in rule.methods}

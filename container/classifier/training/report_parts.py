@@ -97,6 +97,6 @@ def profiling_part(profile: Profile, findings: list[str]) -> dict[str, object]:
 def summary(profile: Profile) -> str:
     """Where the time went: of a step, and of the whole job."""
     spans = sorted(profile.spans.items(), key=lambda span: -span[1])
-    job = ", ".join(f"{name} {seconds:.3g} s" for name, seconds in spans)
-    steps = f"{len(profile.steps)} steps after the warm-up took {profile.step_milliseconds():.3g} ms each. "
+    job = ", ".join(f"{name} {seconds:,.1f} s" for name, seconds in spans)
+    steps = f"{len(profile.steps)} steps after the warm-up took {profile.step_milliseconds():,.0f} ms each. "
     return (steps if profile.steps else "") + f"The whole job: {job}."

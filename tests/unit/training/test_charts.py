@@ -3,7 +3,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from classifier.training import charts
+from classifier.training import charts, charts_debugging
 
 
 def texts(svg):
@@ -29,3 +29,9 @@ def test_a_confusion_matrix_of_any_size_stays_small(classes):
 def test_a_class_without_images_has_an_empty_row():
     svg = charts.confusion_matrix(np.array([[5, 1], [0, 0]]), ("a", "b"))
     assert [text for text in texts(svg) if text.isdigit()] == ["5", "1"]
+
+
+def test_gradients_are_drawn_from_input_to_output():
+    names = ["conv1", "fc", "layer1.0.conv1", "layer4.1.conv2"]
+    found = texts(charts_debugging.gradients([0, 5], {name: [1.0, 2.0] for name in names}))
+    assert [text for text in found if text in names] == ["conv1", "layer1.0.conv1", "layer4.1.conv2", "fc"]

@@ -79,7 +79,7 @@ def test_everything_is_drawn_and_said(tmp_path):
         "Looked at 60 saved training steps and 30 of validation and test",
         "The <numbers> of VeryBad. Mend VeryBad.",
         "62% of a step waits for images: raise workers.",
-        "20 steps after the warm-up took 96 ms each. The whole job: training 100 s, validation 20 s.",
+        "20 steps after the warm-up took 96 ms each. The whole job: training 100.0 s, validation 20.0 s.",
         "aten::conv2d 20 50.0 40.0%",
     ):
         assert part in text, part
