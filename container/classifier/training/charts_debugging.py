@@ -14,7 +14,6 @@ from classifier.training.insights import TrainingTrend, ValidationTrend
 # From input to output; told apart by the colour-blind, and legible on white and on black.
 PARTS = {
     "conv1": "#56b4e9",
-    "relu": "#56b4e9",
     "layer1": "#3a8fd0",
     "layer2": "#009e73",
     "layer3": "#e69f00",
@@ -62,12 +61,12 @@ def validation_losses(epochs: list[list[float]], trend: ValidationTrend) -> str:
 
 def gradients(steps: list[int], layers: dict[str, list[float | None]]) -> str:
     """A row per layer, from input to output; the colour is the norm of its gradient."""
-    layers = _in_order(layers)
+    layers = in_order(layers)
     table = np.array([[np.nan if value is None else value for value in column] for column in layers.values()])
     table = np.where(table > 0, table, np.nan)
     known = table[np.isfinite(table)]
     with rc_context(STYLE | {"axes.grid": False}):
-        figure, axes = _figure(0.8 + 0.17 * len(layers))
+        figure, axes = _figure(1.2 + 0.24 * len(layers))
         norm = LogNorm(known.min(), max(known.max(), known.min() * 1.01)) if known.size else None
         extent = (steps[0] - 0.5, steps[-1] + 0.5, len(layers) - 0.5, -0.5)
         image = axes.imshow(table, aspect="auto", norm=norm, cmap="viridis", extent=extent, interpolation="nearest")
@@ -84,7 +83,7 @@ def updates(steps: list[int], layers: dict[str, list[float | None]]) -> str:
         figure, axes = _figure()
         axes.axhspan(*USUAL_UPDATE, color=GRAY, alpha=0.12, linewidth=0, label="usual")
         for part, rows in _by_part(layers).items():
-            axes.plot(steps, over_layers(np.median, rows), color=PARTS[part], label=part)
+            axes.plot(steps, over_layers(np.median, rows), color=PARTS.get(part, GRAY), label=part)
         axes.set(xlabel="training step", ylabel="update / weight", title="Update-to-weight ratio", yscale="log")
         axes.legend(ncols=2, fontsize=8)
         return svg(figure)
@@ -95,12 +94,25 @@ def dead_units(steps: list[int], layers: dict[str, list[float | None]]) -> str:
     with rc_context(STYLE):
         figure, axes = _figure()
         for part, rows in _by_part(layers).items():
-            name = "after conv1" if part == "relu" else part
-            axes.plot(steps, over_layers(np.max, rows), color=PARTS[part], label=name)
+            axes.plot(steps, over_layers(np.max, rows), color=PARTS.get(part, GRAY), label=part)
         axes.axhline(50, color=GRAY, linestyle=":", linewidth=1)
         axes.set(xlabel="training step", ylabel="%", title="Dead units, worst layer of each part", ylim=(-2, 102))
         axes.legend(ncols=2, fontsize=8)
         return svg(figure)
+
+
+def part_of(layer: str) -> str:
+    """The part of the network that a layer, or a call of its ReLU, belongs to."""
+    part = layer.partition(".")[0].partition("_")[0]
+    return "conv1" if part == "relu" else part
+
+
+def in_order(layers: dict[str, list[float | None]]) -> dict[str, list[float | None]]:
+    """From input to output; smdebug has them by the alphabet."""
+    order = list(PARTS)
+    return dict(
+        sorted(layers.items(), key=lambda item: order.index(part) if (part := part_of(item[0])) in order else -1)
+    )
 
 
 def over_layers(reduce: Callable, rows: np.ndarray) -> np.ndarray:
@@ -111,21 +123,9 @@ def over_layers(reduce: Callable, rows: np.ndarray) -> np.ndarray:
 
 def _by_part(layers: dict[str, list[float | None]]) -> dict[str, np.ndarray]:
     parts = defaultdict(list)
-    for name, column in _in_order(layers).items():
-        parts[_part(name)].append([np.nan if value is None else value for value in column])
+    for name, column in in_order(layers).items():
+        parts[part_of(name)].append([np.nan if value is None else value for value in column])
     return {part: np.array(rows) for part, rows in parts.items()}
-
-
-def _in_order(layers: dict[str, list]) -> dict[str, list]:
-    """From input to output; smdebug has them by their names."""
-    order = list(PARTS)
-    return dict(sorted(layers.items(), key=lambda layer: order.index(_part(layer[0]))))
-
-
-def _part(layer: str) -> str:
-    """The part of the network that a layer of this name belongs to."""
-    part = layer.partition(".")[0].partition("_")[0]
-    return part if part in PARTS else "relu"
 
 
 def _figure(height: float = 3.2):

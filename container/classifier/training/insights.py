@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# A share of the scatter that is worth to be told of.
+RECURRING = 0.3
+
 
 @dataclass(frozen=True)
 class TrainingTrend:
@@ -40,14 +43,16 @@ class ValidationTrend:
     def sentences(self) -> str:
         best = int(self.means.argmin())
         text = f"Within an epoch the steps scatter by ±{self.scatter:.2g}. "
-        if self.recurring is not None:
+        if self.recurring is not None and self.recurring < RECURRING:
+            text += "That hardly repeats from epoch to epoch, so it is mostly chance: that is noise. "
+        elif self.recurring is not None:
             text += (
                 f"{self.recurring:.0%} of that comes back at the same place in every epoch: the images are read class "
                 "by class, and some classes are harder. That wave tells nothing about the progress of training. "
             )
         return text + (
-            f"The line, each epoch's mean, does: it is lowest in epoch {best + 1} ({self.means[best]:.3g}) and ends "
-            f"at {self.means[-1]:.3g}."
+            f"The line, each epoch's mean, tells how training goes: it is lowest in epoch {best + 1} "
+            f"({self.means[best]:.3g}) and ends at {self.means[-1]:.3g}."
         )
 
 

@@ -41,6 +41,7 @@ def test_the_wave_of_the_classes_is_told_from_chance():
     assert "100% of that comes back at the same place in every epoch" in recurring.sentences()
     chance = validation_trend([(1 / epoch + RANDOM.normal(0, 0.3, 30)).tolist() for epoch in range(1, 6)])
     assert chance.recurring < 0.3
+    assert "it is mostly chance" in chance.sentences()
     np.testing.assert_allclose(recurring.means, [1 / epoch * (1 + 0.5 * wave.mean()) for epoch in range(1, 6)])
     assert "lowest in epoch 5" in recurring.sentences()
 
