@@ -51,5 +51,5 @@ def test_what_root_wrote_is_removed_through_the_image(image, root):
     shutil.rmtree(root / "input")
     image.run(f"--volume={root}:/opt/ml", "IMAGE", "train", check=False)
     assert (root / "output" / "failure").exists()
-    image.run(f"--volume={root.parent}:/work", "IMAGE", "rm", "-r", "/work/ml")
+    image.run(f"--volume={root.parent}:/here", "IMAGE", "rm", "-r", "/here/ml")
     assert not root.exists()

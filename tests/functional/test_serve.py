@@ -92,7 +92,7 @@ mount --make-rprivate / && mount --bind /tmp /tmp && mount --bind {model} {model
 for folder in $(findmnt -rno TARGET | grep -vE '^/(proc|tmp$)' | sort -r); do
     mount -o remount,ro,bind $folder 2> /dev/null
 done
-for file in /root/written {model}/written; do touch $file 2> /dev/null && exit 9; done
+for file in /written {model}/written; do touch $file 2> /dev/null && exit 9; done
 exec env -u HOME -u USER -u LOGNAME setpriv --reuid=4321 --regid=4321 --clear-groups \
     --inh-caps=-all,+dac_read_search --ambient-caps=-all,+dac_read_search {python} {serve} --root {model}/..
 """

@@ -5,6 +5,7 @@ are our own: AWS's closed rule container is not needed. Where AWS's condition al
 training, the rule asks for one thing more; its docstring says which.
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -81,9 +82,9 @@ class JobRule(Rule):
         self.found_at: int | None = None
         self.evidence = ""
 
+    @abstractmethod
     def look(self, step: int) -> str | None:
         """The evidence in numbers, if `step` has any."""
-        raise NotImplementedError
 
     def invoke_at_step(self, step: int) -> bool:
         self.evidence = self.look(step) or ""
