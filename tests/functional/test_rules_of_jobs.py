@@ -62,7 +62,7 @@ class Job:
 
 DIGITS = {"train": digit_jpegs(TEN, 0, 16), "validation": digit_jpegs(TEN, 16, 20)}
 PATTERNS = {"train": patterns(1, 32, 1), "validation": patterns(1, 12, 2)}
-AFTER_DIVERGING = {"ExplodingTensor", "DeadRelu", "VanishingGradient", "LossNotDecreasing"}
+AFTER_DIVERGING = {"ExplodingTensor", "DeadRelu", "VanishingGradient", "LossNotDecreasing", "Overfit", "Overtraining"}
 JOBS = {
     "healthy digits": Job(DIGITS, {"epochs": 4}),
     "healthy patterns": Job(PATTERNS, {"epochs": 4}),

@@ -1,6 +1,7 @@
 """The rules about the losses of training and validation."""
 
 import math
+from collections import deque
 
 import numpy as np
 
@@ -135,7 +136,7 @@ class LearningRateTooHigh(JobRule):
     def __init__(self, *arguments, **parameters):
         super().__init__(*arguments, **parameters)
         self.limit: float | None = None
-        self.high = 0
+        self.high = deque(maxlen=2 * self.values["patience"] - 1)
         self.largest_update = 0.0
 
     def look(self, step):
@@ -147,8 +148,9 @@ class LearningRateTooHigh(JobRule):
         ratios = [float(ratio[0]) for ratio in self.tensors.vectors(step, "update_ratio/").values()]
         finite = [ratio for ratio in ratios if math.isfinite(ratio)]
         self.largest_update = max(self.largest_update, float(np.median(finite)) if finite else 0.0)
-        self.high = 0 if loss <= self.limit else self.high + 1
-        diverged = not math.isfinite(loss) or self.high >= self.values["patience"]
+        self.high.append(loss > self.limit)
+        # Most of the last saved steps: on its wild way the loss comes down now and then.
+        diverged = not math.isfinite(loss) or sum(self.high) >= self.values["patience"]
         if not diverged or self.largest_update < self.values["update_threshold"]:
             return None
         return (

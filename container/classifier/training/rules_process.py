@@ -20,7 +20,14 @@ from classifier.training.interrupt import ignore_signals
 SECONDS_BETWEEN_LOOKS = 0.5
 # Each cause with what it often leads to, the first cause first.
 CONSEQUENCES = {
-    "LearningRateTooHigh": ("ExplodingTensor", "DeadRelu", "VanishingGradient", "LossNotDecreasing", "Overfit"),
+    "LearningRateTooHigh": (
+        "ExplodingTensor",
+        "DeadRelu",
+        "VanishingGradient",
+        "LossNotDecreasing",
+        "Overfit",
+        "Overtraining",
+    ),
     "PoorWeightInitialization": ("VanishingGradient", "DeadRelu", "LossNotDecreasing"),
     "DeadRelu": ("VanishingGradient",),
 }

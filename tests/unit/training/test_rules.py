@@ -71,9 +71,9 @@ def test_a_loss_that_has_fallen_or_a_short_run_is_not_blamed(tmp_path, values):
 
 
 def test_learning_rate_too_high(tmp_path):
-    rows = losses([2.3, 2.4, 9.0, 12.0, 8.0, 9.0, 7.0], {"update_ratio/conv1": 3.0, "update_ratio/fc": 0.9})
+    rows = losses([2.3, 2.4, 9.0, 12.0, 2.6, 8.0, 9.0, 2.5, 7.0], {"update_ratio/conv1": 3.0, "update_ratio/fc": 0.9})
     (verdict,) = found(tmp_path, rows).values()
-    assert (verdict["rule"], verdict["step"]) == ("LearningRateTooHigh", 6)
+    assert (verdict["rule"], verdict["step"]) == ("LearningRateTooHigh", 8)
     assert "195%" in verdict["evidence"]
     assert "Lower lr" in verdict["advice"]
 
