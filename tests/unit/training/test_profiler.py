@@ -40,7 +40,7 @@ def job(folder, steps=12, per_epoch=6, seconds=0.0):
             with made.timed("forward"):
                 time.sleep(seconds)
                 with made.timed("hook"):
-                    time.sleep(2 * seconds)
+                    time.sleep(10 * seconds)
                 torch.ones(50, 50) @ torch.ones(50, 50)
             made.step()
         with made.span("validation"):
@@ -53,12 +53,12 @@ def test_a_part_within_a_part_counts_for_itself_alone(tmp_path):
     assert len(profile.steps) > 2
     for step in profile.steps:
         assert set(step) == {"data wait", "forward", "hook", "other"}
-        assert step["hook"] >= 40
-    # The machine may be busy, so the quickest step tells: with its part, forward would take 60 at least.
-    assert 20 <= min(step["forward"] for step in profile.steps) < 59
-    assert 0.4 < profile.share("hook") < 0.8
+        assert step["hook"] >= 200
+    # The machine may be busy, so the quickest step tells: with its part, forward would take 220 at least.
+    assert 20 <= min(step["forward"] for step in profile.steps) < 200
+    assert 0.4 < profile.share("hook") < 0.95
     assert profile.spans["validation"] >= 0.04
-    assert profile.spans["training"] > 12 * 0.06
+    assert profile.spans["training"] > 12 * 0.22
 
 
 def test_the_trace_is_one_of_chrome_and_names_the_operators(tmp_path):
