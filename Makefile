@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 SCRIPTS := build_and_push.sh requirements/lock.sh .ci/run
 
-.PHONY: demo test bench lint image weights audit lock clean
+.PHONY: demo test resume bench lint image weights audit lock clean
 
 demo: .venv/ready
 	$(BIN)/python launch/demo.py $(if $(DATA),--data "$(DATA)")
@@ -12,6 +12,10 @@ demo: .venv/ready
 test: .venv/ready
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/functional
 	$(BIN)/python -m pytest tests/container
+
+# Kills a training job 25 times at random moments; tests/functional has the short form.
+resume: .venv/ready
+	KILLS=25 $(BIN)/python -m pytest -s tests/functional/test_resume.py
 
 bench: .venv/ready
 	$(BIN)/python benchmarks/debugger.py

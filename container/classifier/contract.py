@@ -43,6 +43,10 @@ class Contract:
         return self.root / "model"
 
     @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    @property
     def output_data(self) -> Path:
         return self.root / "output" / "data"
 

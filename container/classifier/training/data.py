@@ -85,14 +85,22 @@ class ImageDataset(torch.utils.data.Dataset):
 
 
 class EpochBatches(Sampler):
-    """The keys of an epoch's batches; `shuffle` anew each epoch, by seed and epoch alone."""
+    """The keys of an epoch's batches; `shuffle` anew each epoch, by seed and epoch alone.
+
+    The `first` batches of an epoch that was interrupted are left out: they were seen before.
+    """
 
     def __init__(self, length: int, batch_size: int, shuffle: bool, seed: int):
         self.length = length
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
-        self.epoch = 0
+        self.start(0)
+
+    def start(self, epoch: int, first: int = 0) -> None:
+        """What is iterated over next."""
+        self.epoch = epoch
+        self.first = first
 
     def __len__(self) -> int:
         return -(-self.length // self.batch_size)
@@ -101,7 +109,7 @@ class EpochBatches(Sampler):
         order = np.arange(self.length)
         if self.shuffle:
             np.random.default_rng((self.seed, self.epoch)).shuffle(order)
-        for start in range(0, self.length, self.batch_size):
+        for start in range(self.first * self.batch_size, self.length, self.batch_size):
             yield [(self.epoch, int(position)) for position in order[start : start + self.batch_size]]
 
 
@@ -165,6 +173,12 @@ class SkippedImages:
                 f"{len(reasons)} of {len(phase)} {phase.name} images are unreadable, the first {name} ({reason}); "
                 f"accepted: one, or up to {MOST_SKIPPED:.0%}"
             )
+
+    def state_dict(self) -> dict[str, dict[str, str]]:
+        return self.reasons
+
+    def load_state_dict(self, state: dict[str, dict[str, str]]) -> None:
+        self.reasons = state
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Phase, file and reason of each."""

@@ -49,7 +49,6 @@ class Mistake:
     position: int
     label: int = field(compare=False)
     predicted: int = field(compare=False)
-    pixels: np.ndarray = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,6 @@ def _mistakes(batch: Batch, predicted: torch.Tensor, confidence: torch.Tensor) -
             batch.positions[i].item(),
             batch.labels[i].item(),
             predicted[i].item(),
-            batch.pixels[i].numpy().copy(),
         )
         for i in (predicted != batch.labels).nonzero().flatten().tolist()
     ]

@@ -1,5 +1,6 @@
 """The error boundary of training: what a person sees of a failure, in the log and as the job's FailureReason."""
 
+import errno
 import logging
 import traceback
 
@@ -13,6 +14,8 @@ def report_failure(contract: Contract, error: Exception) -> None:
     """Log `error` and write it to the contract's failure file, the cause first: SageMaker shows 1,024 characters."""
     if isinstance(error, UserError):
         text = f"{error}\n"
+    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        text = f"the disk is full: {error}; accepted: a volume with room for what is below {contract.root}\n"
     else:
         text = f"{type(error).__name__}: {error}\n\n{''.join(traceback.format_exception(error))}"
     logger.error("%s", text.rstrip())

@@ -3,7 +3,6 @@
 import logging
 import math
 import time
-from dataclasses import dataclass, field
 
 import torch
 
@@ -11,29 +10,19 @@ from classifier.artifact import Artifact
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.training import debugger, profiler
+from classifier.training.checkpoint import Checkpoints, RandomState
 from classifier.training.data import SkippedImages, make_loader
 from classifier.training.evaluate import Compute, Evaluation, evaluate
 from classifier.training.folders import Dataset
+from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
-from classifier.training.interrupt import Interrupt
+from classifier.training.interrupt import Interrupt, Interrupted
 from classifier.training.metrics import MetricsLog, better
 from classifier.training.model import training_mode
-from classifier.training.optimization import learning_rate, make_optimizer
+from classifier.training.optimization import learning_rate, make_loss, make_optimizer
 from classifier.training.progress import progress
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass
-class History:
-    """What training came to: the metrics of every whole epoch, and the best epoch's validation."""
-
-    epochs: list[dict[str, float]] = field(default_factory=list)
-    steps: int = 0
-    train_losses: list[float] = field(default_factory=list)  # of every step
-    validation_losses: list[list[float]] = field(default_factory=list)  # of every step of every epoch
-    best_epoch: int | None = None
-    best: Evaluation | None = None
 
 
 class Diverged(UserError):
@@ -52,6 +41,7 @@ class Trainer:
         compute: Compute,
         skipped: SkippedImages,
         interrupt: Interrupt,
+        checkpoints: Checkpoints,
     ):
         self.contract = contract
         self.hp = hp
@@ -60,6 +50,7 @@ class Trainer:
         self.compute = compute
         self.skipped = skipped
         self.interrupt = interrupt
+        self.checkpoints = checkpoints
         self.history = History()
         self.metrics_log = MetricsLog(contract.output_data / "metrics.jsonl")
         self.train_loader = make_loader(dataset.train, hp, compute.device)
@@ -72,64 +63,81 @@ class Trainer:
         )
         self.debugger = self.make_debugger()
         self.scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.dtype is torch.float16)
+        # All that a checkpoint holds. What is random in the data, and the learning rate, depend on seed and step alone.
+        self.parts = {
+            "model": self.model,
+            "optimizer": self.optimizer,
+            "scaler": self.scaler,
+            "random": RandomState(),
+            "history": self.history,
+            "skipped": self.skipped,
+        }
 
     def fit(self) -> None:
-        """Train for hp.epochs, or until the objective stops getting better.
+        """Train for hp.epochs, or until the objective stops getting better, from where a checkpoint left off.
 
         Raises Interrupted at the next step after a signal, Diverged where the loss is no longer a number,
         and UserError where a rule that stop_on_rule names has found something.
         """
-        for epoch in range(1, self.hp.epochs + 1):
-            metrics = self.train_epoch(epoch)
-            self.debugger.record(train_loss=metrics["train:loss"])
-            with self.profiler.span("validation"):
-                validation = self.evaluate(self.validation_loader)
-            self.debugger.record(validation_loss=validation.step_losses.mean())
-            self.history.validation_losses.append(validation.step_losses.tolist())
-            metrics |= validation.metrics
-            self.metrics_log.write(f"epoch {epoch}/{self.hp.epochs}", metrics, epoch=epoch)
-            self.history.epochs.append({"epoch": epoch} | metrics)
-            if self.is_best(validation):
-                self.history.best_epoch, self.history.best = epoch, validation
-                with self.profiler.span("saving"):
-                    self.save_artifact({"epoch": epoch} | metrics)
-            elif 0 < self.hp.early_stopping_patience <= epoch - self.history.best_epoch:
-                logger.info("no better %s since epoch %d: stopping", self.hp.objective, self.history.best_epoch)
-                break
+        self.resume()
+        try:
+            while not self.is_over():
+                self.train_epoch()
+                self.end_epoch(self.history.under_way.metrics())
+                if self.is_over() or self.checkpoints.is_due(epoch_ended=True):
+                    self.save_checkpoint()
+        except Interrupted:
+            self.save_checkpoint()
+            raise
 
-    def train_epoch(self, epoch: int) -> dict[str, float]:
-        """One pass over the training images; their mean loss, accuracy and images per second."""
+    def is_over(self) -> bool:
+        history, patience = self.history, self.hp.early_stopping_patience
+        return len(history.epochs) >= self.hp.epochs or 0 < patience <= len(history.epochs) - (history.best_epoch or 0)
+
+    def train_epoch(self) -> None:
+        """One pass over the training images, or over those that are left of it."""
+        history, epoch = self.history, self.history.under_way
         training_mode(self.model, self.hp.trainable)
         self.debugger.phase("train")
-        self.train_loader.batch_sampler.epoch = epoch
-        # Sums stay on the device: reading them each step would make the GPU wait.
-        loss_sum, correct = (torch.zeros((), dtype=torch.float64, device=self.compute.device) for _ in range(2))
-        step_losses = []
-        seen = 0
-        started = time.monotonic()
-        for batch in self.profiler.batches(progress(self.train_loader, f"epoch {epoch}", len(self.train_loader))):
+        self.train_loader.batch_sampler.start(history.epoch, epoch.batches)
+        label, batches = f"epoch {history.epoch}", len(self.train_loader)
+        mark = time.monotonic()
+        for batch in self.profiler.batches(progress(self.train_loader, label, batches, epoch.batches)):
             self.interrupt.check()
             self.debugger.check()
             self.skipped.add(self.dataset.train, batch)
-            if len(batch) < 2:  # batch normalisation of one image at a small image_size has nothing to average
-                continue
-            with self.profiler.timed("copy"):
-                inputs, labels = self.compute.move(batch)
-            loss, logits = self.train_step(inputs, labels)
-            step_losses.append(loss)
-            loss_sum += loss * len(batch)
-            correct += (logits.argmax(1) == labels).sum()
-            seen += len(batch)
-            self.profiler.step()
-        self.history.train_losses += torch.stack(step_losses).tolist() if step_losses else []
-        mean_loss = loss_sum.item() / max(1, seen)
-        if not math.isfinite(mean_loss) or not seen:
-            raise Diverged(f"the training loss of epoch {epoch} is {mean_loss}: lr={self.hp.lr:g} is likely too high")
-        return {
-            "train:loss": mean_loss,
-            "train:accuracy": correct.item() / seen,
-            "train:images_per_second": seen / (time.monotonic() - started),
-        }
+            if len(batch) > 1:  # batch normalisation of one image at a small image_size has nothing to average
+                with self.profiler.timed("copy"):
+                    inputs, labels = self.compute.move(batch)
+                loss, logits = self.train_step(inputs, labels)
+                epoch.add(len(batch), loss, (logits.argmax(1) == labels).sum())
+                self.profiler.step()
+            epoch.batches += 1
+            epoch.seconds, mark = epoch.seconds + time.monotonic() - mark, time.monotonic()
+            if self.checkpoints.is_due(epoch_ended=False):
+                self.save_checkpoint()
+
+    def end_epoch(self, metrics: dict[str, float]) -> None:
+        """Validate, and keep the weights if they are the best so far; `metrics` are those of training."""
+        history = self.history
+        if not math.isfinite(loss := metrics["train:loss"]):
+            raise Diverged(
+                f"the training loss of epoch {history.epoch} is {loss}: lr={self.hp.lr:g} is likely too high"
+            )
+        self.debugger.record(train_loss=loss)
+        with self.profiler.span("validation"):
+            validation = self.evaluate(self.validation_loader)
+        self.debugger.record(validation_loss=validation.step_losses.mean())
+        metrics |= validation.metrics
+        self.metrics_log.write(f"epoch {history.epoch}/{self.hp.epochs}", metrics, epoch=history.epoch)
+        if self.is_best(validation):
+            history.best_epoch, history.best = history.epoch, validation
+            history.best_weights = {name: tensor.cpu().clone() for name, tensor in self.model.state_dict().items()}
+            with self.profiler.span("saving"):
+                self.save_artifact({"epoch": history.epoch} | metrics)
+        history.end_epoch(metrics, validation.step_losses.tolist())
+        if self.is_over() and len(history.epochs) < self.hp.epochs:
+            logger.info("no better %s since epoch %d: stopping", self.hp.objective, history.best_epoch)
 
     def train_step(self, inputs: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """One optimiser step; its loss () and logits (n, classes), detached."""
@@ -170,6 +178,29 @@ class Trainer:
         best = self.history.best and self.history.best.metrics[self.hp.objective]
         return better(self.hp.objective, validation.metrics[self.hp.objective], best)
 
+    def resume(self) -> None:
+        """Go on from the newest good checkpoint of this run, if there is one."""
+        if not self.checkpoints.load(self.parts):
+            return
+        history = self.history
+        history.resumed.append(history.steps)
+        self.metrics_log.restore(history.epochs)
+        logger.info(
+            "resumed from %s: %d whole epochs of %d and %d steps are done",
+            self.checkpoints.folder,
+            len(history.epochs),
+            self.hp.epochs,
+            history.steps,
+        )
+        if history.best_epoch:
+            self.save_artifact(history.epochs[history.best_epoch - 1], history.best_weights)
+
+    def save_checkpoint(self) -> None:
+        if not self.history.steps:
+            return
+        with self.profiler.span("saving"):
+            self.checkpoints.save(self.history.steps, self.parts)
+
     def close(self) -> None:
         """End debugging and the processes that read images, whatever may still refer to this trainer.
 
@@ -178,8 +209,8 @@ class Trainer:
         self.debugger.close()
         self.train_loader = self.validation_loader = None
 
-    def save_artifact(self, metrics: dict[str, float]) -> None:
-        """Write the model as it is now to the contract's model folder."""
+    def save_artifact(self, metrics: dict[str, float], weights: dict[str, torch.Tensor] | None = None) -> None:
+        """Write `weights`, or the model as it is now, to the contract's model folder."""
         artifact = Artifact(
             classes=self.dataset.classes,
             image_size=self.hp.image_size,
@@ -187,13 +218,4 @@ class Trainer:
             hyperparameters=vars(self.hp),
             metrics=metrics,
         )
-        artifact.save(self.contract.model, self.model.state_dict())
-
-
-def make_loss(hp: Hyperparameters, dataset: Dataset, device: torch.device) -> torch.nn.Module:
-    """Cross entropy; with class_weights=balanced a class counts n / (classes * its images)."""
-    weight = None
-    if hp.class_weights == "balanced":
-        counts = torch.bincount(torch.tensor(dataset.train.labels), minlength=len(dataset.classes))
-        weight = (len(dataset.train) / (len(dataset.classes) * counts)).to(device)
-    return torch.nn.CrossEntropyLoss(weight=weight, label_smoothing=hp.label_smoothing)
+        artifact.save(self.contract.model, weights or self.model.state_dict())

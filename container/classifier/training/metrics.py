@@ -4,7 +4,7 @@ import json
 import logging
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,9 +60,17 @@ class MetricsLog:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text("")
 
+    def restore(self, rows: Iterable[Mapping[str, float]]) -> None:
+        """Start the file with `rows` of an interrupted run, which its log has."""
+        self.path.write_text("".join(_line(row) for row in rows), encoding="utf-8")
+
     def write(self, head: str, values: Mapping[str, float], **about: object) -> None:
         """Log "head: name=value ..." and append one JSON object of `about` and `values` to the file."""
         logger.info("%s: %s", head, " ".join(METRICS[name].format(value) for name, value in values.items()))
-        finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(about | finite) + "\n")
+            file.write(_line({**about, **values}))
+
+
+def _line(values: Mapping[str, object]) -> str:
+    finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
+    return json.dumps(finite) + "\n"

@@ -1,13 +1,23 @@
-"""The optimiser, and its one schedule: a linear warm-up, then a cosine to zero."""
+"""The loss, the optimiser, and its one schedule: a linear warm-up, then a cosine to zero."""
 
 import math
 
 import torch
 
+from classifier.training.folders import Dataset
 from classifier.training.hyperparameters import Hyperparameters
 
 # Adam's and batch normalisation's statistics are noise in the first steps.
 WARMUP_FRACTION = 0.05
+
+
+def make_loss(hp: Hyperparameters, dataset: Dataset, device: torch.device) -> torch.nn.Module:
+    """Cross entropy; with class_weights=balanced a class counts n / (classes * its images)."""
+    weight = None
+    if hp.class_weights == "balanced":
+        counts = torch.bincount(torch.tensor(dataset.train.labels), minlength=len(dataset.classes))
+        weight = (len(dataset.train) / (len(dataset.classes) * counts)).to(device)
+    return torch.nn.CrossEntropyLoss(weight=weight, label_smoothing=hp.label_smoothing)
 
 
 def make_optimizer(model: torch.nn.Module, hp: Hyperparameters) -> torch.optim.Optimizer:

@@ -10,13 +10,14 @@ import jinja2
 import numpy as np
 from PIL import Image
 
+from classifier import images
 from classifier.artifact import VERSIONS
 from classifier.training import charts, hyperparameters
 from classifier.training.data import SkippedImages
 from classifier.training.debugger import Debugging
 from classifier.training.evaluate import Evaluation, Mistake
-from classifier.training.fit import History
-from classifier.training.folders import Dataset
+from classifier.training.folders import Dataset, Phase
+from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.output import per_class
 from classifier.training.profiler import Profile
@@ -87,7 +88,7 @@ def _evaluation_parts(summary: Summary) -> dict[str, object]:
         "matrix": charts.confusion_matrix(evaluation.confusion, classes),
         "per_class": sorted(per_class(classes, evaluation), key=lambda row: row[-1]),
         "confused": most_confused(evaluation.confusion, classes),
-        "mistakes": [_mistake(mistake, phase.files[mistake.position], classes) for mistake in shown],
+        "mistakes": [_mistake(mistake, phase, classes, summary.hp.image_size) for mistake in shown],
     }
 
 
@@ -100,18 +101,27 @@ def most_confused(confusion: np.ndarray, classes: tuple[str, ...]) -> list[tuple
     return [(classes[i], classes[j], int(errors[i, j]), errors[i, j] / totals[i]) for i, j in pairs if errors[i, j]]
 
 
-def _mistake(mistake: Mistake, file: str, classes: tuple[str, ...]) -> dict[str, object]:
-    buffer = io.BytesIO()
-    image = Image.fromarray(mistake.pixels)
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
-    image.save(buffer, "JPEG", quality=80)
+def _mistake(mistake: Mistake, phase: Phase, classes: tuple[str, ...], size: int) -> dict[str, object]:
+    file = phase.files[mistake.position]
     return {
         "file": file,
-        "source": f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}",
+        "source": _picture(phase.folder / file, size),
         "label": classes[mistake.label],
         "predicted": classes[mistake.predicted],
         "confidence": mistake.confidence,
     }
+
+
+def _picture(path: Path, size: int) -> str | None:
+    """What the model saw, read once more, as a data URL; None where it can no longer be read."""
+    try:
+        image = Image.fromarray(images.evaluation_pixels(path.read_bytes(), size))
+    except (OSError, images.ImageError):
+        return None
+    buffer = io.BytesIO()
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    image.save(buffer, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _hyperparameters(hp: Hyperparameters) -> list[tuple[str, str, bool]]:

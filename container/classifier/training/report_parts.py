@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from classifier.training import charts_debugging, charts_profiling
 from classifier.training.debugger import Debugging
-from classifier.training.fit import History
+from classifier.training.history import History
 from classifier.training.insights import training_trend, validation_trend
 from classifier.training.profiler import TRACED, Profile
 

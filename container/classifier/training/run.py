@@ -9,6 +9,7 @@ from classifier import artifact, device
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.training import hyperparameters, model, output, profiler_findings, report
+from classifier.training.checkpoint import Checkpoints, identity
 from classifier.training.data import SkippedImages, count_workers, make_loader
 from classifier.training.evaluate import Compute, Evaluation
 from classifier.training.fit import Diverged, Trainer
@@ -33,7 +34,9 @@ def run(contract: Contract, interrupt: Interrupt) -> None:
     logger.info("device: %s; matrix products in %s", device.describe(where), compute.dtype)
     start = model.starting_point(hp, channels)
     skipped = SkippedImages()
-    trainer = Trainer(contract, hp, dataset, model.make_model(dataset.classes, hp, start), compute, skipped, interrupt)
+    network = model.make_model(dataset.classes, hp, start)
+    checkpoints = Checkpoints(contract.checkpoints, identity(hp, dataset, network, compute.dtype))
+    trainer = Trainer(contract, hp, dataset, network, compute, skipped, interrupt, checkpoints)
     try:
         outcome = train_and_test(trainer)
         observed = observe(trainer, outcome)

@@ -5,11 +5,12 @@ import numpy as np
 from classifier.training.data import Batch, SkippedImages
 from classifier.training.debugger import Debugging
 from classifier.training.evaluate import Evaluation, Mistake
-from classifier.training.fit import History
 from classifier.training.folders import Dataset, Phase
+from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.profiler import Profile
 from classifier.training.report import Observed, Summary
+from helpers import photo
 
 CLASSES = ("<b>ox</b>", "Käse, alt", "狗")
 LABELS = np.array([0, 0, 0, 1, 1, 2])
@@ -18,14 +19,17 @@ PREDICTED = np.array([0, 1, 1, 1, 0, 2])
 
 def make_summary(tmp_path, phase="test", **changes) -> Summary:
     files = tuple(f"{CLASSES[label]}/{number}.jpg" for number, label in enumerate(LABELS))
-    parts = {name: Phase(name, tmp_path, files, tuple(LABELS.tolist()), {}) for name in ("train", "validation", "test")}
+    folder = tmp_path / "images"
+    parts = {name: Phase(name, folder, files, tuple(LABELS.tolist()), {}) for name in ("train", "validation", "test")}
+    for file in files:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        photo(40, 40).save(folder / file)
     dataset = Dataset(CLASSES, parts["train"], parts["validation"], parts["test"] if phase == "test" else None, False)
     confusion = np.zeros((3, 3), int)
     np.add.at(confusion, (LABELS, PREDICTED), 1)
     recall = np.diag(confusion) / confusion.sum(1)
     mistakes = tuple(
-        Mistake(0.9 - 0.1 * n, position, LABELS[position], PREDICTED[position], np.full((32, 32, 3), 99, np.uint8))
-        for n, position in enumerate((1, 2, 4))
+        Mistake(0.9 - 0.1 * n, position, LABELS[position], PREDICTED[position]) for n, position in enumerate((1, 2, 4))
     )
     confidence = np.linspace(0.5, 1, 6)
     evaluation = Evaluation(

@@ -1,3 +1,5 @@
+import errno
+
 import pytest
 
 from classifier.contract import Contract
@@ -21,10 +23,18 @@ def test_what_the_user_can_mend_is_one_sentence(tmp_path, caplog):
 
 def test_anything_else_has_its_cause_first_and_then_the_traceback(tmp_path):
     contract = Contract(tmp_path)
-    fail(contract, OSError(28, "No space left on device"))
+    fail(contract, OSError(5, "Input/output error"))
     text = contract.failure.read_text()
-    assert text.startswith("OSError: [Errno 28] No space left on device\n\nTraceback (most recent call last):\n")
+    assert text.startswith("OSError: [Errno 5] Input/output error\n\nTraceback (most recent call last):\n")
     assert "in fail" in text
+
+
+def test_a_full_disk_is_one_sentence(tmp_path):
+    contract = Contract(tmp_path)
+    fail(contract, OSError(errno.ENOSPC, "No space left on device"))
+    text = contract.failure.read_text()
+    assert text.startswith("the disk is full: [Errno 28] No space left on device; accepted: a volume with room for ")
+    assert "Traceback" not in text
 
 
 @pytest.mark.parametrize("blocked", ["output"])

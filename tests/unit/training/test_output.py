@@ -33,5 +33,5 @@ def test_every_file_says_what_was_measured(tmp_path):
 
 
 def test_without_an_evaluation_only_what_is_known_is_written(tmp_path):
-    output.write(tmp_path, make_summary(tmp_path).dataset, None, SkippedImages())
-    assert [path.name for path in tmp_path.iterdir()] == ["skipped_images.csv"]
+    output.write(tmp_path / "out", make_summary(tmp_path).dataset, None, SkippedImages())
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["skipped_images.csv"]

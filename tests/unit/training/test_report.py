@@ -5,7 +5,7 @@ import pytest
 from reporting import CLASSES, make_summary
 
 from classifier.training import report
-from classifier.training.fit import History
+from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
 
 
@@ -63,6 +63,20 @@ def test_an_early_end_is_said(tmp_path):
     page = page_of(summary, tmp_path)
     assert "stopped by SIGTERM after 0 epochs" in page.text
     assert page.images == []
+
+
+def test_a_photo_that_has_vanished_leaves_the_words(tmp_path):
+    summary = make_summary(tmp_path)
+    (summary.dataset.test.folder / summary.dataset.test.files[1]).unlink()
+    page = page_of(summary, tmp_path)
+    assert len(page.images) == 2
+    assert summary.dataset.test.files[1] in page.text
+
+
+def test_a_resumed_run_is_said(tmp_path):
+    summary = make_summary(tmp_path)
+    summary.history.resumed += [3, 5]
+    assert "Interrupted 2 times and resumed after step 3, 5" in page_of(summary, tmp_path).text
 
 
 def test_no_photo_where_none_is_wanted(tmp_path):

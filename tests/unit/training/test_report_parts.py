@@ -9,7 +9,7 @@ from reporting import make_summary
 
 from classifier.training import report
 from classifier.training.debugger import Debugging
-from classifier.training.fit import History
+from classifier.training.history import History
 from classifier.training.profiler import Profile
 from classifier.training.profiler_system import Sample
 

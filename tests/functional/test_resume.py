@@ -1,0 +1,122 @@
+"""A job that is killed, stopped and resumed comes to what it would have come to, bit for bit.
+
+KILLS=25 gives the first test as many kills; `make resume` does so.
+"""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+
+import pytest
+
+from classifier import artifact
+from datasets import QUICK, TRAIN, digit_jpegs, write_channel, write_hyperparameters
+
+KILLS = int(os.environ.get("KILLS", 1))
+EPOCHS = 2
+# Checkpoints far more often than every few minutes, or jobs this short would have none within an epoch.
+OFTEN = f"""
+import runpy, sys
+from classifier.training import checkpoint
+checkpoint.SECONDS_BETWEEN = 0.5
+sys.argv = [{str(TRAIN)!r}, "--root", sys.argv[1]]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def prepare(root, **hyperparameters):
+    for channel, first, last in (("train", 0, 24), ("validation", 80, 84), ("test", 110, 114)):
+        write_channel(root, channel, digit_jpegs(range(4), first, last))
+    truncated = next((root / "input/data/train/digit-0").iterdir())
+    truncated.write_bytes(truncated.read_bytes()[:200])
+    values = {"epochs": EPOCHS, "batch_size": 8, "augmentation": "strong", "optimizer": "adamw"}
+    write_hyperparameters(root, **QUICK | values | hyperparameters)
+    return root
+
+
+def start(root):
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(TRAIN.parent)}
+    return subprocess.Popen(
+        [sys.executable, "-c", OFTEN, str(root)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+    )
+
+
+def finish(process):
+    output, _ = process.communicate(timeout=110)
+    assert process.returncode == 0, output
+    return output
+
+
+def outcome(root):
+    """All that a job comes to, but for its speed."""
+    lines = [json.loads(line) for line in (root / "output/data/metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        line.pop("train:images_per_second", None)
+    weights = (root / "model/model.safetensors").read_bytes()
+    files = {name: (root / "output/data" / name).read_text() for name in ("test_predictions.csv", "skipped_images.csv")}
+    return weights, lines, files
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """What the job comes to when nothing stops it, and how many seconds it takes."""
+    root = prepare(tmp_path_factory.mktemp("whole"))
+    started = time.monotonic()
+    finish(start(root))
+    return root, outcome(root), time.monotonic() - started
+
+
+@pytest.mark.timeout(120 + 60 * KILLS)
+def test_a_job_that_is_killed_again_and_again_comes_to_the_same(whole, tmp_path):
+    _, expected, seconds = whole
+    random.seed(KILLS)
+    kills = resumed = runs = 0
+    while kills < KILLS:
+        runs += 1
+        root = prepare(tmp_path / str(runs))
+        while True:
+            process = start(root)
+            try:
+                output, _ = process.communicate(timeout=random.uniform(0.5, 1) * seconds if kills < KILLS else 110)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                output, _ = process.communicate()
+                kills += 1
+                resumed += "resumed from " in output
+                continue
+            assert process.returncode == 0, output
+            resumed += "resumed from " in output
+            assert outcome(root) == expected
+            break
+    print(f"{kills} kills in {runs} runs, each to the end; {resumed} of {kills + runs} processes found a checkpoint")
+    assert resumed
+
+
+def test_after_a_signal_it_goes_on_in_the_middle_of_an_epoch(whole, tmp_path):
+    _, expected, _ = whole
+    root = prepare(tmp_path)
+    process = start(root)
+    for line in process.stdout:
+        if line.startswith("epoch 1/"):
+            break
+    process.terminate()
+    assert "stopped by SIGTERM after " in finish(process)
+    assert artifact.read(root / "model").metrics["epoch"] >= 1
+    assert "resumed from " in finish(start(root))
+    assert outcome(root) == expected
+    assert "Interrupted 1 time and resumed after step " in (root / "output/data/report.html").read_text()
+
+
+def test_more_epochs_continue_the_run(whole):
+    root, _, _ = whole
+    prepare(root, epochs=EPOCHS + 1, workers=0)
+    assert f"{EPOCHS} whole epochs of {EPOCHS + 1} and {12 * EPOCHS} steps are done" in finish(start(root))
+    lines = [json.loads(line) for line in (root / "output/data/metrics.jsonl").read_text().splitlines()]
+    assert [line.get("epoch") for line in lines] == [1, 2, 3, None]

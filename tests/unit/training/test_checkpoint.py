@@ -1,0 +1,169 @@
+import dataclasses
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from classifier.training import checkpoint
+from classifier.training.checkpoint import Checkpoints, RandomState, identity
+from classifier.training.evaluate import Evaluation, Mistake
+from classifier.training.folders import Dataset, Phase
+from classifier.training.history import History
+from classifier.training.hyperparameters import Hyperparameters
+
+
+class Value:
+    """A part whose state is a plain value."""
+
+    def __init__(self, value=None):
+        self.value = value
+
+    def state_dict(self):
+        return self.value
+
+    def load_state_dict(self, state):
+        self.value = state
+
+
+def save(checkpoints, *steps):
+    for step in steps:
+        checkpoints.save(step, {"part": Value(step)})
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    return Checkpoints(tmp_path / "checkpoints", "a" * 64)
+
+
+def files(checkpoints):
+    return sorted(path.name for path in checkpoints.folder.iterdir())
+
+
+def loaded(checkpoints):
+    part = Value()
+    return part.value if checkpoints.load({"part": part}) else None
+
+
+def test_the_newest_two_are_kept_and_the_newest_is_loaded(checkpoints):
+    assert loaded(checkpoints) is None
+    save(checkpoints, 5, 10, 20000)
+    assert files(checkpoints) == ["step-0000000010.pt", "step-0000020000.pt"]
+    assert loaded(checkpoints) == 20000
+
+
+@pytest.mark.parametrize("damage", ["one bit", "cut", "empty"])
+def test_a_damaged_newest_gives_the_one_before_it_and_is_said(checkpoints, damage, caplog):
+    save(checkpoints, 1, 2)
+    newest = checkpoints.folder / "step-0000000002.pt"
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes({"one bit": content, "cut": content[:-9], "empty": b""}[damage])
+    assert loaded(checkpoints) == 1
+    assert caplog.messages == [f"{newest} is passed over: it is damaged"]
+
+
+def test_what_was_cut_off_while_it_was_written_is_no_checkpoint(checkpoints):
+    save(checkpoints, 1)
+    (checkpoints.folder / "step-0000000002.partial").write_bytes(b"half")
+    assert loaded(checkpoints) == 1
+    save(checkpoints, 2)
+    assert files(checkpoints) == ["step-0000000001.pt", "step-0000000002.pt"]
+
+
+def test_a_full_disk_leaves_the_last_good_one_and_a_sentence(checkpoints, caplog):
+    save(checkpoints, 1)
+    (checkpoints.folder / "step-0000000002.partial").symlink_to("/dev/full")
+    save(checkpoints, 2)
+    (message,) = caplog.messages
+    assert message.startswith("no checkpoint of step 2: ")
+    assert message.endswith("No space left on device")
+    assert loaded(checkpoints) == 1
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path, caplog):
+    (tmp_path / "checkpoints").write_text("a file where a folder should be")
+    save(Checkpoints(tmp_path / "checkpoints", "a" * 64), 1)
+    assert "no checkpoint of step 1: " in caplog.text
+    assert loaded(Checkpoints(tmp_path / "checkpoints", "a" * 64)) is None
+
+
+def test_a_strangers_is_left_alone_and_said(checkpoints, caplog):
+    caplog.set_level(logging.INFO)
+    stranger = Checkpoints(checkpoints.folder.parent, "b" * 64)
+    save(stranger, 1, 2)
+    assert loaded(checkpoints) is None
+    assert caplog.messages == [
+        f"{checkpoints.folder.parent}: left alone, since not of this run: run-{'b' * 16}",
+    ]
+    save(checkpoints, 1, 2, 3)
+    assert loaded(stranger) == 2
+
+
+def test_all_that_training_keeps_comes_back_without_running_anything(checkpoints):
+    model = torch.nn.Linear(3, 2)
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    model(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    values = {field.name: np.arange(3, dtype=np.float32) for field in dataclasses.fields(Evaluation)}
+    mistakes = (Mistake(confidence=0.75, position=2, label=0, predicted=1),)
+    exact = {"phase": "validation", "loss": 0.1, "confusion": np.eye(2, dtype=np.int64), "mistakes": mistakes}
+    history = History(steps=7, best=Evaluation(**values | exact), best_weights=model.state_dict())
+    state = torch.get_rng_state()
+    checkpoints.save(7, {"optimizer": optimizer, "history": history, "random": RandomState()})
+    expected = torch.rand(4)
+
+    other = torch.optim.AdamW(torch.nn.Linear(3, 2).parameters(), fused=True)
+    back = History()
+    assert checkpoints.load({"optimizer": other, "history": back, "random": RandomState()})
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(torch.rand(4), expected)
+    assert torch.equal(other.state_dict()["state"][0]["exp_avg"], optimizer.state_dict()["state"][0]["exp_avg"])
+    assert back.steps == 7
+    assert back.best.mistakes == mistakes
+    assert np.array_equal(back.best.confusion, np.eye(2))
+    assert torch.equal(back.best_weights["weight"], model.weight)
+
+
+def test_it_is_due_at_the_end_of_an_epoch_and_every_few_minutes(checkpoints, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
+    checkpoints.saved_at, checkpoints.cost = 1000.0, 0.5
+    for seconds, in_an_epoch, at_its_end in (
+        (1, False, False),
+        (6, False, True),
+        (299, False, True),
+        (300, True, True),
+    ):
+        now[0] = 1000 + seconds
+        assert (checkpoints.is_due(False), checkpoints.is_due(True)) == (in_an_epoch, at_its_end), seconds
+
+
+@pytest.fixture
+def run(tmp_path):
+    train, validation = (Phase(name, tmp_path, ("a/1.jpg", "b/2.jpg"), (0, 1), {}) for name in ("train", "validation"))
+    torch.manual_seed(0)
+    model = torch.nn.Linear(2, 2)
+    return Hyperparameters(), Dataset(("a", "b"), train, validation, None, False), model, torch.float32
+
+
+def test_what_leaves_the_weights_as_they_are_leaves_the_run_the_same(run, tmp_path):
+    hp, dataset, model, dtype = run
+    free = dataclasses.replace(hp, epochs=99, workers=3, debug="off", precision="fp32")
+    elsewhere = dataclasses.replace(dataset, train=dataclasses.replace(dataset.train, folder=tmp_path / "elsewhere"))
+    assert identity(free, elsewhere, model, dtype) == identity(*run)
+
+
+def test_what_changes_the_weights_makes_another_run(run):
+    hp, dataset, model, dtype = run
+    others = [
+        *(
+            (dataclasses.replace(hp, **{name: value}), dataset, model, dtype)
+            for name, value in (("lr", 1), ("seed", 1))
+        ),
+        (hp, dataclasses.replace(dataset, classes=("a", "c")), model, dtype),
+        (hp, dataclasses.replace(dataset, train=dataclasses.replace(dataset.train, labels=(1, 0))), model, dtype),
+        (hp, dataset, torch.nn.Linear(2, 2), dtype),
+        (hp, dataset, model, torch.bfloat16),
+    ]
+    assert len({identity(*other) for other in [run, *others]}) == 7
