@@ -101,7 +101,7 @@ def test_a_job_that_is_killed_again_and_again_comes_to_the_same(whole, tmp_path)
 
 def test_after_a_signal_it_goes_on_in_the_middle_of_an_epoch(whole, tmp_path):
     _, expected, _ = whole
-    root = prepare(tmp_path)
+    root = prepare(tmp_path, debug="auto", profile="auto")
     process = start(root)
     for line in process.stdout:
         if line.startswith("epoch 1/"):
@@ -111,6 +111,8 @@ def test_after_a_signal_it_goes_on_in_the_middle_of_an_epoch(whole, tmp_path):
     assert artifact.read(root / "model").metrics["epoch"] >= 1
     assert "resumed from " in finish(start(root))
     assert outcome(root) == expected
+    series = json.loads((root / "output/data/debug.json").read_text())["series"]
+    assert series["steps"] == list(range(12 * EPOCHS))
     assert "Interrupted 1 time and resumed after step " in (root / "output/data/report.html").read_text()
 
 

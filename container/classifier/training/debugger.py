@@ -23,6 +23,8 @@ from classifier.training.rules_client import RulesClient, sentence
 logger = logging.getLogger(__name__)
 TENSORS = "tensors"
 CONFIG = "debughookconfig.json"
+# Events first: the rules look for them when they see the index, and for that when they see the collections.
+WRITTEN = ("events", "index", "collections")
 
 
 @dataclass
@@ -60,6 +62,13 @@ class Debugger:
     def check(self) -> None:
         """Raise UserError if a rule that stop_on_rule names has found something."""
 
+    def state_dict(self) -> dict:
+        """What a resumed run needs to go on as one run."""
+        return {}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go on from `state`, before the first step."""
+
     def finish(self) -> Debugging:
         """End debugging, after the last step."""
         return Debugging(why=self.why)
@@ -69,14 +78,18 @@ class Debugger:
 
 
 class HookDebugger(Debugger):
-    """The hook in this process, the rules in another; an error of the hook turns it off with one line."""
+    """The hook in this process, the rules in another; an error of the hook turns it off with one line.
 
-    def __init__(self, hook, tensors: Path, rules: RulesClient, stop_on: tuple[str, ...]):
+    Its state has the files in `tensors` where they are `ours`; SageMaker takes care of those it asked for.
+    """
+
+    def __init__(self, hook, tensors: Path, ours: bool, rules: RulesClient, stop_on: tuple[str, ...]):
         from classifier.training import debugger_hook
 
         self.why = None
         self.hook = hook
         self.tensors = tensors
+        self.ours = ours
         self.rules = rules
         self.stop_on = stop_on
         self.modes = debugger_hook.MODES
@@ -96,6 +109,20 @@ class HookDebugger(Debugger):
         for verdict in self.rules.found:
             if verdict["rule"] in self.stop_on:
                 raise UserError(f"stop_on_rule: {sentence(verdict)}")
+
+    def state_dict(self) -> dict:
+        if self.why:
+            return {}
+        with self._guard():
+            return {"hook": self.hook.state_dict(), "files": read_files(self.tensors) if self.ours else {}}
+        return {}
+
+    def load_state_dict(self, state: dict) -> None:
+        if not state:
+            return
+        with self._guard():
+            write_files(self.tensors, state["files"])
+            self.hook.load_state_dict(state["hook"])
 
     def finish(self) -> Debugging:
         with self._guard():
@@ -126,6 +153,19 @@ class HookDebugger(Debugger):
             self.exception(error)
 
 
+def read_files(folder: Path) -> dict[str, bytes]:
+    """All that a hook has finished writing in `folder`, by relative path, in the order of WRITTEN."""
+    paths = [path for part in WRITTEN for path in sorted((folder / part).rglob("*.*")) if path.suffix != ".tmp"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
 def create(
     contract: Contract,
     hp: Hyperparameters,
@@ -149,7 +189,8 @@ def create(
         return Debugger("the first process debugs for all")
     try:
         config = contract.debug_hook_config
-        if not config.exists():
+        ours = not config.exists()
+        if ours:
             config, tensors = contract.output_data / CONFIG, contract.output_data / TENSORS
             shutil.rmtree(tensors, ignore_errors=True)  # of an earlier run in the same folder
             intervals = {mode: debugger_config.interval(count) for mode, count in steps.items()}
@@ -159,7 +200,7 @@ def create(
         from classifier.training.debugger_hook import make_hook
 
         hook = make_hook(config, model, loss, optimizer, profiler.timed)
-        return HookDebugger(hook, tensors, RulesClient(tensors, guessing_loss), stop_on)
+        return HookDebugger(hook, tensors, ours, RulesClient(tensors, guessing_loss), stop_on)
     except Exception as error:
         why = f"{type(error).__name__}: {error}"
         logger.warning("debugging is off: %s", why)

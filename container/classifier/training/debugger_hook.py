@@ -103,6 +103,17 @@ class DebugHook(Hook):
                 self._save_for_tensor(f"{RELU_ACTIVITY}{module._module_name}_{count}", activity)
             super().forward_hook(module, inputs, outputs)
 
+    def state_dict(self) -> dict[str, object]:
+        """The numbers of the steps so far. What is under way is written first."""
+        self._close_writers()
+        steps = {mode.name: step for mode, step in self.mode_steps.items()}
+        return {"steps": steps, "last_saved_step": self.last_saved_step}
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        self.mode_steps |= {modes[name]: step for name, step in state["steps"].items()}
+        self.step = self.mode_steps[modes.GLOBAL]
+        self.last_saved_step = state["last_saved_step"]
+
     def release(self) -> None:
         """No callback and no exit handler shall be left; what is on disk stays as it is."""
         atexit.unregister(self._cleanup)

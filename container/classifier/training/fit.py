@@ -71,6 +71,8 @@ class Trainer:
             "random": RandomState(),
             "history": self.history,
             "skipped": self.skipped,
+            "debugger": self.debugger,
+            "profiler": self.profiler,
         }
 
     def fit(self) -> None:

@@ -74,6 +74,13 @@ class Profiler:
     def step(self) -> None:
         """A training step is over."""
 
+    def state_dict(self) -> dict[str, float]:
+        """Seconds of the whole job by phase: what a resumed job has spent before."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Count on from `state`."""
+
     def finish(self) -> Profile:
         """End profiling, after the last step."""
         return Profile(why=self.why)
@@ -131,6 +138,12 @@ class StepProfiler(Profiler):
         if self.tracer:
             self.tracer.step()
         self.step_started = time.perf_counter()
+
+    def state_dict(self) -> dict[str, float]:
+        return dict(self.spans)
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        self.spans.update(state)
 
     def finish(self) -> Profile:
         profile = Profile(steps=self.steps, spans=dict(self.spans), samples=self.sampler.stop())

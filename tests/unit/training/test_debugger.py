@@ -72,6 +72,40 @@ def test_a_second_job_in_the_same_folder_starts_anew(tmp_path):
     assert len(open_trial(tmp_path / "output/data/tensors").steps()) == 6
 
 
+def test_a_resumed_run_is_debugged_as_one(tmp_path, caplog):
+    first, second = (make_training(seed) for seed in range(2))
+    made = make_debugger(tmp_path / "lost", first)
+    try:
+        made.phase("train")
+        steps(*first, count=3)
+        state = made.state_dict()
+        steps(*first, count=1)  # after the checkpoint, and lost
+    finally:
+        made.finish()
+    made = make_debugger(tmp_path / "resumed", second)
+    try:
+        made.load_state_dict(state)
+        made.phase("train")
+        steps(*second, count=3)
+        result = made.finish()
+    finally:
+        made.close()
+    assert (result.why, result.rules_error) == (None, None)
+    assert result.series["steps"] == list(range(6))
+    assert open_trial(tmp_path / "resumed/output/data/tensors").steps() == list(range(6))
+
+
+def test_what_sagemaker_asked_for_is_not_in_the_state(tmp_path):
+    configuration(tmp_path, LocalPath=str(tmp_path / "t"), CollectionConfigurations=[{"CollectionName": "losses"}])
+    training = make_training()
+    made = make_debugger(tmp_path, training)
+    made.phase("train")
+    steps(*training, count=1)
+    assert made.state_dict()["files"] == {}
+    assert made.state_dict()["hook"]["steps"]["TRAIN"] == 0
+    made.finish()
+
+
 @pytest.mark.parametrize("by_variable", [False, True])
 def test_sagemakers_configuration_rules(tmp_path, by_variable):
     path = configuration(

@@ -48,6 +48,16 @@ def job(folder, steps=12, per_epoch=6, seconds=0.0):
     return made.finish()
 
 
+def test_a_resumed_job_counts_what_it_has_spent_before(tmp_path):
+    made = profiler.create("auto", tmp_path, CPU, 4, 4)
+    made.load_state_dict({"validation": 100.0})
+    with made.span("validation"), made.span("saving"):
+        time.sleep(0.01)
+    spans = made.state_dict()
+    assert 100 < spans["validation"] < 110
+    assert made.finish().spans == spans
+
+
 def test_a_part_within_a_part_counts_for_itself_alone(tmp_path):
     profile = job(tmp_path, seconds=0.02)
     assert len(profile.steps) > 2
