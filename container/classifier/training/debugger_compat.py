@@ -7,6 +7,7 @@ which would import pandas and pyinstrument.
 """
 
 import ast
+import functools
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -103,6 +104,12 @@ def _event_file_writer() -> type:
 
     footer = struct.pack("I", masked_crc32c(CHECKSUM_MAGIC_BYTES))  # its readers check the header alone
 
+    @functools.cache
+    def header(length: int) -> bytes:
+        """The length of a record with its checksum, which smdebug computes in Python, byte by byte."""
+        packed = struct.pack("Q", length)
+        return packed + struct.pack("I", masked_crc32c(packed))
+
     class EventFileWriter:
         """Writes a step's events when it is closed, in the caller's thread, so that the caller meets every error.
 
@@ -114,6 +121,8 @@ def _event_file_writer() -> type:
             self.write_checksum = write_checksum  # TensorBoard's readers want one
             self.path = Path(path)
             self.index_writer = index_writer
+            self.relative_path = get_relative_event_file_path(str(self.path))
+            self.worker = parse_worker_name_from_file(str(self.path))
             self.records = bytearray()
             self.locations = []
 
@@ -125,10 +134,10 @@ def _event_file_writer() -> type:
                     tname=tname,
                     mode=mode.name,
                     mode_step=mode_step,
-                    event_file_name=get_relative_event_file_path(str(self.path)),
+                    event_file_name=self.relative_path,
                     start_idx=start,
                     length=len(self.records) - start,
-                    worker=parse_worker_name_from_file(str(self.path)),
+                    worker=self.worker,
                 )
             )
 
@@ -136,9 +145,8 @@ def _event_file_writer() -> type:
             from smdebug.core.tfevent.proto.event_pb2 import Event
 
             event = Event(summary=summary, wall_time=timestamp or time.time(), step=step).SerializeToString()
-            header = struct.pack("Q", len(event))
             checksum = struct.pack("I", masked_crc32c(event)) if self.write_checksum else footer
-            self.records += header + struct.pack("I", masked_crc32c(header)) + event + checksum
+            self.records += header(len(event)) + event + checksum
 
         def flush(self):
             """There is nothing to flush before the step is whole."""

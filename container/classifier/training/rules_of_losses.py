@@ -126,8 +126,8 @@ class Best:
 class LearningRateTooHigh(JobRule):
     """Our own, for what goes wrong most often: the steps are so large that training does not learn but diverge.
 
-    Found where the loss stays above that of guessing, or above what training started with, or is not a number,
-    and where a step changes the weights by a large part of their size.
+    Found where the loss is mostly above that of guessing (or where that is not known, of the first step), or is not
+    a number, and where a step changes the weights by a large part of their size.
     """
 
     parameters = {"patience": 5, "increase_percent": 20.0, "update_threshold": 0.1, "guessing_loss": 0.0}
@@ -144,7 +144,7 @@ class LearningRateTooHigh(JobRule):
         if loss is None:
             return None
         if self.limit is None:
-            self.limit = max(loss, self.values["guessing_loss"]) * (1 + self.values["increase_percent"] / 100)
+            self.limit = (self.values["guessing_loss"] or loss) * (1 + self.values["increase_percent"] / 100)
         ratios = [float(ratio[0]) for ratio in self.tensors.vectors(step, "update_ratio/").values()]
         finite = [ratio for ratio in ratios if math.isfinite(ratio)]
         self.largest_update = max(self.largest_update, float(np.median(finite)) if finite else 0.0)

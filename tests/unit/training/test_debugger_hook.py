@@ -78,6 +78,23 @@ def test_gradients_and_updates_are_those_of_the_step(recorded):
         assert ratio == pytest.approx(((after - before).norm() / before.norm()).item(), rel=1e-4)
 
 
+def test_the_update_of_a_wide_layer_is_measured_on_some_of_its_units(tmp_path):
+    model, loss, _ = make_training()
+    model.conv, model.bn = torch.nn.Conv2d(3, 1000, 3), torch.nn.BatchNorm2d(1000)
+    model.fc = torch.nn.Linear(1000, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    training = model, loss, optimizer
+    hook = watch(tmp_path, *training)
+    assert [len(units) for units in hook.measured_units()] == [67, 2]
+    weights = []
+    steps(*training, count=1, each=lambda: weights.append(model.conv.weight.detach().clone()))
+    hook.close()
+    hook.release()
+    ratio = (model.conv.weight.detach() - weights[0]).norm() / weights[0].norm()
+    measured = open_trial(tmp_path / "tensors").tensor("update_ratio/conv").value(0)[0]
+    assert float(measured) == pytest.approx(ratio.item(), rel=0.2)
+
+
 def test_with_a_scaler_the_gradients_are_not_scaled(tmp_path, recorded):
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
     trial, seen = record(tmp_path, scaler=scaler)

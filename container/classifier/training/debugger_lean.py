@@ -1,0 +1,79 @@
+"""smdebug's hook, made lean: a step that is not saved costs next to nothing, and a saved one as little as may be."""
+
+import torch
+from smdebug.core.utils import match_inc
+from smdebug.pytorch import Hook
+
+# Elements of which the absolute values are taken at a time, so that they stay in the processor's cache.
+CACHED = 2**17
+
+
+class LeanHook(Hook):
+    """Saves what smdebug's hook saves, but for gradients, which are the subclass's."""
+
+    def __init__(self, *arguments, **parameters):
+        super().__init__(*arguments, **parameters)
+        self.waiting: list[tuple[str, torch.Tensor]] = []  # scalars still on the device
+
+    def is_wanted(self, module: str) -> bool:
+        """Whether any collection wants the inputs or the outputs of the module of this name."""
+        wanted = [regex for item in self._collections_to_save for regex in item.include_regex]
+        return any(match_inc(f"{module}_{side}_0", wanted) for side in ("input", "output"))
+
+    def has_default_configuration(self) -> bool:
+        """smdebug turns itself off after an error only with its default configuration; any other error would raise."""
+        return True
+
+    def count_parameters(self, model):
+        """smdebug only logs here."""
+
+    def _closure_for_registering_forward_hook(self, module):
+        """Only modules whose inputs or outputs some collection wants: each callback costs time in every step."""
+        if self.is_wanted(module._module_name):
+            super()._closure_for_registering_forward_hook(module)
+
+    def _backward_apply(self, module):
+        """No callbacks on parameters: each would cost time in every step."""
+
+    def _write_state(self):
+        """No state of its own among the checkpoints, which would be looked through at every step."""
+
+    def _log_save(self, tensor_name, save_collections):
+        """Its logger is off, and the sentence takes time."""
+
+    def _write_for_tensor(self, tensor_name, tensor_value, save_collections, tensor_ref=None):
+        if isinstance(tensor_value, torch.Tensor) and tensor_value.dtype in (torch.bfloat16, torch.float16):
+            tensor_value = tensor_value.float()  # numpy has no bfloat16, and a norm overflows in float16
+        super()._write_for_tensor(tensor_name, tensor_value, save_collections, tensor_ref)
+
+    def _write_raw_tensor_simple(self, tensor_name, tensor_value, tensor_ref=None, timestamp=None):
+        """Scalars wait for the end of the step: one copy from a GPU for all, instead of one for each of 300."""
+        if isinstance(tensor_value, torch.Tensor) and tensor_value.ndim == 0:
+            self.waiting.append((tensor_name, tensor_value.detach()))
+        else:
+            super()._write_raw_tensor_simple(tensor_name, tensor_value, tensor_ref, timestamp)
+
+    def set_mode(self, mode):
+        self._write_waiting()  # with the mode they belong to
+        super().set_mode(mode)
+
+    def _close_writers(self):
+        self._write_waiting()
+        super()._close_writers()
+
+    def _write_waiting(self) -> None:
+        if not self.waiting:
+            return
+        names, values = zip(*self.waiting, strict=True)
+        self.waiting = []
+        for name, value in zip(names, torch.stack(values).cpu(), strict=True):
+            super()._write_raw_tensor_simple(name, value)
+
+    @staticmethod
+    def _get_reduction_of_data(reduction_name, tensor_value, tensor_name, abs):
+        if abs and reduction_name == "mean" and tensor_value.ndim > 1:
+            rows = max(1, CACHED * len(tensor_value) // max(1, tensor_value.numel()))
+            return sum(part.abs().sum() for part in tensor_value.split(rows)) / tensor_value.numel()
+        if reduction_name == "std":
+            return tensor_value.std(correction=0)  # 0, not nan, for a single element
+        return Hook._get_reduction_of_data(reduction_name, tensor_value, tensor_name, abs)

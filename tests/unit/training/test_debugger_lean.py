@@ -1,0 +1,29 @@
+import pytest
+import torch
+from debugging import make_training, open_trial, steps, watch
+
+
+def test_the_mean_of_absolute_values_is_exact_for_a_large_tensor_in_any_memory_format():
+    from classifier.training.debugger_lean import CACHED, LeanHook
+
+    torch.manual_seed(0)
+    values = torch.randn(130, 64, 9, 9)
+    assert values.numel() > 4 * CACHED
+    expected = values.double().abs().mean().item()
+    for tensor in (values, values.contiguous(memory_format=torch.channels_last), values.transpose(0, 1)):
+        mean = LeanHook._get_reduction_of_data("mean", tensor, "gradient", True)
+        assert mean.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_what_waits_when_the_mode_changes_is_saved_with_the_mode_it_belongs_to(tmp_path):
+    hook = watch(tmp_path, *(training := make_training()))
+    from classifier.training.debugger_hook import MODES
+
+    steps(*training, count=2)
+    hook.set_mode(MODES["validation"])
+    hook.close()
+    hook.release()
+    trial = open_trial(tmp_path / "tensors")
+    assert trial.tensor("CrossEntropyLoss_output_0").steps(mode=MODES["train"]) == [0, 1]
+    assert trial.tensor("gradient/Net_fc.weight").steps(mode=MODES["train"]) == [0, 1]
+    assert trial.steps(mode=MODES["validation"]) == []
