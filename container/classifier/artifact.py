@@ -9,6 +9,7 @@ import json
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 
 import numpy
@@ -16,7 +17,6 @@ import PIL
 import safetensors
 import safetensors.torch
 import torch
-import torchvision
 
 from classifier import network
 from classifier.errors import UserError
@@ -27,7 +27,7 @@ METADATA_FILE = "model.json"
 VERSIONS = {
     "python": platform.python_version(),
     "torch": torch.__version__,
-    "torchvision": torchvision.__version__,
+    "torchvision": metadata.version("torchvision"),
     "pillow": PIL.__version__,
     "numpy": numpy.__version__,
 }
@@ -52,8 +52,8 @@ class Artifact:
         """Write weights and metadata to `folder`, each under a temporary name first, so that no half is ever seen."""
         folder.mkdir(parents=True, exist_ok=True)
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-        metadata = json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
-        for name, data in ((WEIGHTS_FILE, safetensors.torch.save(weights)), (METADATA_FILE, metadata.encode())):
+        about = json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
+        for name, data in ((WEIGHTS_FILE, safetensors.torch.save(weights)), (METADATA_FILE, about.encode())):
             temporary = folder / f".{name}.partial"
             temporary.write_bytes(data)
             temporary.replace(folder / name)

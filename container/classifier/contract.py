@@ -100,6 +100,22 @@ class Contract:
             self._number("SAGEMAKER_MAX_PAYLOAD_IN_MB", DEFAULT_MAX_PAYLOAD_MB, 0, MOST_PAYLOAD_MB) or MOST_PAYLOAD_MB
         )
 
+    @property
+    def precision(self) -> str:
+        """The precision to answer in: SERVE_PRECISION, or auto, which is what the machine is good at."""
+        return self._choice("SERVE_PRECISION", ("auto", "fp32", "bf16", "fp16"))
+
+    @property
+    def access_log(self) -> bool:
+        """Whether each request is logged: SERVE_ACCESS_LOG, on or off."""
+        return self._choice("SERVE_ACCESS_LOG", ("on", "off")) == "on"
+
+    def _choice(self, variable: str, accepted: tuple[str, ...]) -> str:
+        value = self.environ.get(variable) or accepted[0]
+        if value not in accepted:
+            raise UserError(f"{variable} is {value!r}; accepted: {', '.join(accepted)}")
+        return value
+
     def _number(self, variable: str, default: int, least: int, most: int) -> int:
         value = self.environ.get(variable) or str(default)
         if not value.isascii() or not value.isdigit() or not least <= int(value) <= most:

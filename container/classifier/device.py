@@ -9,7 +9,8 @@ import torch
 
 from classifier.errors import UserError
 
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = ("auto", *_DTYPES)
 OLDEST_DRIVER = 525
 INFERENCE_AMI = "al2-ami-sagemaker-inference-gpu-3-1"
 
@@ -55,7 +56,36 @@ def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
         if device.type != "cuda":
             return torch.float32
         return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
-    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    return _DTYPES[precision]
+
+
+def serving_precision(wanted: str, device: torch.device) -> str:
+    """The precision of PRECISIONS, other than auto, to answer in on `device`.
+
+    auto is what a GPU is good at, as in training, and on the CPU bf16 where the processor has instructions for it:
+    there training stays with fp32, but an answer needs no more digits. Raises UserError for a precision that the
+    processor has not.
+    """
+    if wanted == "auto" and device.type == "cuda":
+        return next(name for name, dtype in _DTYPES.items() if dtype == compute_dtype(wanted, device))
+    if wanted == "auto":
+        return "bf16" if _computes(torch.bfloat16) and _has_bf16_instructions() else "fp32"
+    if device.type == "cpu" and not _computes(_DTYPES[wanted]):
+        accepted = ", ".join(name for name, dtype in _DTYPES.items() if _computes(dtype))
+        raise UserError(f"precision {wanted!r} is none that this processor computes; accepted: auto, {accepted}")
+    return wanted
+
+
+def _computes(dtype: torch.dtype) -> bool:
+    """Whether oneDNN has kernels of this type for this processor."""
+    if dtype == torch.float32 or not torch.backends.mkldnn.is_available():
+        return dtype == torch.float32
+    onednn = torch.ops.mkldnn
+    return onednn._is_mkldnn_bf16_supported() if dtype == torch.bfloat16 else onednn._is_mkldnn_fp16_supported()
+
+
+def _has_bf16_instructions() -> bool:
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def _cgroup_cores(system: Path) -> float:

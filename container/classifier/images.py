@@ -62,6 +62,14 @@ def decode(data: bytes, short_side: int) -> Image.Image:
         raise ImageError(f"damaged image: {error or type(error).__name__}") from error
 
 
+def warm_up() -> None:
+    """Decode one image of each format, so that Pillow loads its plugins now."""
+    for name in FORMATS:
+        stream = io.BytesIO()
+        Image.new("RGB", (8, 8)).save(stream, name)
+        evaluation_pixels(stream.getvalue(), 8)
+
+
 def evaluation_pixels(data: bytes, size: int) -> np.ndarray:
     """Decode `data` and take the centre crop that evaluation and serving see.
 

@@ -1,10 +1,14 @@
-"""ResNet18: the one architecture, and what its input looks like."""
+"""ResNet18: the one architecture, and what its input looks like.
 
-from collections.abc import Sequence
+Layer by layer torchvision's, under the same names: its weights load here, and ours there. Written out, since
+importing torchvision takes as long as importing torch, and a server that starts needs nothing else of it.
+"""
+
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
-import torchvision
+from torch import nn
 
 ARCHITECTURE = "resnet18"
 # The statistics of ImageNet, which the pretrained weights were made with.
@@ -12,12 +16,59 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
-def build(classes: int, eps: float) -> torch.nn.Module:
+def build(classes: int, eps: float) -> nn.Module:
     """A randomly initialised ResNet18 with `classes` outputs; `eps` in every batch normalisation layer."""
-    return torchvision.models.resnet18(num_classes=classes, norm_layer=partial(torch.nn.BatchNorm2d, eps=eps))
+    return ResNet18(classes, partial(nn.BatchNorm2d, eps=eps))
 
 
-class Normalize(torch.nn.Module):
+class BasicBlock(nn.Module):
+    """Two convolutions of 3 x 3, and their input added to their output."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, norm: Callable[[int], nn.Module]):
+        super().__init__()
+        resized = stride != 1 or inputs != outputs
+        shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), norm(outputs)) if resized else None
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.bn1 = norm(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = norm(outputs)
+        self.downsample = shortcut
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.bn2(self.conv2(x))
+        x += shortcut
+        return self.relu(x)
+
+
+class ResNet18(nn.Module):
+    """float32 (n, 3, height, width) to logits (n, classes)."""
+
+    def __init__(self, classes: int, norm: Callable[[int], nn.Module]):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
+        self.bn1 = norm(64)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.layer1 = nn.Sequential(BasicBlock(64, 64, 1, norm), BasicBlock(64, 64, 1, norm))
+        self.layer2 = nn.Sequential(BasicBlock(64, 128, 2, norm), BasicBlock(128, 128, 1, norm))
+        self.layer3 = nn.Sequential(BasicBlock(128, 256, 2, norm), BasicBlock(256, 256, 1, norm))
+        self.layer4 = nn.Sequential(BasicBlock(256, 512, 2, norm), BasicBlock(512, 512, 1, norm))
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(512, classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.fc(self.avgpool(x).flatten(1))
+
+
+class Normalize(nn.Module):
     """uint8 pixels (n, height, width, 3) to the network's float32 input (n, 3, height, width).
 
     The result keeps the pixels' order in memory, which is torch.channels_last.
@@ -25,8 +76,8 @@ class Normalize(torch.nn.Module):
 
     def __init__(self, mean: Sequence[float] = MEAN, std: Sequence[float] = STD):
         super().__init__()
-        self.register_buffer("mean", torch.tensor(mean) * 255)
-        self.register_buffer("std", torch.tensor(std) * 255)
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32) * 255)
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32) * 255)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        return ((pixels.float() - self.mean) / self.std).permute(0, 3, 1, 2)
+        return (pixels - self.mean).div_(self.std).permute(0, 3, 1, 2)

@@ -1,5 +1,6 @@
 import numpy as np
 import torch
+import torchvision
 
 from classifier import network
 
@@ -8,6 +9,19 @@ def test_every_batch_normalisation_layer_has_the_eps():
     layers = [m for m in network.build(5, eps=3e-9).modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert len(layers) == 20
     assert {layer.eps for layer in layers} == {3e-9}
+
+
+def test_it_is_torchvisions_in_every_layer_and_every_random_number():
+    torch.manual_seed(0)
+    ours = network.build(7, eps=1e-5)
+    torch.manual_seed(0)
+    theirs = torchvision.models.resnet18(num_classes=7)
+    assert [name for name, _ in ours.named_modules()] == [name for name, _ in theirs.named_modules()]
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    assert all(torch.equal(ours.state_dict()[name], tensor) for name, tensor in theirs.state_dict().items())
+    pixels = torch.randn(2, 3, 64, 64)
+    assert torch.equal(ours(pixels), theirs(pixels))
+    assert torch.equal(ours.eval()(pixels), theirs.eval()(pixels))
 
 
 def test_the_outputs_are_the_classes():

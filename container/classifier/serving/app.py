@@ -3,27 +3,42 @@
 import json
 import logging
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import Future
+from typing import NamedTuple
 
-from flask import Flask, Response, request
+import numpy as np
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import BadRequest, HTTPException, ServiceUnavailable
 
 from classifier import images
-from classifier.serving import answers, inputs
+from classifier.serving import accesslog, answers, inputs
+from classifier.serving.accesslog import Trace
+from classifier.serving.batcher import Expired
 
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 2
 # CreateTransformJob refuses more than this many MB in flight.
 TRANSFORM_MB = 100
-DRAINED_BYTES = 128 << 20
+# SageMaker's caller has gone by then.
+DEADLINE_S = 60
 
 
-def create_app(predictor: Future, max_payload_mb: int, cores: int) -> Flask:
+class Model(NamedTuple):
+    """What answers: class names, the input's side in pixels, and the way into the batcher."""
+
+    classes: tuple[str, ...]
+    image_size: int
+    submit: Callable[[np.ndarray, float], Future]
+
+
+def create_app(model: Future, max_payload_mb: int, cores: int) -> Flask:
     """The WSGI application.
 
-    `predictor` holds a Predictor once that has answered a warm-up; a body may have `max_payload_mb` MiB;
-    `cores` images are decoded at once.
+    `model` holds a Model once that has answered a warm-up; a body may have `max_payload_mb` MiB; `cores` images
+    are decoded at once.
     """
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = max_payload_mb << 20
@@ -32,7 +47,7 @@ def create_app(predictor: Future, max_payload_mb: int, cores: int) -> Flask:
 
     @app.get("/ping")
     def ping() -> Response:
-        return Response(status=200 if predictor.done() else 503, mimetype="text/plain")
+        return Response(status=200 if model.done() else 503, mimetype="text/plain")
 
     @app.get("/execution-parameters")
     def execution_parameters() -> Response:
@@ -45,38 +60,82 @@ def create_app(predictor: Future, max_payload_mb: int, cores: int) -> Flask:
 
     @app.post("/invocations")
     def invocations() -> Response:
-        if not predictor.done():
+        if not model.done():
             raise ServiceUnavailable(
                 "the model is still loading; GET /ping answers 200 once it is ready", retry_after=RETRY_AFTER_S
             )
         media_type = answers.choose_type(request.accept_mimetypes)
         query = inputs.read(request)
-        results = _classify(query, predictor.result(), decoding)
+        results = _classify(query, model.result(), decoding, g.trace)
         return Response(answers.write(media_type, results, query.many), mimetype=media_type)
 
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected_error)
-    app.after_request(_drain)
+    app.before_request(_name)
+    app.after_request(_write_name)
     return app
 
 
-def _classify(query: inputs.Query, predictor, decoding: threading.Semaphore) -> list[dict]:
-    """One result for each image: its classes, or why it could not be read. Raises BadRequest where none could be."""
-    size, classes = predictor.artifact.image_size, predictor.artifact.classes
+def _classify(query: inputs.Query, model: Model, decoding: threading.Semaphore, trace: Trace) -> list[dict]:
+    """One result for each image: its classes, or why it could not be read.
+
+    Raises BadRequest where none could be, and ServiceUnavailable where the request's time is over.
+    """
+    deadline = trace.start + DEADLINE_S
+    trace.images = len(query.images)
     results: list[dict] = [{} for _ in query.images]
-    readable, pixels = [], []
+    submitted: list[tuple[dict, Future]] = []
     for result, data in zip(results, query.images, strict=True):
         try:
-            with decoding:
-                pixels.append(images.evaluation_pixels(data, size))
-            readable.append(result)
+            submitted.append((result, model.submit(_decode(data, model.image_size, decoding, trace), deadline)))
         except images.ImageError as error:
             result["error"] = str(error)
-    if not readable:
+    if not submitted:
         raise BadRequest("; ".join(_named_errors(results)) if query.many else results[0]["error"])
-    for result, row in zip(readable, predictor.probabilities(pixels), strict=True):
-        result["predictions"] = answers.top(row, classes, query.k)
+    for result, future in submitted:
+        result["predictions"] = answers.top(_wait(future, deadline, trace), model.classes, query.k)
     return results
+
+
+def _decode(data: bytes, size: int, decoding: threading.Semaphore, trace: Trace) -> np.ndarray:
+    waiting = time.monotonic()
+    with decoding:
+        start = time.monotonic()
+        if start > trace.start + DEADLINE_S:
+            raise _too_late()
+        try:
+            return images.evaluation_pixels(data, size)
+        finally:
+            # Before the first image, all since the request's first byte.
+            trace.queue_ms += 1000 * (start - (waiting if trace.decode_ms else trace.start))
+            trace.decode_ms += 1000 * (time.monotonic() - start)
+
+
+def _wait(future: Future, deadline: float, trace: Trace) -> np.ndarray:
+    try:
+        outcome = future.result(timeout=max(0, deadline - time.monotonic()))
+    except (Expired, TimeoutError) as error:
+        raise _too_late() from error
+    trace.queue_ms += outcome.queue_ms
+    trace.model_ms += outcome.model_ms
+    trace.batch_size = max(trace.batch_size, outcome.batch_size)
+    return outcome.probabilities
+
+
+def _too_late() -> ServiceUnavailable:
+    sentence = f"the request could not be answered within {DEADLINE_S} s: the server has too many"
+    return ServiceUnavailable(sentence, retry_after=RETRY_AFTER_S)
+
+
+def _name() -> None:
+    """Take the request's id from where a caller has given it one."""
+    ids = map(request.headers.get, accesslog.REQUEST_ID_HEADERS)
+    g.trace = accesslog.name(f"{request.method} {request.path}", *ids)
+
+
+def _write_name(response: Response) -> Response:
+    response.headers[accesslog.REQUEST_ID_HEADERS[0]] = g.trace.request_id
+    return response
 
 
 def _named_errors(results: list[dict]) -> list[str]:
@@ -104,18 +163,3 @@ def _unexpected_error(error: Exception) -> Response:
 
 def _error_body(sentence: str) -> str:
     return json.dumps({"error": sentence}) + "\n"
-
-
-def _drain(response: Response) -> Response:
-    """Discard what a refused client is still sending.
-
-    gunicorn discards 64 KB, then resets the connection, and the client might never read why it was refused.
-    """
-    if response.status_code >= 400:
-        left = DRAINED_BYTES
-        try:
-            while left > 0 and (chunk := request.environ["wsgi.input"].read(1 << 16)):
-                left -= len(chunk)
-        except Exception as error:  # the client broke off
-            log.debug("not drained: %s", error)
-    return response

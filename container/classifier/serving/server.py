@@ -20,13 +20,15 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 from gunicorn.glogging import Logger
 
-from classifier import artifact, device
+from classifier import artifact, device, images
 from classifier.artifact import Artifact
 from classifier.contract import Contract
 from classifier.errors import UserError
-from classifier.serving.app import create_app
+from classifier.serving import accesslog
+from classifier.serving.app import Model, create_app
+from classifier.serving.batcher import Batcher
 from classifier.serving.predictor import Predictor
-from classifier.serving.worker import Worker
+from classifier.serving.worker import SPARE_THREADS, Worker
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +36,9 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 # One copy of the model in memory. More processes would compete for the same cores; decoding, which takes most of
 # the time besides the model, runs outside Python's lock.
 WORKERS = 1
-# A thread for each request that waits for its turn at a core or the model, so that /ping finds a free one: SageMaker
-# replaces an endpoint's instance that takes over 2 s to answer it.
-THREADS = 64
+# What a core's threads hold: a batch of 8 in the model, and the next one being decoded.
+THREADS_PER_CORE = 16
+MOST_THREADS = 256
 
 
 class Log(Logger):
@@ -45,11 +47,18 @@ class Log(Logger):
     error_fmt = LOG_FORMAT
     datefmt = None
 
+    def access(self, resp, req, environ, request_time) -> None:
+        """gunicorn calls this once for each request that it has answered."""
+        if req.path != "/ping" or resp.status_code != 200:
+            accesslog.write(accesslog.current.get(), resp.status_code, resp.sent)
+
 
 SETTINGS = {
     "worker_class": Worker,
     "workers": WORKERS,
-    "threads": THREADS,
+    "threads": min(MOST_THREADS, THREADS_PER_CORE * max(2, device.usable_cores())) + SPARE_THREADS,
+    # Idle ones cost no thread. Beyond them those that have sent their request least completely are closed.
+    "worker_connections": 900,
     "logger_class": Log,
     # Seconds without a sign of life from the worker's main thread, which no request occupies: only a worker that
     # hangs altogether is replaced. A request may take SageMaker's 60 s.
@@ -86,9 +95,9 @@ class Server(BaseApplication):
 
     def load(self) -> Flask:
         """The WSGI application; runs in the worker, so that the model is loaded there."""
-        predictor: Future[Predictor] = Future()
-        threading.Thread(target=self._load_model, args=(predictor,), name="load").start()
-        return create_app(predictor, self.contract.max_payload_mb, device.usable_cores())
+        model: Future[Model] = Future()
+        threading.Thread(target=self._load_model, args=(model,), name="load").start()
+        return create_app(model, self.contract.max_payload_mb, device.usable_cores())
 
     def run(self) -> None:
         """Run the master, and in the forked process the worker, to its end; never returns."""
@@ -101,8 +110,9 @@ class Server(BaseApplication):
     def _load_model(self, result: Future) -> None:
         start = time.monotonic()
         try:
-            predictor = Predictor(self.folder, self.description)
+            predictor = Predictor(self.folder, self.description, self.contract.precision)
             predictor.warm_up()
+            images.warm_up()
         except UserError as error:
             _exit_worker(f"serve: {error}")
         except Exception as error:
@@ -110,11 +120,11 @@ class Server(BaseApplication):
             _exit_worker(f"serve: the model in {self.folder} could not be loaded: {type(error).__name__}: {error}")
         else:
             self.ready[0] = 1
-            result.set_result(predictor)
+            result.set_result(model_of(predictor))
             where, seconds = device.describe(predictor.device), time.monotonic() - start
             log.info(
-                "ready after %.1f s: device %s, precision %s, %d torch threads",
-                *(seconds, where, predictor.precision, predictor.threads),
+                "ready after %.1f s: device %s, precision %s, %d cores",
+                *(seconds, where, predictor.precision, predictor.cores),
             )
 
     def _forget_ready(self, arbiter: Arbiter, worker: Worker) -> None:
@@ -127,9 +137,16 @@ class Server(BaseApplication):
             raise HaltServer("the worker ended before its model was loaded", Arbiter.WORKER_BOOT_ERROR)
 
 
+def model_of(predictor: Predictor) -> Model:
+    """A loaded predictor behind its batcher."""
+    batcher = Batcher(predictor.in_lane, predictor.lanes, predictor.batch_size)
+    return Model(predictor.artifact.classes, predictor.artifact.image_size, batcher.submit)
+
+
 def run(contract: Contract) -> None:
     """Serve until SIGTERM, then exit. Raises UserError where the artifact, the port or a variable is at fault."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=LOG_FORMAT)
+    accesslog.log.setLevel(logging.INFO if contract.access_log else logging.WARNING)
     folder = artifact.locate(contract.model)
     description = artifact.read(folder)
     _log_start(contract, folder, description)
@@ -155,8 +172,15 @@ def _log_start(contract: Contract, folder: Path, description: Artifact) -> None:
         *(description.architecture, len(description.classes), names, description.image_size),
     )
     log.info(
-        "port %d, %d worker, %d threads, %d cores, bodies up to %d MB",
-        *(contract.port, WORKERS, THREADS, device.usable_cores(), contract.max_payload_mb),
+        "port %d, %d worker, %d threads, %d cores, precision %s, bodies up to %d MB",
+        *(
+            contract.port,
+            WORKERS,
+            SETTINGS["threads"],
+            device.usable_cores(),
+            contract.precision,
+            contract.max_payload_mb,
+        ),
     )
 
 

@@ -1,5 +1,4 @@
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from conftest import CLASSES, IMAGE_SIZE
 
 @pytest.fixture(scope="module")
 def predictor(artifact_folder) -> Predictor:
-    return Predictor(artifact_folder, artifact.read(artifact_folder))
+    return Predictor(artifact_folder, artifact.read(artifact_folder), "fp32")
 
 
 def noise(n: int, seed: int = 0) -> np.ndarray:
@@ -33,11 +32,6 @@ def test_the_answer_is_the_networks(predictor, artifact_folder):
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
 
 
-def test_a_list_is_as_good_as_an_array(predictor):
-    pixels = noise(3)
-    assert (predictor.probabilities(list(pixels)) == predictor.probabilities(pixels)).all()
-
-
 def test_an_image_has_the_same_answer_alone_and_in_a_batch(predictor):
     pixels = noise(5)
     alone = np.concatenate([predictor.probabilities(pixels[i : i + 1]) for i in range(5)])
@@ -45,39 +39,42 @@ def test_an_image_has_the_same_answer_alone_and_in_a_batch(predictor):
 
 
 def test_the_statistics_are_the_artifacts(artifact_folder, predictor):
-    other = Predictor(artifact_folder, artifact.Artifact(CLASSES, IMAGE_SIZE, 1e-5, mean=(0, 0, 0), std=(9, 9, 9)))
+    about = artifact.Artifact(CLASSES, IMAGE_SIZE, 1e-5, mean=(0, 0, 0), std=(9, 9, 9))
+    other = Predictor(artifact_folder, about, "fp32")
     assert not np.allclose(other.probabilities(noise(1)), predictor.probabilities(noise(1)), atol=1e-3)
 
 
-def test_many_threads_get_their_own_answers_one_forward_pass_at_a_time(predictor, monkeypatch):
-    running, most = threading.Semaphore(0), []
-    forward = predictor._forward
-
-    def counted(pixels: np.ndarray) -> np.ndarray:
-        most.append(threading.current_thread().name)
-        assert not running.acquire(blocking=False)
-        running.release()
-        try:
-            return forward(pixels)
-        finally:
-            running.acquire()
-
-    expected = [predictor.probabilities(noise(1, seed)) for seed in range(24)]
-    monkeypatch.setattr(predictor, "_forward", counted)
-    with ThreadPoolExecutor(12) as pool:
-        found = list(pool.map(lambda seed: predictor.probabilities(noise(1, seed)), range(24)))
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-    assert len(set(most)) == 1
+@pytest.mark.parametrize(
+    ("device_type", "cores", "lanes"), [("cpu", 1, (1,)), ("cpu", 3, (3, 1, 1, 1)), ("cuda", 4, (4,))]
+)
+def test_lanes(predictor, monkeypatch, device_type, cores, lanes):
+    monkeypatch.setattr(predictor, "device", torch.device(device_type))
+    monkeypatch.setattr(predictor, "cores", cores)
+    assert predictor.lanes == lanes
 
 
-def test_torch_uses_the_cores_of_this_process(artifact_folder, monkeypatch):
-    before = torch.get_num_threads()
+def test_each_lane_has_its_own_number_of_cores(predictor):
+    """A thread's number is neither that of the others nor that of those that come later."""
+    before, found = torch.get_num_threads(), {}
+
+    def run(cores: int) -> None:
+        predictor.in_lane(cores)
+        barrier.wait()
+        found[cores] = torch.get_num_threads()
+
+    barrier = threading.Barrier(3)
+    threads = [threading.Thread(target=run, args=(cores,)) for cores in (1, 2, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {1: 1, 2: 2, 3: 3}
+    assert torch.get_num_threads() == before
+
+
+def test_the_cores_are_those_of_this_process(artifact_folder, monkeypatch):
     monkeypatch.setattr(device, "usable_cores", lambda: 3)
-    try:
-        assert Predictor(artifact_folder, artifact.read(artifact_folder)).threads == 3
-        assert torch.get_num_threads() == 3
-    finally:
-        torch.set_num_threads(before)
+    assert Predictor(artifact_folder, artifact.read(artifact_folder)).cores == 3
 
 
 def test_a_gpu_that_cannot_be_used(artifact_folder, monkeypatch):

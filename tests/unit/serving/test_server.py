@@ -10,6 +10,7 @@ from classifier import artifact
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.serving import server
+from classifier.serving.app import Model
 from classifier.serving.predictor import Predictor
 
 
@@ -32,6 +33,10 @@ def test_what_is_wrong_is_said_before_gunicorn_starts(artifact_folder, tmp_path)
         server.run(Contract(tmp_path, {"SAGEMAKER_BIND_TO_PORT": "x"}))
     with pytest.raises(UserError, match="SAGEMAKER_MAX_PAYLOAD_IN_MB is '-1'"):
         server.run(Contract(tmp_path, {"SAGEMAKER_MAX_PAYLOAD_IN_MB": "-1"}))
+    with pytest.raises(UserError, match="SERVE_PRECISION is 'int4'; accepted: auto, fp32, bf16, fp16"):
+        server.run(Contract(tmp_path, {"SERVE_PRECISION": "int4"}))
+    with pytest.raises(UserError, match="SERVE_ACCESS_LOG is 'no'; accepted: on, off"):
+        server.run(Contract(tmp_path, {"SERVE_ACCESS_LOG": "no"}))
     os.truncate(model / "model.safetensors", 1000)
     with pytest.raises(UserError, match="model.safetensors is damaged or truncated"):
         server.run(Contract(tmp_path, {}))
@@ -59,9 +64,9 @@ def test_the_model_is_handed_over_once_it_has_answered(application, caplog):
     result: Future = Future()
     with caplog.at_level("INFO"):
         application._load_model(result)
-    assert isinstance(result.result(timeout=0), Predictor)
+    assert isinstance(result.result(timeout=0), Model)
     assert application.ready[0] == 1
-    assert "device cpu, precision fp32" in caplog.text
+    assert "device cpu, precision " in caplog.text
 
 
 def test_a_users_fault_while_loading_is_one_sentence(application, monkeypatch, caplog):

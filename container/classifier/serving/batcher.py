@@ -1,0 +1,113 @@
+"""Images of many requests into few forward passes. Knows no HTTP and no torch.
+
+A batch is never waited for: an image starts as soon as a lane, a thread that runs the model, is free, and what comes
+while all are busy forms the next batches. A lone image gets the lane that has all cores; as soon as there are more,
+each core is a lane of its own.
+"""
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import NamedTuple
+
+import numpy as np
+
+Forward = Callable[[np.ndarray], np.ndarray]
+
+
+class Expired(Exception):
+    """The time of a request was over before its turn came; it was not computed."""
+
+
+class Outcome(NamedTuple):
+    """An image's probabilities, the milliseconds that it waited and that its batch took, and the batch's size."""
+
+    probabilities: np.ndarray
+    queue_ms: float
+    model_ms: float
+    batch_size: int
+
+
+@dataclass
+class _Image:
+    pixels: np.ndarray
+    deadline: float
+    outcome: Future = field(default_factory=Future)
+    arrival: float = field(default_factory=time.monotonic)
+
+
+class Batcher:
+    """Runs the model for any number of callers."""
+
+    def __init__(self, in_lane: Callable[[int], Forward], lanes: Sequence[int], batch_size: int):
+        """`lanes` are the cores of each: first one with all, then any number that share them.
+
+        `in_lane` is called in each lane's thread with its cores, and returns what runs the model there: uint8 of
+        shape (n, ...) to an array with n rows, for n up to `batch_size`.
+        """
+        self._batch_size = batch_size
+        self._lock = threading.Lock()
+        self._waiting: deque[_Image] = deque()
+        self._inboxes = [SimpleQueue() for _ in lanes]
+        self._idle = set(range(len(lanes)))
+        for lane, cores in enumerate(lanes):
+            threading.Thread(target=self._run, args=(lane, in_lane, cores), name=f"lane-{lane}", daemon=True).start()
+
+    def submit(self, pixels: np.ndarray, deadline: float) -> Future:
+        """Queue one image; the Future of its Outcome, or of Expired where its turn comes after `deadline`.
+
+        `deadline` is a time of time.monotonic().
+        """
+        image = _Image(pixels, deadline)
+        with self._lock:
+            self._waiting.append(image)
+            self._start_batches()
+        return image.outcome
+
+    def _start_batches(self) -> None:
+        """Give what is waiting to the lanes that may start now; the lock is held."""
+        while self._waiting and (free := self._free_lanes()):
+            share = math.ceil(len(self._waiting) / len(free))
+            batch = [self._waiting.popleft() for _ in range(min(share, self._batch_size, len(self._waiting)))]
+            self._idle.remove(free[0])
+            self._inboxes[free[0]].put(batch)
+
+    def _free_lanes(self) -> list[int]:
+        shared = range(1, len(self._inboxes))
+        if 0 not in self._idle:
+            return []
+        if not shared or (len(self._waiting) == 1 and len(self._idle) == len(self._inboxes)):
+            return [0]
+        return [lane for lane in shared if lane in self._idle]
+
+    def _run(self, lane: int, in_lane: Callable[[int], Forward], cores: int) -> None:
+        forward = in_lane(cores)
+        while True:
+            _compute(self._inboxes[lane].get(), forward)
+            with self._lock:
+                self._idle.add(lane)
+                self._start_batches()
+
+
+def _compute(batch: list[_Image], forward: Forward) -> None:
+    start = time.monotonic()
+    current = [image for image in batch if image.deadline > start]
+    for image in batch:
+        if image.deadline <= start:
+            image.outcome.set_exception(Expired())
+    if not current:
+        return
+    try:
+        rows = forward(np.stack([image.pixels for image in current]))
+    except BaseException as error:
+        for image in current:
+            image.outcome.set_exception(error)
+        return
+    model_ms = 1000 * (time.monotonic() - start)
+    for image, row in zip(current, rows, strict=True):
+        image.outcome.set_result(Outcome(row, 1000 * (start - image.arrival), model_ms, len(current)))

@@ -1,0 +1,104 @@
+import threading
+import time
+from concurrent.futures import wait
+
+import numpy as np
+import pytest
+
+from classifier.serving.batcher import Batcher, Expired
+
+LATER = time.monotonic() + 1000
+
+
+class Model:
+    """Doubles what it is given, once the test lets it, and notes the cores and size of each batch."""
+
+    def __init__(self):
+        self.batches: list[tuple[int, int]] = []
+        self.started = threading.Semaphore(0)
+        self.allowed = threading.Semaphore(0)
+
+    def in_lane(self, cores: int):
+        def forward(rows: np.ndarray) -> np.ndarray:
+            self.batches.append((cores, len(rows)))
+            self.started.release()
+            assert self.allowed.acquire(timeout=10)
+            if (rows == 13).any():
+                raise ValueError("unlucky")
+            return 2 * rows
+
+        return forward
+
+
+@pytest.fixture
+def model() -> Model:
+    return Model()
+
+
+def submit(batcher: Batcher, *values: int, deadline: float = LATER) -> list:
+    return [batcher.submit(np.array([value]), deadline) for value in values]
+
+
+def numbers(futures: list) -> list[int]:
+    return [int(future.result(timeout=10).probabilities[0]) for future in futures]
+
+
+def test_a_lone_image_starts_at_once_with_all_cores(model):
+    batcher = Batcher(model.in_lane, (4, 1, 1), batch_size=8)
+    for value in (3, 4):
+        model.allowed.release()
+        assert numbers(submit(batcher, value)) == [2 * value]
+        time.sleep(0.05)  # the lane is idle again a moment after its answer
+    assert model.batches == [(4, 1), (4, 1)]
+
+
+def test_what_comes_while_the_model_is_busy_is_shared_among_the_cores(model):
+    batcher = Batcher(model.in_lane, (2, 1, 1), batch_size=8)
+    first = submit(batcher, 0)
+    assert model.started.acquire(timeout=10)
+    others = submit(batcher, *range(1, 12))
+    model.allowed.release(10)
+    assert numbers(first + others) == [2 * value for value in range(12)]
+    assert model.batches[0] == (2, 1)
+    assert sorted(model.batches[1:]) == [(1, 5), (1, 6)]
+    assert sorted({future.result().batch_size for future in others}) == [5, 6]
+
+
+def test_no_batch_is_larger_than_allowed(model):
+    batcher = Batcher(model.in_lane, (1,), batch_size=4)
+    futures = submit(batcher, *range(11))
+    model.allowed.release(20)
+    assert numbers(futures) == [2 * value for value in range(11)]
+    assert [size for _, size in model.batches] == [1, 4, 4, 2]
+
+
+def test_an_error_reaches_all_of_its_batch_and_nobody_else(model):
+    batcher = Batcher(model.in_lane, (1,), batch_size=2)
+    futures = submit(batcher, 1, 2, 13, 4, 5)
+    model.allowed.release(10)
+    wait(futures, timeout=10)
+    failed = [isinstance(future.exception(), ValueError) for future in futures]
+    assert failed == [False, True, True, False, False]  # batches: 1; 2 and 13; 4 and 5
+
+
+def test_what_is_too_old_is_not_computed(model):
+    batcher = Batcher(model.in_lane, (1,), batch_size=8)
+    first = submit(batcher, 1)
+    assert model.started.acquire(timeout=10)
+    late, current = submit(batcher, 2, deadline=time.monotonic() + 0.05), submit(batcher, 3)
+    time.sleep(0.1)
+    model.allowed.release(2)
+    assert numbers(first + current) == [2, 6]
+    assert isinstance(late[0].exception(timeout=10), Expired)
+    assert model.batches == [(1, 1), (1, 1)]
+
+
+def test_the_outcome_says_where_the_time_went(model):
+    batcher = Batcher(model.in_lane, (1,), batch_size=8)
+    first, second = submit(batcher, 1, 2)
+    assert model.started.acquire(timeout=10)
+    time.sleep(0.1)
+    model.allowed.release(2)
+    assert first.result(timeout=10).model_ms >= 100
+    assert second.result(timeout=10).queue_ms >= 100
+    assert first.result().queue_ms < 100

@@ -1,0 +1,67 @@
+"""The prepared network against the plain one, with statistics as training leaves them."""
+
+import pytest
+import torch
+
+from classifier import fused, network
+from classifier.fused import FusedNetwork, Plain
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def model() -> network.ResNet18:
+    """A network whose batch normalisation does something, and whose answers differ from image to image."""
+    torch.manual_seed(0)
+    model = network.build(10, eps=1e-5).eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(module.running_mean, std=0.2)
+            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias, std=0.2)
+    return model
+
+
+def images(size: int, n: int = 4) -> torch.Tensor:
+    torch.manual_seed(1)
+    return torch.randn(n, 3, size, size).contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("size", [32, 75, 224])
+@torch.inference_mode()
+def test_fp32_is_exact_to_four_digits(model, size):
+    pixels = images(size)
+    expected = model(pixels).softmax(1)
+    assert expected.max() > 0.2  # more than chance, or closeness would mean nothing
+    found = fused.fuse(model, torch.float32, CPU)(pixels)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.softmax(1), expected, atol=1e-4, rtol=0)
+
+
+@torch.inference_mode()
+def test_without_onednn(model):
+    pixels = images(64)
+    expected = model(pixels).softmax(1)
+    found = FusedNetwork(model, lambda folded: Plain(folded, torch.float32), torch.float32)(pixels)
+    torch.testing.assert_close(found.softmax(1), expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.skipif(not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this processor has no bf16 kernels")
+@torch.inference_mode()
+def test_bf16_finds_the_same_class(model):
+    pixels = images(64, n=16)
+    expected = model(pixels)
+    found = fused.fuse(model, torch.bfloat16, CPU)(pixels)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.softmax(1), expected.softmax(1), atol=0.1, rtol=0)
+    assert (found.argmax(1) == expected.argmax(1)).float().mean() > 0.9
+
+
+@torch.inference_mode()
+def test_a_call_leaves_its_input_as_it_was(model):
+    pixels = images(32)
+    before = pixels.clone()
+    prepared = fused.fuse(model, torch.float32, CPU)
+    assert torch.equal(prepared(pixels), prepared(pixels))
+    assert torch.equal(pixels, before)
