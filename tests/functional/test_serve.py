@@ -196,7 +196,7 @@ def test_execution_parameters(server):
 
 def test_errors_are_sentences(server):
     assert_error(invoke(server, b"hello"), 400, "not a JPEG, PNG or WebP image")
-    assert_error(server.request("GET", "/"), 404, "no such path")
+    assert_error(server.request("GET", "/x"), 404, "no such path")
     assert_error(server.request("PUT", "/ping"), 405, "does not take PUT")
     assert_error(invoke(server, Accept="text/html"), 406, "no answer in the type")
     assert_error(invoke(server, **{"Content-Type": "image/gif"}), 415, "content type 'image/gif'")

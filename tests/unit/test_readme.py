@@ -73,7 +73,7 @@ def test_answers():
 JPEG = encode(photo(40, 40))
 REFUSED = {
     "400": ("POST", "/invocations", b"no image", {"Content-Type": "image/jpeg"}),
-    "404": ("GET", "/", None, {}),
+    "404": ("GET", "/x", None, {}),
     "405": ("GET", "/invocations", None, {}),
     "406": ("POST", "/invocations", JPEG, {"Content-Type": "image/jpeg", "Accept": "text/html"}),
     "413": ("POST", "/invocations", bytes(2 << 20), {"Content-Type": "image/jpeg"}),

@@ -6,10 +6,11 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g, render_template, request
 from werkzeug.exceptions import BadRequest, HTTPException, ServiceUnavailable
 
 from classifier import images
@@ -27,8 +28,9 @@ DEADLINE_S = 60
 
 
 class Model(NamedTuple):
-    """What answers: class names, the input's side in pixels, and the way into the batcher."""
+    """What answers: what it is in a few words, class names, input's side in pixels, and the way into the batcher."""
 
+    about: str
     classes: tuple[str, ...]
     image_size: int
     submit: Callable[[np.ndarray, float], Future]
@@ -40,10 +42,14 @@ def create_app(model: Future, max_payload_mb: int, cores: int) -> Flask:
     `model` holds a Model once that has answered a warm-up; a body may have `max_payload_mb` MiB; `cores` images
     are decoded at once.
     """
-    app = Flask(__name__, static_folder=None)
+    app = Flask(__name__, static_folder=None, template_folder=str(Path(__file__).parent))
     app.config["MAX_CONTENT_LENGTH"] = max_payload_mb << 20
     # An image may take 200 MB while it is decoded: as many at once as there are cores for, no more.
     decoding = threading.Semaphore(cores)
+
+    @app.get("/")
+    def page() -> str:
+        return render_template("page.html", model=model.result() if model.done() else None)
 
     @app.get("/ping")
     def ping() -> Response:
@@ -72,7 +78,7 @@ def create_app(model: Future, max_payload_mb: int, cores: int) -> Flask:
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected_error)
     app.before_request(_name)
-    app.after_request(_write_name)
+    app.after_request(_write_trace)
     return app
 
 
@@ -133,8 +139,11 @@ def _name() -> None:
     g.trace = accesslog.name(f"{request.method} {request.path}", *ids)
 
 
-def _write_name(response: Response) -> Response:
+def _write_trace(response: Response) -> Response:
     response.headers[accesslog.REQUEST_ID_HEADERS[0]] = g.trace.request_id
+    if g.trace.images:
+        times = {"decode": g.trace.decode_ms, "queue": g.trace.queue_ms, "model": g.trace.model_ms}
+        response.headers["Server-Timing"] = ", ".join(f"{name};dur={ms:.1f}" for name, ms in times.items())
     return response
 
 
@@ -145,7 +154,7 @@ def _named_errors(results: list[dict]) -> list[str]:
 def _http_error(error: HTTPException) -> Response:
     response = error.get_response()  # with its headers, such as Allow and Retry-After
     sentences = {
-        404: f"no such path: {request.path}; accepted: POST /invocations, GET /ping, GET /execution-parameters",
+        404: f"no such path: {request.path}; accepted: POST /invocations, GET /ping, GET /execution-parameters, GET /",
         405: f"{request.path} does not take {request.method}; accepted: {response.headers.get('Allow')}",
         413: f"the request body is larger than {(request.max_content_length or 0) >> 20} MB, the most that is accepted",
     }

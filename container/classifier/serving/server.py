@@ -140,7 +140,9 @@ class Server(BaseApplication):
 def model_of(predictor: Predictor) -> Model:
     """A loaded predictor behind its batcher."""
     batcher = Batcher(predictor.in_lane, predictor.lanes, predictor.batch_size)
-    return Model(predictor.artifact.classes, predictor.artifact.image_size, batcher.submit)
+    about = predictor.artifact
+    words = f"{about.architecture} on {device.describe(predictor.device)} in {predictor.precision}"
+    return Model(words, about.classes, about.image_size, batcher.submit)
 
 
 def run(contract: Contract) -> None:

@@ -3,6 +3,7 @@ import csv
 import io
 import json
 import logging
+import re
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -291,6 +292,26 @@ def test_not_acceptable(client):
     assert_error(post(client, JPEG, Accept="text/html"), 406, "no answer in the type 'text/html'; accepted:")
 
 
+# The page
+
+
+def test_the_page_says_what_the_model_is(client):
+    response = client.get("/")
+    assert response.mimetype == "text/html"
+    assert "resnet18 on cpu in " in response.text
+    assert "7 classes (mops, Käse, alt, a &#34;b&#34;, 狗, e, ...), images of 32 px" in response.text
+
+
+def test_the_page_needs_no_network(client):
+    assert not re.search(r"(src|href|url)\s*[=(]\s*.?(https?:)?//", client.get("/").text)
+
+
+def test_the_page_while_the_model_loads(loading):
+    response = loading.get("/")
+    assert "still loading" in response.text
+    assert "<script>" not in response.text
+
+
 # Other errors
 
 
@@ -318,7 +339,7 @@ def test_a_body_that_breaks_off(client):
 
 
 def test_no_such_path(client):
-    assert_error(client.get("/"), 404, "no such path: /; accepted: POST /invocations, GET /ping")
+    assert_error(client.get("/x"), 404, "no such path: /x; accepted: POST /invocations, GET /ping")
     assert_error(client.get("/ping/"), 404, "no such path: /ping/")
     assert_error(client.get("/invocations//x?y=%00"), 404, "no such path")
 

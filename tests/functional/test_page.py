@@ -1,0 +1,82 @@
+"""The page at / in a real Chromium, where there is one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chromium import BROWSER, Chromium
+from conftest import CLASSES
+from helpers import Server, photo, serve
+
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+PHONE = (360, 640)
+
+
+@pytest.fixture(scope="module")
+def server(artifact_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve(artifact_folder.parent, tmp_path_factory.mktemp("log") / "log") as running:
+        running.wait_for_ping(200)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    with Chromium(tmp_path_factory.mktemp("profile"), PHONE) as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Chromium, server: Server) -> Chromium:
+    browser.open(f"http://127.0.0.1:{server.port}/")
+    return browser
+
+
+def test_a_picture_is_answered_with_bars(page, tmp_path):
+    photo(300, 200).save(tmp_path / "photo.jpg")
+    page.choose_file("#file", tmp_path / "photo.jpg")
+    page.wait_for("document.querySelectorAll('#bars li').length")
+    names = page.evaluate("[...document.querySelectorAll('#bars li span:first-child')].map(e => e.textContent)")
+    assert len(names) == 5
+    assert set(names) <= set(CLASSES)
+    widths = page.evaluate(
+        "[...document.querySelectorAll('#bars i')].map(e => parseFloat(getComputedStyle(e, '::before').width))"
+    )
+    assert widths == sorted(widths, reverse=True)
+    assert widths[0] > widths[4] > 0
+    said = page.evaluate("document.querySelector('#said').textContent")
+    assert said.startswith("Answered in ")
+    assert "model " in said
+    assert page.evaluate("document.querySelector('#picture').naturalWidth") == 300
+    page.screenshot(tmp_path / "page.png")
+
+
+def test_what_is_no_picture_is_said(page, tmp_path):
+    (tmp_path / "text.jpg").write_text("hello")
+    page.choose_file("#file", tmp_path / "text.jpg")
+    page.wait_for("document.querySelector('#said').textContent === 'not a JPEG, PNG or WebP image'")
+    assert page.evaluate("document.querySelector('#said').className") == "bad"
+    assert page.evaluate("document.querySelectorAll('#bars li').length") == 0
+
+
+def test_a_picture_is_dropped(page):
+    script = """
+        const canvas = new OffscreenCanvas(20, 20); canvas.getContext("2d").fillRect(0, 0, 9, 9);
+        canvas.convertToBlob().then(blob => {
+            const data = new DataTransfer(); data.items.add(new File([blob], "a.png", {type: "image/png"}));
+            document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true}));
+        });
+    """
+    page.evaluate(f"{{ {script} }}")
+    page.wait_for("document.querySelectorAll('#bars li').length === 5")
+
+
+def test_the_keyboard_reaches_the_file_chooser(page):
+    page.press("Tab", 9)
+    assert page.evaluate("document.activeElement.id") == "file"
+    outline = page.evaluate("getComputedStyle(document.querySelector('label')).outlineStyle")
+    assert outline == "solid"
+
+
+def test_it_fits_a_phone(page):
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
