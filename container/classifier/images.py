@@ -82,6 +82,18 @@ def evaluation_pixels(data: bytes, size: int) -> np.ndarray:
     return np.array(image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side)))
 
 
+def whole_pixels(data: bytes, short_side: int) -> np.ndarray:
+    """Decode `data`, scaled down to `short_side` where its shorter side has more pixels.
+
+    Returns uint8 pixels of shape (height, width, 3). Raises ImageError where the bytes are no readable image.
+    """
+    image = decode(data, short_side)
+    scale = short_side / min(image.size)
+    if scale < 1:
+        image = image.resize([round(side * scale) for side in image.size], Image.Resampling.BILINEAR)
+    return np.array(image)
+
+
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16-bit gray: convert() would clip instead of scale
         return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")

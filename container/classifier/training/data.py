@@ -1,4 +1,4 @@
-"""Images to batches: reads each file once an epoch, augments it, and skips what cannot be read."""
+"""Images to batches: reads each file once, keeps what it decoded, crops at random, and skips what cannot be read."""
 
 import logging
 import shutil
@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
-from torchvision.transforms import v2
 
 from classifier import images
 from classifier.device import usable_cores
 from classifier.errors import UserError
+from classifier.training.augment import draw_crop, resize, whole_side
+from classifier.training.cache import NoCache, make_cache
 from classifier.training.folders import Phase
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import ignore_signals
@@ -23,8 +24,6 @@ logger = logging.getLogger(__name__)
 MOST_SKIPPED = 0.1
 MOST_WORKERS = 16
 PREFETCH = 2
-# The smallest part of a photo's area that an augmentation may crop to.
-SMALLEST_CROP = 0.25
 
 
 @dataclass
@@ -47,13 +46,17 @@ class Batch:
 
 
 class ImageDataset(torch.utils.data.Dataset):
-    """A phase's images, by (epoch, position). What comes back is uint8 pixels, or the reason why there are none."""
+    """A phase's images, by (epoch, position). What comes back is uint8 pixels, or the reason why there are none.
 
-    def __init__(self, phase: Phase, image_size: int, augmentation: str, seed: int):
+    `cropped` are cropped at random, anew each epoch; the others are what serving sees.
+    """
+
+    def __init__(self, phase: Phase, image_size: int, cropped: bool, seed: int, cache: NoCache):
         self.phase = phase
         self.image_size = image_size
-        self.augment = augmentations(augmentation, image_size)
+        self.cropped = cropped
         self.seed = seed
+        self.cache = cache
 
     def __len__(self) -> int:
         return len(self.phase)
@@ -61,17 +64,26 @@ class ImageDataset(torch.utils.data.Dataset):
     def __getitem__(self, key: tuple[int, int]) -> tuple[int, np.ndarray | str]:
         epoch, position = key
         try:
-            data = Path(self.phase.folder, self.phase.files[position]).read_bytes()
-            if self.augment is None:
-                return position, images.evaluation_pixels(data, self.image_size)
-            # So that the smallest crop still has as many pixels as the network sees.
-            image = images.decode(data, round(self.image_size / SMALLEST_CROP**0.5))
+            pixels = self.decoded(position)
         except (images.ImageError, OSError) as error:
             return position, str(error)
-        with torch.random.fork_rng(devices=[]):
+        if self.cropped:
             # By epoch and image, whichever worker reads it: the result does not depend on their number.
-            torch.manual_seed(hash((self.seed, epoch, position)))
-            return position, np.array(self.augment(image))
+            random = np.random.default_rng((self.seed, epoch, position))
+            pixels = resize(pixels[draw_crop(random, *pixels.shape[:2])], self.image_size)
+        return position, pixels
+
+    def decoded(self, position: int) -> np.ndarray:
+        """The pixels (height, width, 3) that do not change from epoch to epoch."""
+        pixels = self.cache.get(position)
+        if pixels is None:
+            data = Path(self.phase.folder, self.phase.files[position]).read_bytes()
+            if self.cropped:
+                pixels = images.whole_pixels(data, whole_side(self.image_size))
+            else:
+                pixels = images.evaluation_pixels(data, self.image_size)
+            self.cache.put(position, pixels)
+        return pixels
 
     def collate(self, samples: list[tuple[int, np.ndarray | str]]) -> Batch:
         read = [(position, pixels) for position, pixels in samples if not isinstance(pixels, str)]
@@ -85,10 +97,7 @@ class ImageDataset(torch.utils.data.Dataset):
 
 
 class EpochBatches(Sampler):
-    """The keys of an epoch's batches; `shuffle` anew each epoch, by seed and epoch alone.
-
-    The `first` batches of an epoch that was interrupted are left out: they were seen before.
-    """
+    """The keys of an epoch's batches; `shuffle` anew each epoch, by seed and epoch alone."""
 
     def __init__(self, length: int, batch_size: int, shuffle: bool, seed: int):
         self.length = length
@@ -98,7 +107,7 @@ class EpochBatches(Sampler):
         self.start(0)
 
     def start(self, epoch: int, first: int = 0) -> None:
-        """What is iterated over next."""
+        """What is iterated over next; the `first` batches of an epoch that was interrupted were seen before."""
         self.epoch = epoch
         self.first = first
 
@@ -113,31 +122,37 @@ class EpochBatches(Sampler):
             yield [(self.epoch, int(position)) for position in order[start : start + self.batch_size]]
 
 
-def augmentations(name: str, image_size: int) -> v2.Transform | None:
-    """The random changes from an upright RGB image to (image_size, image_size); None where evaluation's crop serves."""
-    if name == "none":
-        return None
-    steps = [v2.RandomResizedCrop(image_size, scale=(SMALLEST_CROP, 1)), v2.RandomHorizontalFlip()]
-    if name == "strong":
-        steps.append(v2.TrivialAugmentWide())
-    return v2.Compose(steps)
+class ImageBatches:
+    """Batches of `phase`: shuffled and cropped at random for train, in order and as serving sees them otherwise.
 
+    With `once` there will be a single pass, of images as serving sees them.
+    """
 
-def make_loader(phase: Phase, hp: Hyperparameters, device: torch.device) -> DataLoader:
-    """Batches of `phase`: shuffled and augmented for train, in order and as serving sees them for the others."""
-    training = phase.name == "train"
-    dataset = ImageDataset(phase, hp.image_size, hp.augmentation if training else "none", hp.seed)
-    workers = count_workers(hp)
-    return DataLoader(
-        dataset,
-        batch_sampler=EpochBatches(len(phase), hp.batch_size, shuffle=training, seed=hp.seed),
-        num_workers=workers,
-        collate_fn=dataset.collate,
-        pin_memory=device.type == "cuda",
-        worker_init_fn=ignore_signals,
-        prefetch_factor=PREFETCH if workers else None,
-        persistent_workers=workers > 0,
-    )
+    def __init__(self, phase: Phase, hp: Hyperparameters, device: torch.device, once: bool = False):
+        self.phase = phase
+        training = phase.name == "train" and not once
+        cache = NoCache() if once or hp.epochs == 1 else make_cache(len(phase))
+        dataset = ImageDataset(phase, hp.image_size, training and hp.augmentation != "none", hp.seed, cache)
+        self.order = EpochBatches(len(phase), hp.batch_size, shuffle=training, seed=hp.seed)
+        workers = count_workers(hp)
+        self.loader = DataLoader(
+            dataset,
+            batch_sampler=self.order,
+            num_workers=workers,
+            collate_fn=dataset.collate,
+            pin_memory=device.type == "cuda",
+            worker_init_fn=ignore_signals,
+            prefetch_factor=PREFETCH if workers else None,
+            persistent_workers=workers > 0,
+        )
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def epoch(self, number: int = 0, first: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch, from the one after its `first` on."""
+        self.order.start(number, first)
+        return iter(self.loader)
 
 
 def count_workers(hp: Hyperparameters, shared_memory: Path = Path("/dev/shm")) -> int:

@@ -1,12 +1,12 @@
 """Evaluation: one phase through the model, every readable image once."""
 
 import heapq
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
 from torchmetrics import MetricCollection
 from torchmetrics.classification import (
     MulticlassAccuracy,
@@ -17,7 +17,7 @@ from torchmetrics.classification import (
 )
 
 from classifier.network import Normalize
-from classifier.training.data import Batch, SkippedImages
+from classifier.training.data import Batch, ImageBatches, SkippedImages
 from classifier.training.interrupt import Interrupt
 from classifier.training.progress import progress
 
@@ -32,10 +32,12 @@ class Compute:
         self.dtype = dtype
         self.normalize = Normalize().to(device)
 
-    def move(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """The network's input (n, 3, size, size) and the labels (n,), on the device."""
-        pixels = batch.pixels.to(self.device, non_blocking=True)
-        return self.normalize(pixels), batch.labels.to(self.device, non_blocking=True)
+    def move(self, batch: Batch, change: Callable = lambda pixels: pixels) -> tuple[torch.Tensor, torch.Tensor]:
+        """The network's input, (n, 3, size, size) of changed pixels or features as they are, and labels (n,)."""
+        inputs = batch.pixels.to(self.device, non_blocking=True)
+        if inputs.dtype == torch.uint8:
+            inputs = self.normalize(change(inputs))
+        return inputs, batch.labels.to(self.device, non_blocking=True)
 
     def autocast(self) -> AbstractContextManager:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32)
@@ -80,24 +82,24 @@ class Evaluation:
 def evaluate(
     model: torch.nn.Module,
     criterion: torch.nn.Module,
-    loader: DataLoader,
+    batches: ImageBatches,
     compute: Compute,
     classes: int,
     skipped: SkippedImages,
     interrupt: Interrupt,
 ) -> Evaluation:
-    """Run `loader`'s phase through `model`; `criterion` is training's loss.
+    """Run the phase of `batches` through `model`; `criterion` is training's loss.
 
     Raises Interrupted, and UserError where too many images are unreadable.
     """
-    phase = loader.dataset.phase
+    phase = batches.phase
     model.eval()
     metrics = _metrics(classes).to(compute.device)
     loss = torch.zeros((), dtype=torch.float64, device=compute.device)
     step_losses: list[torch.Tensor] = []
     columns: list[tuple[torch.Tensor, ...]] = []
     mistakes: list[Mistake] = []
-    for batch in progress(loader, phase.name, len(loader)):
+    for batch in progress(batches.epoch(), phase.name, len(batches)):
         interrupt.check()
         skipped.add(phase, batch)
         if not len(batch):

@@ -10,15 +10,17 @@ from classifier.artifact import Artifact
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.training import debugger, profiler
+from classifier.training.augment import Augmentation
 from classifier.training.checkpoint import Checkpoints, RandomState
-from classifier.training.data import SkippedImages, make_loader
+from classifier.training.data import ImageBatches, SkippedImages
 from classifier.training.evaluate import Compute, Evaluation, evaluate
-from classifier.training.folders import Dataset
+from classifier.training.features import FeatureBatches
+from classifier.training.folders import Dataset, Phase
 from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt, Interrupted
 from classifier.training.metrics import MetricsLog, better
-from classifier.training.model import training_mode
+from classifier.training.model import split, training_mode
 from classifier.training.optimization import learning_rate, make_loss, make_optimizer
 from classifier.training.progress import progress
 
@@ -53,13 +55,15 @@ class Trainer:
         self.checkpoints = checkpoints
         self.history = History()
         self.metrics_log = MetricsLog(contract.output_data / "metrics.jsonl")
-        self.train_loader = make_loader(dataset.train, hp, compute.device)
-        self.validation_loader = make_loader(dataset.validation, hp, compute.device)
+        self.backbone, self.network = split(self.model, hp.trainable)
+        self.augmentation = Augmentation(hp.augmentation, hp.seed)
+        self.train_batches = self.batches_of(dataset.train)
+        self.validation_batches = self.batches_of(dataset.validation)
         self.loss = make_loss(hp, dataset, compute.device)
         self.optimizer = make_optimizer(self.model, hp)
-        self.steps = hp.epochs * len(self.train_loader)
+        self.steps = hp.epochs * len(self.train_batches)
         self.profiler = profiler.create(
-            hp.profile, contract.output_data, compute.device, self.steps, len(self.train_loader)
+            hp.profile, contract.output_data, compute.device, self.steps, len(self.train_batches)
         )
         self.debugger = self.make_debugger()
         self.scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.dtype is torch.float16)
@@ -101,16 +105,17 @@ class Trainer:
         history, epoch = self.history, self.history.under_way
         training_mode(self.model, self.hp.trainable)
         self.debugger.phase("train")
-        self.train_loader.batch_sampler.start(history.epoch, epoch.batches)
-        label, batches = f"epoch {history.epoch}", len(self.train_loader)
+        batches = self.train_batches.epoch(history.epoch, epoch.batches)
+        label, total = f"epoch {history.epoch}", len(self.train_batches)
         mark = time.monotonic()
-        for batch in self.profiler.batches(progress(self.train_loader, label, batches, epoch.batches)):
+        for batch in self.profiler.batches(progress(batches, label, total, epoch.batches)):
             self.interrupt.check()
             self.debugger.check()
             self.skipped.add(self.dataset.train, batch)
             if len(batch) > 1:  # batch normalisation of one image at a small image_size has nothing to average
                 with self.profiler.timed("copy"):
-                    inputs, labels = self.compute.move(batch)
+                    change = self.augmentation.of(history.epoch, epoch.batches)
+                    inputs, labels = self.compute.move(batch, change)
                 loss, logits = self.train_step(inputs, labels)
                 epoch.add(len(batch), loss, (logits.argmax(1) == labels).sum())
                 self.profiler.step()
@@ -128,7 +133,7 @@ class Trainer:
             )
         self.debugger.record(train_loss=loss)
         with self.profiler.span("validation"):
-            validation = self.evaluate(self.validation_loader)
+            validation = self.evaluate(self.validation_batches)
         self.debugger.record(validation_loss=validation.step_losses.mean())
         metrics |= validation.metrics
         self.metrics_log.write(f"epoch {history.epoch}/{self.hp.epochs}", metrics, epoch=history.epoch)
@@ -147,31 +152,38 @@ class Trainer:
             group["lr"] = learning_rate(self.hp.lr, self.history.steps, self.steps)
         with self.profiler.timed("forward"):
             with self.compute.autocast():
-                logits = self.model(inputs)
+                logits = self.network(inputs)
             loss = self.loss(logits.float(), labels)
         with self.profiler.timed("backward"):
             self.scaler.scale(loss).backward()
         with self.profiler.timed("optimizer"):
+            self.scaler.unscale_(self.optimizer)  # or the fused optimiser would do it where the hook cannot see it
             self.scaler.step(self.optimizer)
             self.scaler.update()
             self.optimizer.zero_grad(set_to_none=True)
         self.history.steps += 1
         return loss.detach(), logits.detach()
 
-    def evaluate(self, loader: torch.utils.data.DataLoader) -> Evaluation:
-        self.debugger.phase(loader.dataset.phase.name)
+    def batches_of(self, phase: Phase) -> ImageBatches | FeatureBatches:
+        """The batches of `phase` that the network takes: of images, or of what the frozen backbone makes of them."""
+        if self.backbone:
+            return FeatureBatches(phase, self.hp, self.backbone, self.compute, self.interrupt)
+        return ImageBatches(phase, self.hp, self.compute.device, once=phase.name == "test")
+
+    def evaluate(self, batches: ImageBatches | FeatureBatches) -> Evaluation:
+        self.debugger.phase(batches.phase.name)
         classes = len(self.dataset.classes)
-        return evaluate(self.model, self.loss, loader, self.compute, classes, self.skipped, self.interrupt)
+        return evaluate(self.network, self.loss, batches, self.compute, classes, self.skipped, self.interrupt)
 
     def make_debugger(self) -> debugger.Debugger:
         test = -(-len(self.dataset.test) // self.hp.batch_size) if self.dataset.test else 0
         return debugger.create(
             self.contract,
             self.hp,
-            self.model,
+            self.network,
             self.loss,
             self.optimizer,
-            {"train": self.steps, "eval": self.hp.epochs * len(self.validation_loader) + test},
+            {"train": self.steps, "eval": self.hp.epochs * len(self.validation_batches) + test},
             math.log(len(self.dataset.classes)),
             self.profiler,
         )
@@ -209,7 +221,7 @@ class Trainer:
         Left to the end of the program, these processes, which ignore signals, would be waited for without end.
         """
         self.debugger.close()
-        self.train_loader = self.validation_loader = None
+        self.train_batches = self.validation_batches = None
 
     def save_artifact(self, metrics: dict[str, float], weights: dict[str, torch.Tensor] | None = None) -> None:
         """Write `weights`, or the model as it is now, to the contract's model folder."""

@@ -73,6 +73,25 @@ def frozen_parts(model: torch.nn.Module, trainable: str) -> list[torch.nn.Module
     return [getattr(model, name) for name in PARTS[: PARTS.index(first)]]
 
 
+class Head(torch.nn.Module):
+    """The last layer alone, under the name that it has in the network: features (n, 512) to logits (n, classes)."""
+
+    def __init__(self, model: torch.nn.Module):
+        super().__init__()
+        setattr(self, HEAD, getattr(model, HEAD))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return getattr(self, HEAD)(features)
+
+
+def split(model: torch.nn.Module, trainable: str) -> tuple[torch.nn.Module | None, torch.nn.Module]:
+    """What each image passes once, if there is such a part, and the network that is trained; both share the layers."""
+    if trainable != "head":
+        return None, model
+    before = [module for name, module in model.named_children() if name != HEAD]
+    return torch.nn.Sequential(*before, torch.nn.Flatten()), Head(model)
+
+
 def training_mode(model: torch.nn.Module, trainable: str) -> None:
     """Like model.train(), but a frozen part keeps its batch normalisation statistics too."""
     model.train()

@@ -10,7 +10,7 @@ from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.training import hyperparameters, model, output, profiler_findings, report
 from classifier.training.checkpoint import Checkpoints, identity
-from classifier.training.data import SkippedImages, count_workers, make_loader
+from classifier.training.data import SkippedImages, count_workers
 from classifier.training.evaluate import Compute, Evaluation
 from classifier.training.fit import Diverged, Trainer
 from classifier.training.folders import VALIDATION_FRACTION, Dataset, read_dataset
@@ -115,7 +115,7 @@ def test(trainer: Trainer) -> Evaluation | None:
     trainer.model.load_state_dict(artifact.load_weights(trainer.contract.model))
     if trainer.dataset.test is None:
         return None
-    evaluation = trainer.evaluate(make_loader(trainer.dataset.test, trainer.hp, trainer.compute.device))
+    evaluation = trainer.evaluate(trainer.batches_of(trainer.dataset.test))
     best = trainer.history.best_epoch
     trainer.metrics_log.write(f"test, weights of epoch {best}", evaluation.metrics, best_epoch=best)
     trainer.save_artifact(trainer.history.epochs[best - 1] | evaluation.metrics)

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import signal
 
@@ -8,7 +9,8 @@ import torch
 from classifier import images
 from classifier.errors import UserError
 from classifier.training import data
-from classifier.training.data import Batch, EpochBatches, ImageDataset, SkippedImages, count_workers, make_loader
+from classifier.training.cache import NoCache
+from classifier.training.data import Batch, EpochBatches, ImageBatches, ImageDataset, SkippedImages, count_workers
 from classifier.training.folders import Phase
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt
@@ -35,9 +37,8 @@ def hyperparameters(**values):
 
 
 def test_evaluation_sees_what_serving_sees_byte_for_byte(phase):
-    loader = make_loader(phase, hyperparameters(), torch.device("cpu"))
     seen = 0
-    for batch in loader:
+    for batch in ImageBatches(phase, hyperparameters(), torch.device("cpu")).epoch():
         for pixels, position in zip(batch.pixels, batch.positions, strict=True):
             served = images.evaluation_pixels((phase.folder / phase.files[position]).read_bytes(), SIZE)
             assert pixels.numpy().tobytes() == served.tobytes()
@@ -46,7 +47,7 @@ def test_evaluation_sees_what_serving_sees_byte_for_byte(phase):
 
 
 def test_an_unreadable_image_is_left_out_of_its_batch_and_named(phase):
-    batches = list(make_loader(phase, hyperparameters(), torch.device("cpu")))
+    batches = list(ImageBatches(phase, hyperparameters(), torch.device("cpu")).epoch())
     assert [len(batch) for batch in batches] == [3, 4, 2]
     assert batches[0].positions.tolist() == [0, 1, 2]
     assert batches[0].labels.tolist() == [0, 1, 0]
@@ -55,7 +56,7 @@ def test_an_unreadable_image_is_left_out_of_its_batch_and_named(phase):
 
 
 def test_a_batch_of_unreadable_images_is_empty(phase):
-    dataset = ImageDataset(phase, SIZE, "none", seed=0)
+    dataset = ImageDataset(phase, SIZE, False, 0, NoCache())
     batch = dataset.collate([dataset[0, 3]])
     assert batch.pixels.shape == (0, SIZE, SIZE, 3)
     assert len(batch) == 0
@@ -63,23 +64,28 @@ def test_a_batch_of_unreadable_images_is_empty(phase):
 
 def test_a_file_that_vanished_is_skipped(phase):
     (phase.folder / phase.files[0]).unlink()
-    _, reason = ImageDataset(phase, SIZE, "none", seed=0)[0, 0]
+    _, reason = ImageDataset(phase, SIZE, False, 0, NoCache())[0, 0]
     assert "No such file" in reason
 
 
-@pytest.mark.parametrize("augmentation", ["none", "standard", "strong"])
-def test_each_file_is_read_once_an_epoch(phase, augmentation, monkeypatch):
-    read = []
-    path_read_bytes = data.Path.read_bytes
-    monkeypatch.setattr(data.Path, "read_bytes", lambda path: read.append(path.name) or path_read_bytes(path))
-    monkeypatch.setattr("builtins.open", lambda *_: pytest.fail("a second way to read"))
-    list(make_loader(phase, hyperparameters(augmentation=augmentation), torch.device("cpu")))
-    assert sorted(read) == sorted(path.rsplit("/")[-1] for path in phase.files)
+@pytest.mark.parametrize(("augmentation", "workers"), [("none", 0), ("standard", 0), ("standard", 2)])
+def test_a_file_is_decoded_once_and_later_epochs_are_as_from_the_file(phase, augmentation, workers):
+    train = dataclasses.replace(phase, name="train")
+    hp = hyperparameters(augmentation=augmentation, workers=workers)
+    batches = ImageBatches(train, hp, torch.device("cpu"))
+    kept = ImageBatches(train, hp, torch.device("cpu"))
+    first = sum(len(batch) for batch in kept.epoch(1))
+    expected = list(batches.epoch(2))
+    for file in phase.files:
+        (phase.folder / file).unlink()
+    later = list(kept.epoch(2))
+    assert first == sum(len(batch) for batch in later) == 9
+    assert all(torch.equal(one.pixels, two.pixels) for one, two in zip(expected, later, strict=True))
+    assert sum(len(batch) for batch in ImageBatches(train, hp, torch.device("cpu"), once=True).epoch(2)) == 0
 
 
-@pytest.mark.parametrize("augmentation", ["standard", "strong"])
-def test_augmentation_depends_on_seed_epoch_and_image_alone(phase, augmentation):
-    dataset = ImageDataset(phase, SIZE, augmentation, seed=5)
+def test_crops_depend_on_seed_epoch_and_image_alone(phase):
+    dataset = ImageDataset(phase, SIZE, True, 5, NoCache())
     torch.manual_seed(1)
     before = torch.get_rng_state()
     _, first = dataset[1, 0]
@@ -92,19 +98,28 @@ def test_augmentation_depends_on_seed_epoch_and_image_alone(phase, augmentation)
 
 
 def test_training_batches_are_the_same_for_any_number_of_workers(phase):
-    train = Phase("train", phase.folder, phase.files, phase.labels, {})
+    train = dataclasses.replace(phase, name="train")
     runs = []
     for workers in (0, 2):
-        loader = make_loader(train, hyperparameters(workers=workers, seed=3), torch.device("cpu"))
-        loader.batch_sampler.epoch = 2
-        runs.append([batch.pixels for batch in loader])
+        batches = ImageBatches(train, hyperparameters(workers=workers, seed=3), torch.device("cpu"))
+        runs.append([batch.pixels for batch in batches.epoch(2)])
     assert all(torch.equal(one, two) for one, two in zip(*runs, strict=True))
+
+
+def test_an_interrupted_epoch_goes_on_with_the_same_batches(phase):
+    train = dataclasses.replace(phase, name="train")
+    batches = ImageBatches(train, hyperparameters(), torch.device("cpu"))
+    whole = [batch.positions.tolist() for batch in batches.epoch(3)]
+    assert [batch.positions.tolist() for batch in batches.epoch(3, first=1)] == whole[1:]
+    assert [batch.positions.tolist() for batch in batches.epoch(3)] == whole
+    assert list(batches.epoch(3, first=3)) == []
 
 
 def test_training_is_shuffled_anew_each_epoch_and_evaluation_is_not():
     shuffled = EpochBatches(100, 32, shuffle=True, seed=0)
     epochs = []
-    for shuffled.epoch in (1, 2, 1):
+    for epoch in (1, 2, 1):
+        shuffled.start(epoch)
         batches = list(shuffled)
         assert [len(batch) for batch in batches] == [32, 32, 32, 4]
         epochs.append([position for batch in batches for _, position in batch])
@@ -133,8 +148,7 @@ def test_workers_leave_signals_to_the_main_process(phase):
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     interrupt = Interrupt().install()
     try:
-        loader = make_loader(phase, hyperparameters(workers=2), torch.device("cpu"))
-        batches = iter(loader)
+        batches = ImageBatches(phase, hyperparameters(workers=2), torch.device("cpu")).epoch()
         next(batches)
         for worker in batches._workers:
             os.kill(worker.pid, signal.SIGTERM)

@@ -5,7 +5,7 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix, f1_score, log_loss, precision_recall_fscore_support
 
 from classifier.network import Normalize
-from classifier.training.data import SkippedImages, make_loader
+from classifier.training.data import ImageBatches, SkippedImages
 from classifier.training.evaluate import WORST_MISTAKES, Compute, evaluate
 from classifier.training.folders import Phase
 from classifier.training.hyperparameters import Hyperparameters
@@ -44,7 +44,7 @@ def phase(tmp_path):
 
 def run(phase, batch_size, interrupt=None, dtype=torch.float32):
     hp = Hyperparameters(image_size=32, batch_size=batch_size, workers=0)
-    loader = make_loader(phase, hp, torch.device("cpu"))
+    loader = ImageBatches(phase, hp, torch.device("cpu"))
     compute = Compute(torch.device("cpu"), dtype)
     return evaluate(ByBrightness(), LOSS, loader, compute, CLASSES, SkippedImages(), interrupt or Interrupt())
 
@@ -100,7 +100,7 @@ def test_bf16_is_used_where_it_is_asked_for(phase):
 
     probe = Probe()
     hp = Hyperparameters(image_size=32, workers=0)
-    loader = make_loader(phase, hp, torch.device("cpu"))
+    loader = ImageBatches(phase, hp, torch.device("cpu"))
     compute = Compute(torch.device("cpu"), torch.bfloat16)
     result = evaluate(probe, LOSS, loader, compute, CLASSES, SkippedImages(), Interrupt())
     assert probe.dtype is torch.bfloat16

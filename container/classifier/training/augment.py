@@ -1,0 +1,71 @@
+"""Augmentation: random changes to the training images, by seed, epoch and place alone.
+
+Where an image is cropped is drawn for each one, when it is read; the rest is done to batches, on the device.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from torchvision.transforms import v2
+
+# The smallest part of an image's area that is cropped to, and how much wider than high a crop may be, or the reverse.
+SMALLEST_CROP = 0.25
+NARROWEST, WIDEST = 3 / 4, 4 / 3
+# So many images of a batch are changed alike by the strong augmentation: one by one they would keep a GPU waiting.
+TOGETHER = 4
+
+
+def whole_side(image_size: int) -> int:
+    """The shorter side of an image of which the smallest crop still has as many pixels as the network sees."""
+    return round(image_size / SMALLEST_CROP**0.5)
+
+
+def draw_crop(random: np.random.Generator, height: int, width: int) -> tuple[slice, slice]:
+    """Rows and columns of a random crop, as torchvision's RandomResizedCrop draws them."""
+    for _ in range(10):
+        area = height * width * random.uniform(SMALLEST_CROP, 1)
+        ratio = math.exp(random.uniform(math.log(NARROWEST), math.log(WIDEST)))
+        crop_height, crop_width = round(math.sqrt(area / ratio)), round(math.sqrt(area * ratio))
+        if 0 < crop_height <= height and 0 < crop_width <= width:
+            top, left = random.integers(height - crop_height + 1), random.integers(width - crop_width + 1)
+            return slice(top, top + crop_height), slice(left, left + crop_width)
+    crop_height, crop_width = min(height, round(width / NARROWEST)), min(width, round(height * WIDEST))
+    top, left = (height - crop_height) // 2, (width - crop_width) // 2
+    return slice(top, top + crop_height), slice(left, left + crop_width)
+
+
+def resize(pixels: np.ndarray, size: int) -> np.ndarray:
+    """uint8 pixels (height, width, 3) to (size, size, 3); pixels are averaged, never skipped."""
+    # torch's kernel for this takes half of Pillow's time, and copies no part of an image before.
+    planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+    resized = torch.nn.functional.interpolate(planes, (size, size), mode="bilinear", antialias=True)
+    return resized[0].permute(1, 2, 0).numpy()
+
+
+class Augmentation:
+    """What is done to batches: the changes that hyperparameter `augmentation` names."""
+
+    def __init__(self, name: str, seed: int):
+        self.name = name
+        self.seed = seed
+        self.strong = v2.TrivialAugmentWide()
+
+    def of(self, epoch: int, batch: int) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The changes to an epoch's batch: uint8 pixels (n, height, width, 3) to as many, on the same device."""
+        return partial(self._change, epoch=epoch, batch=batch)
+
+    def _change(self, pixels: torch.Tensor, epoch: int, batch: int) -> torch.Tensor:
+        if self.name == "none":
+            return pixels
+        random = np.random.default_rng((self.seed, epoch, batch))
+        flipped = torch.from_numpy(random.random((len(pixels), 1, 1, 1)) < 0.5).to(pixels.device, non_blocking=True)
+        pixels = torch.where(flipped, pixels.flip(2), pixels)
+        if self.name == "standard":
+            return pixels
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(random.integers(2**63)))
+            groups = pixels.permute(0, 3, 1, 2).split(TOGETHER)
+            return torch.cat([self.strong(group) for group in groups]).permute(0, 2, 3, 1).contiguous()

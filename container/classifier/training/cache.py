@@ -1,0 +1,70 @@
+"""Decoded images of the epochs before: in a file on the local disk, which the kernel keeps in what memory is free."""
+
+import logging
+import mmap
+import multiprocessing
+import os
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+
+import numpy as np
+
+logger = logging.getLogger(__name__)
+# Of the free disk: what else the job writes needs room too.
+MOST_OF_THE_DISK = 0.5
+
+
+class NoCache:
+    """Keeps nothing."""
+
+    def get(self, _position: int) -> np.ndarray | None:
+        """The uint8 pixels (height, width, 3) of the image at a position, if they are kept; not to be written to."""
+        return None
+
+    def put(self, _position: int, _pixels: np.ndarray) -> None:
+        """Keep pixels, if there is room."""
+
+
+class DiskCache(NoCache):
+    """Shared with the processes that are forked from this one; its file has no name, and so ends with them."""
+
+    def __init__(self, images: int, folder: Path):
+        self.file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115, open as long as this
+        weakref.finalize(self, self.file.close)
+        self.capacity = int(shutil.disk_usage(folder).free * MOST_OF_THE_DISK)
+        self.file.truncate(self.capacity)  # a size without blocks: these come as they are written
+        # Read through memory, so that a crop touches only its own part; written by calls, which report a full disk.
+        self.memory = mmap.mmap(self.file.fileno(), self.capacity)
+        # Offset, height and width of each image, and where the next one goes. Not in /dev/shm, which may be small.
+        self.places = np.frombuffer(mmap.mmap(-1, 24 * (images + 1)), np.int64).reshape(images + 1, 3)
+        self.lock = multiprocessing.Lock()
+
+    def get(self, position: int) -> np.ndarray | None:
+        offset, height, width = self.places[position]
+        return np.ndarray((height, width, 3), np.uint8, self.memory, offset) if height else None
+
+    def put(self, position: int, pixels: np.ndarray) -> None:
+        with self.lock:
+            offset = int(self.places[-1, 0])
+            if offset + pixels.nbytes > self.capacity:
+                return
+            self.places[-1, 0] += pixels.nbytes
+        try:
+            written = os.pwrite(self.file.fileno(), np.ascontiguousarray(pixels), offset)
+        except OSError:  # the disk is full of something else
+            return
+        if written == pixels.nbytes:
+            self.places[position] = (offset, *pixels.shape[:2])
+
+
+def make_cache(images: int, folder: Path | None = None) -> NoCache:
+    """A cache for so many images in `folder`, by default the one for temporary files; none where it cannot be had."""
+    if multiprocessing.get_start_method() != "fork":
+        return NoCache()
+    try:
+        return DiskCache(images, folder or Path(tempfile.gettempdir()))
+    except (OSError, ValueError) as error:
+        logger.warning("decoded images are not kept for later epochs: %s", error)
+        return NoCache()
