@@ -65,6 +65,11 @@ def outcome(root):
     return weights, lines, files
 
 
+def resumptions(output):
+    """The steps after which a process went on from a checkpoint: one or none."""
+    return re.findall(r"resumed from .* and (\d+) steps", output)
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """What the job comes to when nothing stops it, and how many seconds it takes from its first line on."""
@@ -88,16 +93,15 @@ def test_a_job_that_is_killed_again_and_again_comes_to_the_same(whole, tmp_path)
         output = None
         while output is None:
             process = start(root)
-            first = process.stdout.readline()
+            process.stdout.readline()
             try:
                 output, _ = process.communicate(timeout=random.uniform(0, seconds) if kills < KILLS else 110)
-            except subprocess.TimeoutExpired as running:
+            except subprocess.TimeoutExpired:
                 process.kill()
                 kills += 1
-                log = first + (running.stdout or b"").decode() + process.communicate()[0]
-                resumed += re.findall(r"resumed from .* and (\d+) steps", log)
+                resumed += resumptions(process.communicate()[0])
         assert process.returncode == 0, output
-        resumed += re.findall(r"resumed from .* and (\d+) steps", output)
+        resumed += resumptions(output)
         assert outcome(root) == expected
     print(f"{kills} kills in {runs} runs, each of which came to the same; resumed after steps {', '.join(resumed)}")
 
