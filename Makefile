@@ -3,25 +3,27 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 SCRIPTS := build_and_push.sh requirements/lock.sh .ci/run
 
-.PHONY: demo test resume bench lint image weights audit lock clean
+.PHONY: demo launch test resume bench lint image weights audit lock clean
 
-demo: .venv/ready
+demo: .venv/local
 	$(BIN)/python launch/demo.py $(if $(DATA),--data "$(DATA)")
 
+launch: .venv/launch
+
 # A file's tests stay together, since they share its jobs and servers. The image is built and run by itself.
-test: .venv/ready
+test: .venv/dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/functional
 	$(BIN)/python -m pytest tests/container
 
 # Kills a training job 25 times at random moments; tests/functional has the short form.
-resume: .venv/ready
+resume: .venv/dev
 	KILLS=25 $(BIN)/python -m pytest -s tests/functional/test_resume.py
 
-bench: .venv/ready
+bench: .venv/dev
 	$(BIN)/python benchmarks/debugger.py
 	$(if $(DATA),$(BIN)/python benchmarks/pretrained.py "$(DATA)",@echo "make bench DATA=folder: give it pictures")
 
-lint: .venv/ready
+lint: .venv/dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/hadolint Dockerfile
 	@if command -v shellcheck > /dev/null || [ -n "$$CI" ]; then shellcheck $(SCRIPTS); \
@@ -30,19 +32,20 @@ lint: .venv/ready
 image:
 	./build_and_push.sh --no-push
 
-weights: .venv/ready
+weights: .venv/dev
 	$(BIN)/python container/fetch_weights --url "$(WEIGHTS_URL)" --sha256 "$(WEIGHTS_SHA256)" container/weights
 
-audit: .venv/ready
+audit: .venv/dev
 	$(BIN)/python requirements/audit.py
 
-lock: .venv/ready
+lock: .venv/dev
 	requirements/lock.sh $(CURDIR)/$(BIN)/uv
 
 clean:
 	rm -rf .venv demo
 
-.venv/ready: requirements/dev.txt
+# demo needs local.txt alone; launch.txt is for AWS.
+.venv/local .venv/launch .venv/dev: .venv/%: requirements/%.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --no-deps --require-hashes --disable-pip-version-check -r requirements/dev.txt
+	$(BIN)/python -m pip install --no-deps --require-hashes --disable-pip-version-check -r $<
 	touch $@

@@ -1,4 +1,4 @@
-"""The main job on this computer: train on images, serve the model, send it images it never saw.
+"""The main job on this computer: tune, train on images, serve the model, send it images it never saw.
 
 Usage: python launch/demo.py [--data FOLDER]
 
@@ -9,22 +9,24 @@ FOLDER has a folder per class, or train/, validation/ and test/ with one.
 import argparse
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import local
-from pdf import print_to_pdf
-
-sys.path.insert(0, str(local.CONTAINER))
-
-from classifier.errors import UserError
-from classifier.training import imagenet
+import local_tuning
+import places
+import settings
+from asking import classify, to_url
 from classifier.training.folders import Phase, read_dataset, split_phase
+from console import run, show, table
+from digits import UNSEEN, write_digits
+from pdf import print_to_pdf
+from trials import as_texts, watching
 
-PLACE = Path(__file__).resolve().parents[1] / "demo"
-ROOT = PLACE / "opt_ml"
+PLACE = places.ROOT / "demo"
+# Short, and within what does well on few images: the demo shows how tuning works.
+TRIALS = {"max_jobs": 2, "early_stopping": "Off", "ranges": {"lr": [0.001, 0.004], "batch_size": [32, 64]}}
+TRIAL = {"epochs": 1, "debug": "off", "profile": "off"}
 LEAST_DIGITS_ACCURACY = 0.9
-DIGITS = {"weights": "none", "image_size": 32, "epochs": 4, "lr": 0.003, "augmentation": "none"}
 # A CPU sees about this many photos of 96 pixels in a minute and a half.
 PHOTOS = 5000
 PHOTOS_SIZE = 96
@@ -33,83 +35,85 @@ PHOTOS_SIZE = 96
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="a folder of your own pictures")
-    data = parser.parse_args().data
+    own = parser.parse_args().data
     shutil.rmtree(PLACE, ignore_errors=True)
-    try:
-        unseen, hyperparameters = write_photos(data.resolve()) if data else write_digits()
-    except UserError as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return 1
-    local.train(ROOT, hyperparameters)
-    with local.server(ROOT) as url:
+    if own:
+        data, unseen, hyperparameters = write_photos(own.resolve())
+    else:
+        data, hyperparameters = write_digits(PLACE / "digits"), local.DIGITS
+        unseen = {path.parent.name: path for path in sorted((PLACE / "digits" / UNSEEN).rglob("*.jpg"))}
+    root = PLACE / "opt_ml"
+    local.prepare(root, data, as_texts(hyperparameters | tune(data, hyperparameters)))
+    local.train(root)
+    with local.server(root) as url:
         show_answers(url, unseen)
-    about = json.loads((ROOT / "model/model.json").read_text())
+    about = json.loads((root / "model/model.json").read_text())
     accuracy = about["metrics"]["test:accuracy"]
     print(f"\ntest accuracy {accuracy:.1%}, chance {1 / len(about['classes']):.1%}")
-    report = ROOT / "output/data/report.html"
+    report = root / "output/data/report.html"
     print(f"report: {report}")
     if pdf := print_to_pdf(report):
         print(f"the same to print: {pdf}")
-    if not data and accuracy < LEAST_DIGITS_ACCURACY:
-        print(f"demo: the digits' test accuracy is {accuracy:.3f}; expected: {LEAST_DIGITS_ACCURACY}", file=sys.stderr)
-        return 1
+    if not own and accuracy < LEAST_DIGITS_ACCURACY:
+        raise places.UserError(f"the digits' test accuracy is {accuracy:.3f}; expected: {LEAST_DIGITS_ACCURACY}")
     return 0
 
 
-def write_digits() -> tuple[list[tuple[str, Path]], dict]:
-    """Write the digits as JPEGs to the channels train and test, and one of each class elsewhere, never trained on."""
-    from PIL import Image
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    unseen = {}
-    for number, (pixels, digit) in enumerate(zip(digits.images, digits.target, strict=True)):
-        name = f"digit-{digit}"
-        if name not in unseen:
-            path = unseen[name] = PLACE / "unseen" / name / f"{number:04}.jpg"
-        else:
-            path = ROOT / "input/data" / ("test" if number % 10 == 0 else "train") / name / f"{number:04}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray((pixels * 255 / 16).astype("uint8")).resize((64, 64)).save(path)
-    return sorted(unseen.items()), DIGITS
+def tune(data: Path, hyperparameters: dict[str, object]) -> dict[str, str]:
+    """The best hyperparameters of two short trials; prints their table and the page's path."""
+    given = settings.parser("", "aws", "training", "tuning").parse_args([])
+    vars(given).update(TRIALS, hyperparameters=hyperparameters | TRIAL)
+    with watching() as tell:
+        tuning = local_tuning.tune(PLACE / "tuning", given, data, tell)
+    show(tuning.table())
+    print(f"tuning: {tuning.save(PLACE / 'tuning')}")
+    return {name: tuning.best.hyperparameters[name] for name in tuning.tuned} if tuning.best else {}
 
 
-def write_photos(folder: Path) -> tuple[list[tuple[str, Path]], dict]:
-    """Link the photos of `folder` into the channels; without a test set, a part of every class is set aside as one."""
+def write_photos(folder: Path) -> tuple[Path, dict[str, Path], dict[str, object]]:
+    """Link the photos of `folder` by phase; without a test set, a part of every class is set aside as one.
+
+    Returns the folder of links, a test photo of each class, and hyperparameters.
+    """
     dataset = read_dataset({"train": folder}, seed=0)
     train, validation, test = dataset.train, dataset.validation, dataset.test
     if test is None:
         train, test = split_phase(train, seed=0)
-    channels = {"train": train, "validation": validation, "test": test}
-    for channel, phase in channels.items():
+    for name, phase in {"train": train, "validation": validation, "test": test}.items():
         for file in phase.files:
-            link = ROOT / "input/data" / channel / file
+            link = PLACE / "photos" / name / file
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(phase.folder / file)
-    start = "imagenet" if (imagenet.FOLDER / imagenet.FILE).exists() else "none"
+    _, start = local.data_and_defaults(str(folder), image="")
     epochs = min(20, max(1, PHOTOS // len(train)))
-    hyperparameters = {"weights": start, "image_size": PHOTOS_SIZE, "epochs": epochs, "batch_size": 32}
-    return first_of_each_class(dataset.classes, test), hyperparameters
+    return (
+        PLACE / "photos",
+        first_of_each_class(dataset.classes, test),
+        start
+        | {
+            "image_size": PHOTOS_SIZE,
+            "epochs": epochs,
+        },
+    )
 
 
-def first_of_each_class(classes: tuple[str, ...], phase: Phase) -> list[tuple[str, Path]]:
+def first_of_each_class(classes: tuple[str, ...], phase: Phase) -> dict[str, Path]:
     first = {}
     for label, file in zip(phase.labels, phase.files, strict=True):
         first.setdefault(classes[label], phase.folder / file)
-    return sorted(first.items())
+    return first
 
 
-def show_answers(url: str, images: list[tuple[str, Path]]) -> None:
+def show_answers(url: str, images: dict[str, Path]) -> None:
     """Send each image to the server, and print its answer beside the truth."""
-    width = max(len(name) for name, _ in images)
-    print(f"\n{'truth':<{width}}  {'answer':<{width}}  probability")
-    right = 0
-    for truth, path in images:
-        best = local.predict(url, path.read_bytes())[0]
+    rows, right = [], 0
+    for truth, path in sorted(images.items()):
+        best = classify(str(path), path.read_bytes(), to_url(url))["predictions"][0]
         right += best["class"] == truth
-        print(f"{truth:<{width}}  {best['class']:<{width}}  {best['probability']:.3f}  {path.name}")
+        rows.append((truth, best["class"], f"{best['probability']:.3f}", path.name))
+    show(table(("truth", "answer", "probability", "file"), rows))
     print(f"{right} of {len(images)} right")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

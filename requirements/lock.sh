@@ -9,5 +9,7 @@ lock() {
         --override overrides.txt --custom-compile-command "make lock" "$@"
 }
 lock image.in -o image.txt
-lock dev.in -c image.txt -o dev.txt
+lock local.in -c image.txt -o local.txt
+lock launch.in -c local.txt -o launch.txt
+lock dev.in -c local.txt -c launch.txt -o dev.txt
 "$(dirname "$uv")"/python third_party.py

@@ -1,5 +1,6 @@
 """Fixtures that more than one test file needs."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,26 @@ import torch
 
 from classifier import network
 from classifier.artifact import Artifact
+from helpers import NOBODY
 
 # A comma, quotes and letters beyond ASCII: whatever a folder may be called.
 CLASSES = ("mops", "Käse, alt", 'a "b"', "狗", "e", "f", "g")
 IMAGE_SIZE = 32
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reaches AWS or any other host, nor do the processes it starts."""
+    for name, value in NOBODY.items():
+        monkeypatch.setenv(name, value)
+    connect = socket.socket.connect
+
+    def connect_here(self, address):
+        if self.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise PermissionError(f"a test tried to reach {address}")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect_here)
 
 
 @pytest.fixture(scope="session")

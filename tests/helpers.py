@@ -17,6 +17,20 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+REGION = "eu-west-1"
+CREDENTIALS = ("nobody", "nothing")
+# What keeps a test and the processes it starts from AWS: an endpoint and a proxy where nothing listens, credentials
+# that are none, and nothing of the user's own.
+NOBODY = {
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    "HTTPS_PROXY": "http://127.0.0.1:9",
+    "NO_PROXY": "127.0.0.1,localhost",
+    "AWS_ACCESS_KEY_ID": CREDENTIALS[0],
+    "AWS_SECRET_ACCESS_KEY": CREDENTIALS[1],
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
 SERVE = Path(__file__).parents[1] / "container" / "serve"
 
 

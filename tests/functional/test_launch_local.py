@@ -1,0 +1,82 @@
+"""--local from tuning to cleaning up, with the real processes, on a few digits: interrupted, and taken up again."""
+
+import json
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from checkout import Checkout
+from datasets import QUICK, digit_jpegs, write_channel
+
+QUICK_PAIRS = " ".join(f"{name}={value}" for name, value in QUICK.items() if name != "lr")
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A checkout with pictures, and no way to AWS."""
+    folder = tmp_path_factory.mktemp("checkout")
+    write_channel(folder, "pictures", digit_jpegs((0, 1), 0, 30)).rename(folder / "pictures")
+    return Checkout(folder, AWS_ACCESS_KEY_ID="")
+
+
+def test_what_is_missing_is_said_in_a_sentence(checkout):
+    assert "no model was trained here: run launch/train.py --local" in checkout.refuses("deploy.py --local")
+    assert "nothing is deployed here: run launch/deploy.py --local" in checkout.refuses("predict.py --local pictures")
+    assert "absent is not a folder; accepted with --local" in checkout.refuses("tune.py --local --data absent")
+    assert "no tuning was started here" in checkout.refuses("tune.py --local --resume")
+
+
+def test_a_tuning_is_interrupted_and_taken_up_again(checkout):
+    flags = f"--max-jobs 2 --data pictures --hyperparameters {QUICK_PAIRS} epochs=30"
+    process = checkout.start(f"tune.py --local {flags}")
+    told = iter(process.stdout.readline, "")
+    (name,) = re.findall(r"(\S+)/trial-001: running", next(line for line in told if "validation:accuracy" in line))
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"to go on: python launch/tune.py --local --resume {name}" in error
+    folder = checkout.folder / "runs" / name
+    before = json.loads((folder / "trial-001/input/config/hyperparameters.json").read_text())
+    settings = json.loads((folder / "settings.json").read_text())
+    settings["hyperparameters"]["epochs"] = 2  # the rest of the test is about what is taken up, not how long it takes
+    (folder / "settings.json").write_text(json.dumps(settings))
+
+    out = checkout.does("tune.py --local --resume")
+    tuning = json.loads((folder / "tuning.json").read_text())
+    first, second = tuning["trials"]
+    assert first["hyperparameters"] == before | {"epochs": "2"}
+    assert first["name"] == f"{name}/trial-001"
+    assert {first["status"], second["status"]} == {"completed"}
+    for trial in tuning["trials"]:
+        root = checkout.folder / "runs" / trial["name"]
+        artifact = json.loads((root / "model/model.json").read_text())
+        assert artifact["metrics"]["validation:accuracy"] == pytest.approx(trial["value"], abs=1e-5)
+        assert len(trial["metrics"]["validation:accuracy"]) >= 2
+    assert f"best: {tuning['best']['name']}" in out
+    assert (folder / "tuning.html").read_text().count("<svg") == 1 + 4 + 2
+
+
+def test_train_deploy_predict_and_clean_up(checkout):
+    out = checkout.does("train.py --local --data pictures --hyperparameters epochs=1")
+    assert "with the best hyperparameters of" in out
+    report = Path(re.search(r"^report: (.*)$", out, re.MULTILINE)[1])
+    assert "<title>Training report" in report.read_text()
+    out = checkout.does("deploy.py --local")
+    assert re.search(r"\.jpg +digit-\d +\d\.\d{3}", out)
+    try:
+        url = re.search(r"answers at (http://127.0.0.1:\d+)", out)[1]
+        answers = [json.loads(line) for line in checkout.does("predict.py --local --json pictures").splitlines()]
+        assert len(answers) == 60
+        assert {one["class"] for answer in answers for one in answer["predictions"]} == {"digit-0", "digit-1"}
+        assert f"a server at {url}" in checkout.does("status.py --local")
+    finally:
+        assert "is stopped" in checkout.does("cleanup.py --local")
+    deadline = time.monotonic() + 10
+    while "no server answers" not in (sentence := checkout.refuses(f"predict.py --url {url} pictures")):
+        assert time.monotonic() < deadline, sentence
+    assert "nothing runs" in checkout.does("status.py --local")

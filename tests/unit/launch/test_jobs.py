@@ -1,0 +1,170 @@
+"""The requests that the SDK sends for our settings, checked as strictly as SageMaker would."""
+
+from types import SimpleNamespace
+
+import boto3
+import pytest
+
+import jobs
+import settings
+from helpers import CREDENTIALS, REGION
+from places import UserError
+from strict_request import faults
+from trials import metric_definitions, search_space
+
+IMAGE = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/sagemaker-resnet18:abc"
+ROLE = "arn:aws:iam::123456789012:role/service-role/SageMaker"
+KEY = f"arn:aws:kms:{REGION}:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+HOME = "s3://a-bucket/resnet18"
+ARN = f"arn:aws:sagemaker:{REGION}:123456789012"
+ANSWER = {
+    "TrainingJobArn": f"{ARN}:training-job/a",
+    "TrainingJobName": "a",
+    "HyperParameterTuningJobArn": f"{ARN}:hyper-parameter-tuning-job/a",
+    "HyperParameterTuningJobName": "a",
+}
+
+
+@pytest.fixture
+def place():
+    """A session whose calls are answered on the spot; `sent` has the requests as they would go out."""
+    session = boto3.Session(*CREDENTIALS, region_name=REGION)
+    sent = []
+    session.events.register("before-parameter-build", lambda params, model, **_: sent.append((model.name, params)))
+    session.events.register("before-call", lambda **_: (SimpleNamespace(status_code=200), ANSWER))
+    place = jobs.Place(session, ROLE, IMAGE, HOME)
+    return SimpleNamespace(place=place, sent=sent)
+
+
+def parsed(*flags):
+    return settings.parser("", "aws", "cost", "training", "tuning").parse_args(flags)
+
+
+def training_request(place, *flags, fields=None):
+    given = parsed(*flags)
+    if fields:
+        jobs.add_to_requests(place.place.session, "CreateTrainingJob", fields)
+    trainer = jobs.model_trainer(given, place.place, {"epochs": "3", "lr": "0.01"})
+    trainer.train(jobs.channels(given, f"{HOME}/data/dogs/"), wait=False, logs=False)
+    return only(place, "CreateTrainingJob")
+
+
+def tuning_request(place, *flags):
+    given = parsed(*flags)
+    space = search_space(given.objective, given.ranges, given.hyperparameters)
+    jobs.add_to_requests(place.place.session, "CreateHyperParameterTuningJob", jobs.left_out_by_tuner(given))
+    tuner = jobs.tuner(given, jobs.model_trainer(given, place.place, {"epochs": "3"}), space)
+    tuner.tune(jobs.channels(given, f"{HOME}/data/dogs/"), job_name="resnet18-261122-120000", wait=False)
+    return only(place, "CreateHyperParameterTuningJob")
+
+
+def only(place, operation):
+    (request,) = (parameters for name, parameters in place.sent if name == operation)
+    assert faults(operation, request) == []
+    return request
+
+
+def test_a_training_job(place):
+    request = training_request(place)
+    assert request["HyperParameters"] == {"epochs": "3", "lr": "0.01"}
+    assert request["AlgorithmSpecification"]["TrainingImage"] == IMAGE
+    assert request["AlgorithmSpecification"]["MetricDefinitions"] == metric_definitions()
+    (channel,) = request["InputDataConfig"]
+    assert (channel["ChannelName"], channel["InputMode"]) == ("train", "FastFile")
+    assert channel["DataSource"]["S3DataSource"]["S3Uri"] == f"{HOME}/data/dogs/"
+    assert request["ResourceConfig"] == {"InstanceType": "ml.g4dn.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 50}
+    assert request["EnableManagedSpotTraining"]
+    assert request["StoppingCondition"] == {"MaxRuntimeInSeconds": 7200, "MaxWaitTimeInSeconds": 14400}
+    assert request["CheckpointConfig"]["S3Uri"].startswith(f"{HOME}/checkpoints/resnet18-")
+    assert request["OutputDataConfig"] == {"S3OutputPath": f"{HOME}/output"}
+    assert request["EnableNetworkIsolation"]
+    assert request["Tags"] == [{"Key": "created-by", "Value": "launch-resnet18"}]
+    assert "VpcConfig" not in request
+
+
+SETTINGS = {
+    "--no-spot": lambda request: (
+        not request.get("EnableManagedSpotTraining") and "MaxWaitTimeInSeconds" not in request["StoppingCondition"]
+    ),
+    "--no-checkpoints": lambda request: "CheckpointConfig" not in request,
+    "--no-network-isolation": lambda request: not request["EnableNetworkIsolation"],
+    "--input-mode File": lambda request: request["InputDataConfig"][0]["InputMode"] == "File",
+    "--instance-count 2 --instance-type ml.g5.12xlarge --volume-gb 200": lambda request: (
+        request["ResourceConfig"] == {"InstanceType": "ml.g5.12xlarge", "InstanceCount": 2, "VolumeSizeInGB": 200}
+    ),
+    f"--kms-key {KEY}": lambda request: (
+        request["OutputDataConfig"]["KmsKeyId"] == request["ResourceConfig"]["VolumeKmsKeyId"] == KEY
+    ),
+    "--subnets subnet-1 subnet-2 --security-groups sg-1": lambda request: (
+        request["VpcConfig"] == {"Subnets": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]}
+    ),
+    "--max-minutes 300": lambda request: (
+        request["StoppingCondition"] == {"MaxRuntimeInSeconds": 18000, "MaxWaitTimeInSeconds": 18000}
+    ),
+}
+
+
+@pytest.mark.parametrize("flags", SETTINGS)
+def test_what_a_setting_does_to_training_and_tuning(place, flags):
+    assert SETTINGS[flags](training_request(place, *flags.split()))
+    definition = tuning_request(place, *flags.split())["TrainingJobDefinition"]
+    assert SETTINGS[flags](definition)
+
+
+def test_tags_of_ones_own(place):
+    own = {"Key": "team", "Value": "dogs"}
+    assert own in training_request(place, "--tags", "team=dogs")["Tags"]
+    assert own in tuning_request(place, "--tags", "team=dogs")["Tags"]
+
+
+def test_a_tuning_job(place):
+    request = tuning_request(place)
+    config, definition = request["HyperParameterTuningJobConfig"], request["TrainingJobDefinition"]
+    assert request["HyperParameterTuningJobName"] == "resnet18-261122-120000"
+    assert config["Strategy"] == "Bayesian"
+    assert config["TrainingJobEarlyStoppingType"] == "Auto"
+    objective = {"Type": "Maximize", "MetricName": "validation:accuracy"}
+    assert config["HyperParameterTuningJobObjective"] == objective
+    assert config["ResourceLimits"] == {"MaxNumberOfTrainingJobs": 8, "MaxParallelTrainingJobs": 2}
+    ranges = config["ParameterRanges"]
+    assert ranges["CategoricalParameterRanges"] == [{"Name": "batch_size", "Values": ["64", "128"]}]
+    found = {
+        item["Name"]: (float(item["MinValue"]), float(item["MaxValue"]), item["ScalingType"])
+        for item in ranges["ContinuousParameterRanges"]
+    }
+    expected = {"lr": (1e-4, 0.1), "eps": (1e-9, 1e-8), "weight_decay": (1e-3, 0.1)}
+    assert found == {name: (*limits, "Logarithmic") for name, limits in expected.items()}
+    assert definition["StaticHyperParameters"] == {"epochs": "3"}
+    assert definition["AlgorithmSpecification"]["MetricDefinitions"] == metric_definitions()
+    assert request["Tags"] == [{"Key": "created-by", "Value": "launch-resnet18"}]
+
+
+@pytest.mark.parametrize("strategy", ["Random", "Hyperband", "Grid"])
+def test_other_strategies(place, strategy):
+    grid = ("--ranges", "lr=[0.001, 0.003, 0.01]", "eps=[1e-9, 2e-9, 5e-9]", "weight_decay=[0.001, 0.01, 0.1]")
+    request = tuning_request(place, "--strategy", strategy, *(grid if strategy == "Grid" else ()))
+    config = request["HyperParameterTuningJobConfig"]
+    assert config["Strategy"] == strategy
+    assert config["TrainingJobEarlyStoppingType"] == ("Off" if strategy == "Hyperband" else "Auto")
+
+
+def test_an_objective_to_minimize(place):
+    request = tuning_request(place, "--objective", "validation:loss", "--early-stopping", "Off")
+    config = request["HyperParameterTuningJobConfig"]
+    objective = {"Type": "Minimize", "MetricName": "validation:loss"}
+    assert config["HyperParameterTuningJobObjective"] == objective
+    assert config["TrainingJobEarlyStoppingType"] == "Off"
+
+
+def test_a_grid_needs_lists(place):
+    with pytest.raises(UserError, match="strategy is 'Grid', which needs lists of values"):
+        tuning_request(place, "--strategy", "Grid")
+
+
+def test_the_managed_debugger(place):
+    request = training_request(place, fields=jobs.debugger(HOME, REGION))
+    rules = {rule["RuleConfigurationName"] for rule in request["DebugRuleConfigurations"]}
+    assert {"LossNotDecreasing", "Overfit"} <= rules
+    assert request["DebugHookConfig"]["S3OutputPath"] == f"{HOME}/debugger"
+    assert request["ProfilerConfig"]["ProfilingIntervalInMilliseconds"] == 500
+    assert f".dkr.ecr.{REGION}." in request["ProfilerRuleConfigurations"][0]["RuleEvaluatorImage"]

@@ -1,0 +1,56 @@
+import json
+import os
+
+import pytest
+
+import local
+from places import UserError
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    local.prepare(tmp_path / "job", tmp_path / "pictures", {"lr": "0.1"})
+    return tmp_path / "job"
+
+
+def test_a_job_is_laid_out_as_sagemaker_does(root):
+    assert json.loads((root / "input/config/hyperparameters.json").read_text()) == {"lr": "0.1"}
+    assert json.loads((root / "input/config/inputdataconfig.json").read_text()) == {
+        "train": {"TrainingInputMode": "File"}
+    }
+    assert (root / "input/data/train").resolve() == root.parent / "pictures"
+    local.prepare(root, root.parent, {})
+    assert (root / "input/data/train").resolve() == root.parent
+
+
+def engine(folder, *names):
+    """Programs of these names that print their arguments, and nothing else on the PATH."""
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_text('#!/bin/sh\nfor word; do echo "$word"; done\n')
+        (folder / name).chmod(0o755)
+    return str(folder)
+
+
+@pytest.mark.parametrize("name", ["docker", "podman", "finch"])
+def test_the_image_runs_in_its_place(root, tmp_path, monkeypatch, name):
+    monkeypatch.setenv("PATH", engine(tmp_path / "bin", name, "nvidia-smi"))
+    monkeypatch.setattr(os, "getuid", lambda: 7)
+    pictures = tmp_path / "pictures"
+    command = local.in_image("train", root, "an-image", 0)
+    assert command[:3] == [name, "run", "--rm"]
+    assert f"{root}:/opt/ml" in command
+    assert f"{pictures}:{pictures}:ro" in command
+    assert ("--gpus" in command, "--user" in command) == (True, name != "podman")
+    assert command[-2:] == ["an-image", "train"]
+    command = local.in_image("serve", root, "an-image", 8123)
+    assert "127.0.0.1:8123:8080" in command
+
+
+def test_without_an_engine_or_a_folder_it_is_one_sentence(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", engine(tmp_path / "bin"))
+    with pytest.raises(UserError, match="--image needs a container engine: install docker, podman or finch"):
+        local.in_image("train", root, "an-image", 0)
+    with pytest.raises(UserError, match="absent is not a folder"):
+        local.data_and_defaults("absent", "")

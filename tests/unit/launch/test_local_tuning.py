@@ -1,0 +1,138 @@
+"""Tuning on this computer with a container/train that takes no time: what it logs is in the folder of data."""
+
+import json
+import signal
+from argparse import Namespace
+
+import pytest
+
+import local
+import local_tuning
+import places
+from places import UserError
+
+ACCURACY = "validation:accuracy"
+# Logs the accuracies that DATA/TRIAL.json lists for it, as long as nobody stops it.
+TRAIN = """
+import json, pathlib, signal, sys, time
+root = pathlib.Path(sys.argv[2])
+stopped = []
+signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
+accuracies = json.loads((root / "input/data/train" / f"{root.name}.json").read_text())
+rows = root / "output/data/metrics.jsonl"
+rows.parent.mkdir(parents=True, exist_ok=True)
+if isinstance(accuracies, str):
+    (root / "output/failure").write_text(accuracies)
+    sys.exit(1)
+rows.write_text("")
+for epoch, accuracy in enumerate(accuracies, 1):
+    print(f"epoch {epoch}: validation:accuracy={accuracy:.5f}", flush=True)
+    with rows.open("a") as file:
+        file.write(json.dumps({"epoch": epoch, "validation:accuracy": accuracy}) + "\\n")
+    time.sleep(0.05 if epoch < 20 else 0)
+    if stopped:
+        break
+"""
+
+
+@pytest.fixture
+def tune(tmp_path, monkeypatch):
+    """Tune in a folder, with a list of accuracies or a failure for each trial."""
+    (tmp_path / "container").mkdir()
+    (tmp_path / "container" / "train").write_text(TRAIN)
+    monkeypatch.setattr(places, "CONTAINER", tmp_path / "container")
+    data = tmp_path / "data"
+    data.mkdir()
+
+    def run(trials, show=lambda tuning: None, **settings):
+        for number, accuracies in enumerate(trials, 1):
+            (data / f"trial-{number:03}.json").write_text(json.dumps(accuracies))
+        given = {"objective": ACCURACY, "ranges": {}, "hyperparameters": {"epochs": 9}, "image": ""}
+        given |= {"strategy": "Bayesian", "early_stopping": "Auto", "max_jobs": len(trials)}
+        return local_tuning.tune(tmp_path / "runs" / "one", Namespace(**given | settings), data, show)
+
+    return run
+
+
+def test_the_value_is_the_best_epochs_and_the_best_trial_has_the_best(tune):
+    tuning = tune([[0.1, 0.6, 0.5], [0.2, 0.9, 0.3]])
+    assert [trial.value for trial in tuning.trials] == [0.6, 0.9]
+    assert tuning.best.name == "one/trial-002"
+    assert tuning.best.metrics == {ACCURACY: [0.2, 0.9, 0.3]}
+    assert tuning.best.hyperparameters["epochs"] == "9"
+    assert 1e-4 <= float(tuning.best.hyperparameters["lr"]) <= 0.1
+    assert tuning.best.hyperparameters["batch_size"] in ("64", "128")
+
+
+@pytest.mark.parametrize("strategy", ["Random", "Grid", "Hyperband"])
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_other_strategies(tune, strategy):
+    lists = {"lr": [0.001, 0.002, 0.003], "eps": [1e-9], "weight_decay": [0.01]} if strategy == "Grid" else {}
+    tuning = tune([[0.1], [0.2]], strategy=strategy, ranges=lists)
+    assert [trial.status for trial in tuning.trials] == ["completed", "completed"]
+
+
+def test_a_poor_trial_is_ended_early_unless_that_is_off(tune):
+    good, poor = [0.8] * 4, [0.1] * 200
+    tuning = tune([good, good, good, poor])
+    assert [trial.status for trial in tuning.trials] == ["completed"] * 3 + ["stopped early"]
+    assert 2 <= len(tuning.trials[3].metrics[ACCURACY]) < 20
+
+
+def test_without_early_stopping_a_poor_trial_goes_on(tune):
+    good, poor = [0.8] * 4, [0.1] * 30
+    tuning = tune([good, good, good, poor], early_stopping="Off")
+    assert tuning.trials[3].status == "completed"
+    assert len(tuning.trials[3].metrics[ACCURACY]) == 30
+
+
+def test_a_trial_that_fails_is_told_and_the_others_go_on(tune):
+    tuning = tune(["too much\nand more", [0.5]])
+    assert [(trial.status, trial.reason) for trial in tuning.trials] == [("failed", "too much"), ("completed", "")]
+    assert tuning.best.name == "one/trial-002"
+
+
+def test_when_the_first_trials_fail_tuning_ends(tune):
+    with pytest.raises(UserError, match="the first 2 trials failed: no data"):
+        tune(["no data"] * 3)
+
+
+def test_what_was_interrupted_is_taken_up_with_the_same_hyperparameters(tune):
+    def interrupt(tuning):
+        if len(tuning.trials) == 2 and tuning.trials[1].metrics:
+            raise KeyboardInterrupt
+
+    trials = [[0.5], [0.6] * 30, [0.7]]
+    seen = []
+    with pytest.raises(KeyboardInterrupt):
+        tune(trials, lambda tuning: (seen.append(dict(tuning.trials[-1].hyperparameters)), interrupt(tuning)))
+    tuning = tune(trials)
+    assert [trial.name for trial in tuning.trials] == ["one/trial-001", "one/trial-002", "one/trial-003"]
+    assert [trial.value for trial in tuning.trials] == [0.5, 0.6, 0.7]
+    assert tuning.trials[1].hyperparameters == seen[-1]
+    assert tuning.trials[2].hyperparameters != seen[-1]
+    again = tune(trials)
+    assert [vars(trial) for trial in again.trials] == [vars(trial) for trial in tuning.trials]
+
+
+def test_only_one_process_tunes_in_a_folder(tune, tmp_path):
+    with local_tuning.alone(tmp_path / "runs" / "one"), pytest.raises(UserError, match="one is running already"):
+        tune([[0.5]])
+
+
+def test_a_training_that_fails_is_told_with_its_cause(tune, tmp_path):
+    (tmp_path / "data" / "job.json").write_text('"no data"')
+    local.prepare(tmp_path / "job", tmp_path / "data", {})
+    with pytest.raises(UserError, match="training failed: no data"):
+        local.train(tmp_path / "job")
+
+
+def test_ctrl_c_stops_a_training_in_order(tune, tmp_path):
+    (tmp_path / "data" / "job.json").write_text(json.dumps([0.1] * 19))
+    local.prepare(tmp_path / "job", tmp_path / "data", {})
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.4)
+    with pytest.raises(KeyboardInterrupt):
+        local.train(tmp_path / "job")
+    rows = (tmp_path / "job/output/data/metrics.jsonl").read_text().splitlines()
+    assert 0 < len(rows) < 19
