@@ -15,6 +15,9 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 FORMATS = ("JPEG", "PNG", "WEBP")
 # 64 million pixels are 192 MB of RGB: above every common camera, below what hurts a small container.
 MAX_PIXELS = 64_000_000
+# Each scan of a progressive JPEG passes over all its pixels, and 20 MB hold a million scans; real ones have up to 12.
+MAX_SCANNED = 20 * MAX_PIXELS
+_SCAN = b"\xff\xda"
 # ImageNet's convention: the evaluation crop is 224 of a 256 pixel short side.
 CROP_FRACTION = 0.875
 
@@ -42,7 +45,8 @@ class ImageError(ValueError):
 def decode(data: bytes, short_side: int) -> Image.Image:
     """Decode a JPEG, PNG or WebP to an upright 8-bit RGB image.
 
-    A JPEG is decoded at 1/2, 1/4 or 1/8 of its size where its shorter side stays at least `short_side` pixels.
+    A JPEG is decoded at 1/2, 1/4 or 1/8 of its size where its shorter side stays at least `short_side` pixels, and
+    others are made smaller where it stays at least twice that.
     Transparency is laid on white, 16-bit samples keep their upper 8 bits, an animation gives its first frame.
 
     Raises ImageError for anything else.
@@ -51,9 +55,11 @@ def decode(data: bytes, short_side: int) -> Image.Image:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ImageError(f"{image.width} x {image.height} pixels are too many; accepted: up to {MAX_PIXELS:,}")
+            if image.format == "JPEG" and image.width * image.height * data.count(_SCAN) > MAX_SCANNED:
+                raise ImageError(f"{image.width} x {image.height} pixels in {data.count(_SCAN)} scans are too many")
             image.draft(None, (short_side, short_side))
             image.load()
-            return _upright(_rgb(image), _orientation(image))
+            return _upright(_rgb(_reduced(image, short_side)), _orientation(image))
     except ImageError:
         raise
     except Image.UnidentifiedImageError as error:
@@ -94,9 +100,19 @@ def whole_pixels(data: bytes, short_side: int) -> np.ndarray:
     return np.array(image)
 
 
+def _reduced(image: Image.Image, short_side: int) -> Image.Image:
+    """Average squares of pixels where that leaves twice as many as are needed: what follows is for few pixels then.
+
+    Not of palettes and 16-bit samples, which have no average before they are converted.
+    """
+    factor = min(image.size) // (2 * short_side)
+    plain = image.mode in ("L", "LA", "RGB", "RGBA", "CMYK") and "transparency" not in image.info
+    return image.reduce(factor) if factor > 1 and plain else image
+
+
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16-bit gray: convert() would clip instead of scale
-        return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
+        return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import numpy as np
@@ -301,14 +301,22 @@ def test_slow_clients_hold_up_nobody(artifact_folder, tmp_path):
         assert {status_of(connection) for connection in slow} == {b"HTTP/1.1 408 Request Timeout"}
 
 
-def test_a_worker_that_dies_later_is_replaced(artifact_folder, tmp_path):
-    with serve(artifact_folder.parent, tmp_path / "log") as server:
+def test_a_worker_that_dies_under_load_is_replaced(artifact_folder, tmp_path):
+    """Only its own requests are lost, and /ping tells the truth meanwhile."""
+    patch = SLOW_ANSWERS.format(0.3)
+    with serve(artifact_folder.parent, tmp_path / "log", patch) as server, ThreadPoolExecutor(60) as pool:
         server.wait_for_ping(200)
-        os.kill(server.workers[0], signal.SIGKILL)
+        lost = [pool.submit(invoke, server) for _ in range(30)]
         time.sleep(0.2)
-        server.wait_for_ping(200)
+        start = time.monotonic()
+        os.kill(server.workers[0], signal.SIGKILL)
+        assert sum(isinstance(request.exception(), (ConnectionError, HTTPException)) for request in lost) > 10
+        pings = server.wait_for_ping(200)
+        assert time.monotonic() - start < 15
+        assert {ping.status for ping in pings[:-1]} <= {503}
+        assert max(ping.seconds for ping in pings) < PING_SECONDS
         assert len(server.workers) == 2
-        assert invoke(server).status == 200
+        assert {answer.status for answer in pool.map(lambda _: invoke(server), range(30))} == {200}
 
 
 # Stop
@@ -357,6 +365,18 @@ def test_a_signal_finishes_what_was_accepted(artifact_folder, tmp_path, number):
             assert [status_of(connection) for connection in connections] == [b"HTTP/1.1 200 OK"] * 70
             assert stopped.result() < STOP_SECONDS
         idle.close()
+        assert "Traceback" not in server.log
+
+
+def test_a_stop_under_more_load_than_can_be_computed_answers_everybody(artifact_folder, tmp_path):
+    patch = "import classifier.serving.worker as w; w.WORK_WHEN_STOPPING_S = 2\n" + SLOW_ANSWERS.format(0.5)
+    with serve(artifact_folder.parent, tmp_path / "log", patch) as server, ThreadPoolExecutor(256) as pool:
+        server.wait_for_ping(200)
+        waiting = [pool.submit(invoke, server) for _ in range(256)]
+        time.sleep(1.5)
+        assert stop(server, signal.SIGTERM) < STOP_SECONDS
+        statuses = [answer.result().status for answer in waiting]
+        assert set(statuses) == {200, 503}
         assert "Traceback" not in server.log
 
 

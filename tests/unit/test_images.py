@@ -261,8 +261,38 @@ def test_a_large_jpeg_is_decoded_at_a_fraction_and_looks_the_same(side, monkeypa
     assert min(decode(data, 256).size) in range(256, 551)
     scaled = evaluation_pixels(data, 224)
     monkeypatch.setattr("PIL.JpegImagePlugin.JpegImageFile.draft", lambda *_: None)
+    monkeypatch.setattr(images, "_reduced", lambda image, _: image)
     assert decode(data, 256).size == (side + 90, side)
     assert_close(scaled, evaluation_pixels(data, 224), mean=3)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_large_png_is_made_smaller_before_all_else_and_looks_the_same(mode, orientation, monkeypatch):
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (1100, 1300, 3), dtype=np.uint8))
+    image = Image.blend(photo(1300, 1100), noise, 0.2)
+    image.putalpha(photo(1300, 1100, seed=1).convert("L"))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(image.convert(mode), "PNG", exif=exif, compress_level=1)
+    assert min(decode(data, 256).size) == 550
+    small = evaluation_pixels(data, 224)
+    monkeypatch.setattr(images, "_reduced", lambda image, _: image)
+    assert_close(small, evaluation_pixels(data, 224), mean=3)
+
+
+def scans(image: Image.Image, n: int) -> bytes:
+    """A progressive JPEG whose last scan comes `n` times more."""
+    data = encode(image, progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:-2] + data[last:-2] * n + data[-2:]
+
+
+def test_a_jpeg_of_very_many_scans_is_refused_before_it_is_decoded(monkeypatch):
+    assert decode(scans(photo(100, 100), 90), 8).width <= 100
+    monkeypatch.setattr(images, "MAX_SCANNED", 100 * 100 * 50)
+    with pytest.raises(ImageError, match="100 x 100 pixels in [0-9]+ scans are too many"):
+        decode(scans(photo(100, 100), 90), 8)
 
 
 def test_a_small_jpeg_is_decoded_whole():

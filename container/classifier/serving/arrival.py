@@ -11,8 +11,11 @@ import time
 MOST_HEAD = 64 << 10
 # A refused body up to this is read to its end, so that the client reads why instead of a reset connection.
 MOST_DISCARDED = 128 << 20
+# Two for each chunk: 25 MB in chunks of 512 bytes.
+MOST_LINES = 100_000
 _END_OF_HEAD = b"\r\n\r\n"
-_END_OF_CHUNKS = b"0\r\n\r\n"
+# In the bytes of a chunk itself this is as good as impossible; the parser would miss the rest then, and refuse it.
+_END_OF_CHUNKS = b"\r\n0\r\n\r\n"
 _LENGTH = re.compile(rb"^content-length:[ \t]*([0-9]{1,18})[ \t]*\r$", re.IGNORECASE | re.MULTILINE)
 _CHUNKED = re.compile(rb"^transfer-encoding:", re.IGNORECASE | re.MULTILINE)
 _EXPECT = re.compile(rb"^expect:[^\n]*\n", re.IGNORECASE | re.MULTILINE)
@@ -29,6 +32,7 @@ class Arrival:
         self.length = 0
         self.has_head = False
         self.is_chunked = False
+        self.chunks_ended = False
         self.expects_continue = False
         self.is_refused = False
 
@@ -37,11 +41,15 @@ class Arrival:
         if not self.received:
             self.start = time.monotonic()
         self.received += len(data)
+        unseen = max(0, len(self.data) - len(_END_OF_CHUNKS))
         self.data += data
+        if not self.has_head:
+            self._read_head()
+            unseen = 0
+        if self.is_chunked and self.data.find(_END_OF_CHUNKS, unseen) >= 0:
+            self.chunks_ended = True
         if self.is_refused:
             del self.data[: -len(_END_OF_CHUNKS)]
-        elif not self.has_head:
-            self._read_head()
 
     def refuse(self) -> None:
         """Keep nothing more of this request, but go on to find its end."""
@@ -54,8 +62,13 @@ class Arrival:
         if not self.has_head:
             return self.received > MOST_HEAD
         if self.is_chunked:
-            return self.data.endswith(_END_OF_CHUNKS)
+            return self.chunks_ended
         return self.received >= self.length
+
+    @property
+    def has_tiny_chunks(self) -> bool:
+        """Whether it comes in so many pieces that to put them together would cost seconds."""
+        return self.is_chunked and self.data.count(b"\r\n") > MOST_LINES
 
     @property
     def is_endless(self) -> bool:

@@ -4,6 +4,7 @@ The master checks the artifact and binds the port; the one worker loads the mode
 CUDA nor torch's threads survive one.
 """
 
+import ctypes
 import logging
 import mmap
 import os
@@ -36,6 +37,7 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 # One copy of the model in memory. More processes would compete for the same cores; decoding, which takes most of
 # the time besides the model, runs outside Python's lock.
 WORKERS = 1
+_M_ARENA_MAX = -8
 # What a core's threads hold: a batch of 8 in the model, and the next one being decoded.
 THREADS_PER_CORE = 16
 MOST_THREADS = 256
@@ -95,6 +97,7 @@ class Server(BaseApplication):
 
     def load(self) -> Flask:
         """The WSGI application; runs in the worker, so that the model is loaded there."""
+        _return_freed_memory()
         model: Future[Model] = Future()
         threading.Thread(target=self._load_model, args=(model,), name="load").start()
         return create_app(model, self.contract.max_payload_mb, device.usable_cores())
@@ -184,6 +187,12 @@ def _log_start(contract: Contract, folder: Path, description: Artifact) -> None:
             contract.max_payload_mb,
         ),
     )
+
+
+def _return_freed_memory() -> None:
+    """Let glibc keep two heaps instead of 8 for each core: each would hold on to the largest image it ever had."""
+    if hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(_M_ARENA_MAX, 2)
 
 
 def _exit_worker(sentence: str) -> None:

@@ -12,19 +12,18 @@ import select
 import selectors
 import signal
 import socket
-import struct
 import time
 from collections import deque
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from gunicorn import util
 from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import ThreadWorker
 
 from classifier.serving import accesslog
 from classifier.serving.arrival import MOST_HEAD, Arrival
+from classifier.serving.connection import Connection, Received
 
 # Threads besides those for the model's requests.
 SPARE_THREADS = 8
@@ -39,34 +38,10 @@ ARRIVAL_WHEN_STOPPING_S = 3
 WORK_WHEN_STOPPING_S = 20
 # How long a closed connection's other end may take to read the answer and to close too.
 LINGER_S = 1
-STALLED_S = 5
 READ_BYTES = 256 << 10
 STATUS = {LimitRequestLine: "414 URI Too Long", LimitRequestHeaders: "431 Request Header Fields Too Large"}
-FULL, TOO_LARGE, SLOW = "503 Service Unavailable", "413 Content Too Large", "408 Request Timeout"
-
-
-class Connection(TConn):
-    """A client's connection and the request that is arriving on it."""
-
-    def __init__(self, linger: Callable, *arguments):
-        super().__init__(*arguments)
-        self.arrival = Arrival()
-        self.refusal = ""
-        self.watched = False
-        # Bytes of the worker's that it holds, and whether a thread works on it for the model.
-        self.held = 0
-        self.works = False
-        self.linger = linger
-        # No read or write of a thread may take longer, such as one of a request that is whole by a false claim.
-        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-            self.sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", STALLED_S, 0))
-
-    def trace(self) -> accesslog.Trace:
-        return accesslog.Trace(self.arrival.start, self.arrival.received)
-
-    def close(self, graceful: bool = False) -> None:
-        """Close at once, or, gracefully, when the other end has read what was sent: gunicorn would wait for that."""
-        self.linger(self) if graceful else super().close()
+FULL, TOO_LARGE = "503 Service Unavailable", "413 Content Too Large"
+SLOW, CUT_OFF, TINY_CHUNKS = "408 Request Timeout", "400 Bad Request", "400 Tiny Chunks"
 
 
 class Worker(ThreadWorker):
@@ -127,8 +102,10 @@ class Worker(ThreadWorker):
             self._watch(conn)
         elif data:
             self._take(conn, data)
+        elif conn.arrival.has_head and not conn.arrival.is_chunked and not conn.refusal:
+            self._answer(conn, CUT_OFF)
         elif conn.arrival.data and not conn.refusal:
-            self._submit(conn)  # cut off: the parser says what is missing
+            self._submit(conn)  # the parser says what is missing
         else:
             self._drop(conn)
 
@@ -140,6 +117,8 @@ class Worker(ThreadWorker):
             conn.refusal = status
             arrival.refuse()
             self._hold(conn, 0)
+        if arrival.is_whole and not conn.refusal and arrival.has_tiny_chunks:
+            conn.refusal = TINY_CHUNKS
         if conn.refusal and (arrival.is_whole or arrival.is_endless):
             self._answer(conn, conn.refusal)
         elif arrival.is_whole:
@@ -181,8 +160,7 @@ class Worker(ThreadWorker):
         self._release(conn)
         conn.works = conn.arrival.is_work
         conn.init()
-        conn.parser.unreader.unread(bytes(conn.arrival.data))
-        conn.arrival.data = bytearray()
+        conn.parser.unreader = Received(conn.sock, conn.arrival.data)
         if conn.works:
             self.queue.append(conn)
             self._start_work()
@@ -204,6 +182,8 @@ class Worker(ThreadWorker):
         conn.works = False
         self._hold(conn, 0)
         self._start_work()
+        reader = conn.parser.unreader
+        reader.unread(reader.take_buffered())  # where gunicorn looks for a next request that is here already
         super().finish_request(conn, result)
 
     # Refusals and time-outs, in the main thread
@@ -239,6 +219,8 @@ class Worker(ThreadWorker):
             FULL: "the server has as many requests as it can answer in time; try again later",
             TOO_LARGE: f"the request body is larger than {most} MB, the most that is accepted",
             SLOW: "the request did not arrive in time",
+            TINY_CHUNKS: "the request body comes in too many chunks; accepted: chunks of 1 kB and more",
+            CUT_OFF: "the request body is shorter than its Content-Length",
         }
         size = _write_error(conn.sock, status, sentences[status])
         accesslog.write(conn.trace(), int(status[:3]), size)

@@ -1,6 +1,6 @@
 import pytest
 
-from classifier.serving.arrival import MOST_DISCARDED, MOST_HEAD, Arrival
+from classifier.serving.arrival import MOST_DISCARDED, MOST_HEAD, MOST_LINES, Arrival
 
 GET = b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
@@ -60,6 +60,13 @@ def test_the_size_is_known_from_the_head():
     assert arrived(POST.replace(b"10", b"%d" % MOST_DISCARDED)).is_endless
 
 
+def test_tiny_chunks_are_told_from_others():
+    body = b"1\r\nx\r\n" * (MOST_LINES // 2) + b"0\r\n\r\n"
+    assert arrived(CHUNKED + body).has_tiny_chunks
+    assert not arrived(CHUNKED + body[1000:]).has_tiny_chunks
+    assert not arrived(POST + body).has_tiny_chunks
+
+
 def test_only_post_is_work():
     assert arrived(POST).is_work
     assert not arrived(GET).is_work
@@ -84,6 +91,6 @@ def test_of_a_refused_request_only_the_end_is_looked_for(data, size):
     for piece in pieces(data[100:], size):
         assert not arrival.is_whole
         arrival.feed(piece)
-        assert len(arrival.data) <= 5
+        assert len(arrival.data) <= 7
     assert arrival.is_whole
     assert arrival.received == len(data)
