@@ -48,7 +48,7 @@ def test_crops_of_what_is_kept_are_as_good_as_crops_of_the_file(width):
         box = (columns.start / scale, rows.start / scale, columns.stop / scale, rows.stop / scale)
         expected = np.array(whole.resize((size, size), Image.Resampling.BILINEAR, box=box)).astype(int)
         difference = resize(kept[rows, columns], size) - expected
-        assert np.abs(difference).max() <= (1 if scale == 1 else 3)
+        assert np.abs(difference).max() <= (1 if scale == 1 else 4)
 
 
 def batch(count=64):
