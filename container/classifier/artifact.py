@@ -40,6 +40,7 @@ class Artifact:
     classes: tuple[str, ...]
     image_size: int
     eps: float
+    temperature: float = 1.0  # logits are divided by it, so that probabilities can be taken at their word
     hyperparameters: Mapping[str, object] = field(default_factory=dict)
     metrics: Mapping[str, object] = field(default_factory=dict)
     mean: tuple[float, ...] = network.MEAN
@@ -112,6 +113,8 @@ def _check_values(artifact: Artifact) -> None:
         raise ValueError(f"image_size is {artifact.image_size!r}; accepted: a number of pixels")
     if type(artifact.eps) is not float or not artifact.eps > 0:
         raise ValueError(f"eps is {artifact.eps!r}; accepted: a number above 0")
+    if type(artifact.temperature) is not float or not artifact.temperature > 0:
+        raise ValueError(f"temperature is {artifact.temperature!r}; accepted: a number above 0")
 
 
 def _check_weights(path: Path, expected: dict[str, list[int]]) -> None:

@@ -98,7 +98,7 @@ def test_a_missing_field(folder):
 @pytest.mark.parametrize(
     "changes",
     [{"image_size": 0}, {"image_size": "32"}, {"image_size": True}, {"classes": "ab"}, {"classes": ["a"]}]
-    + [{"classes": [1, 2]}, {"eps": "small"}, {"eps": None}],
+    + [{"classes": [1, 2]}, {"eps": "small"}, {"eps": None}, {"temperature": 0.0}],
 )
 def test_a_field_of_a_wrong_kind(folder, changes):
     edit(folder, **changes)

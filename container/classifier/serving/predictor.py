@@ -62,7 +62,7 @@ class Predictor:
         `pixels` are uint8 of shape (n, size, size, 3); the result is float32 of shape (n, classes).
         """
         x = self._normalize(torch.from_numpy(pixels).to(self.device))
-        return self._model(x).softmax(dim=1).cpu().numpy()
+        return (self._model(x) / self.artifact.temperature).softmax(dim=1).cpu().numpy()
 
     @torch.inference_mode()
     def _load(self, folder: Path) -> fused.FusedNetwork:

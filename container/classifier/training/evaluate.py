@@ -17,6 +17,7 @@ from torchmetrics.classification import (
 )
 
 from classifier.network import Normalize
+from classifier.training.calibration import calibration_error, fit_temperature
 from classifier.training.data import Batch, ImageBatches, SkippedImages
 from classifier.training.interrupt import Interrupt
 from classifier.training.progress import progress
@@ -71,6 +72,9 @@ class Evaluation:
     predicted: np.ndarray  # (n,)
     confidence: np.ndarray  # (n,) probability of the predicted class
     mistakes: tuple[Mistake, ...]  # the most confident first
+    temperature: float  # that the confidences are given at
+    calibration_error: float  # at that temperature
+    calibration_error_before: float  # without it
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -87,8 +91,11 @@ def evaluate(
     classes: int,
     skipped: SkippedImages,
     interrupt: Interrupt,
+    temperature: float | None = None,
 ) -> Evaluation:
     """Run the phase of `batches` through `model`; `criterion` is training's loss.
+
+    Confidences are given at `temperature`, or at the one that is fitted here.
 
     Raises Interrupted, and UserError where too many images are unreadable.
     """
@@ -98,7 +105,6 @@ def evaluate(
     loss = torch.zeros((), dtype=torch.float64, device=compute.device)
     step_losses: list[torch.Tensor] = []
     columns: list[tuple[torch.Tensor, ...]] = []
-    mistakes: list[Mistake] = []
     for batch in progress(batches.epoch(), phase.name, len(batches)):
         interrupt.check()
         skipped.add(phase, batch)
@@ -111,10 +117,10 @@ def evaluate(
         loss += torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
         step_losses.append(criterion(logits, labels))
         metrics.update(logits, labels)
-        confidence, predicted = logits.softmax(1).max(1)
-        columns.append((batch.positions, batch.labels, predicted.cpu(), confidence.cpu()))
-        mistakes = heapq.nlargest(WORST_MISTAKES, mistakes + _mistakes(batch, *columns[-1][2:]))
-    positions, labels, predicted, confidence = (torch.cat(column).numpy() for column in zip(*columns, strict=True))
+        columns.append((batch.positions, batch.labels, logits.cpu()))
+    positions, labels, logits = (torch.cat(column) for column in zip(*columns, strict=True))
+    temperature = temperature or fit_temperature(logits, labels)
+    confidence, predicted = (logits / temperature).softmax(1).max(1)
     values = {name: value.cpu().numpy() for name, value in metrics.compute().items()}
     scalars = {name: float(values.pop(name)) for name in ("accuracy", "macro_f1")}
     return Evaluation(
@@ -123,11 +129,14 @@ def evaluate(
         **scalars,
         **values,
         step_losses=torch.stack(step_losses).cpu().numpy(),
-        positions=positions,
-        labels=labels,
-        predicted=predicted,
-        confidence=confidence,
-        mistakes=tuple(mistakes),
+        positions=positions.numpy(),
+        labels=labels.numpy(),
+        predicted=predicted.numpy(),
+        confidence=confidence.numpy(),
+        mistakes=_worst(positions, labels, predicted, confidence),
+        temperature=temperature,
+        calibration_error=calibration_error(logits, labels, temperature),
+        calibration_error_before=calibration_error(logits, labels, 1.0),
     )
 
 
@@ -144,13 +153,8 @@ def _metrics(classes: int) -> MetricCollection:
     )
 
 
-def _mistakes(batch: Batch, predicted: torch.Tensor, confidence: torch.Tensor) -> list[Mistake]:
-    return [
-        Mistake(
-            confidence[i].item(),
-            batch.positions[i].item(),
-            batch.labels[i].item(),
-            predicted[i].item(),
-        )
-        for i in (predicted != batch.labels).nonzero().flatten().tolist()
-    ]
+def _worst(*columns: torch.Tensor) -> tuple[Mistake, ...]:
+    """The wrong images with the most confidence, of positions, labels, predictions and confidences (n,)."""
+    rows = zip(*(column[columns[1] != columns[2]].tolist() for column in columns), strict=True)
+    mistakes = (Mistake(confidence, position, label, predicted) for position, label, predicted, confidence in rows)
+    return tuple(heapq.nlargest(WORST_MISTAKES, mistakes))

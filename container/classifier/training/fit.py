@@ -173,7 +173,10 @@ class Trainer:
     def evaluate(self, batches: ImageBatches | FeatureBatches) -> Evaluation:
         self.debugger.phase(batches.phase.name)
         classes = len(self.dataset.classes)
-        return evaluate(self.network, self.loss, batches, self.compute, classes, self.skipped, self.interrupt)
+        temperature = self.history.best.temperature if batches.phase.name == "test" else None
+        return evaluate(
+            self.network, self.loss, batches, self.compute, classes, self.skipped, self.interrupt, temperature
+        )
 
     def make_debugger(self) -> debugger.Debugger:
         test = -(-len(self.dataset.test) // self.hp.batch_size) if self.dataset.test else 0
@@ -231,5 +234,6 @@ class Trainer:
             eps=self.hp.eps,
             hyperparameters=vars(self.hp),
             metrics=metrics,
+            temperature=self.history.best.temperature if self.history.best else 1.0,
         )
         artifact.save(self.contract.model, weights or self.model.state_dict())

@@ -38,6 +38,13 @@ def test_an_image_has_the_same_answer_alone_and_in_a_batch(predictor):
     np.testing.assert_allclose(predictor.probabilities(pixels), alone, atol=1e-5)
 
 
+def test_the_temperature_is_the_artifacts(artifact_folder, predictor):
+    about = artifact.Artifact(CLASSES, IMAGE_SIZE, 1e-5, temperature=2.0)
+    found = Predictor(artifact_folder, about, "fp32").probabilities(noise(3))
+    expected = predictor.probabilities(noise(3)) ** 0.5
+    np.testing.assert_allclose(found, expected / expected.sum(axis=1, keepdims=True), atol=1e-5)
+
+
 def test_the_statistics_are_the_artifacts(artifact_folder, predictor):
     about = artifact.Artifact(CLASSES, IMAGE_SIZE, 1e-5, mean=(0, 0, 0), std=(9, 9, 9))
     other = Predictor(artifact_folder, about, "fp32")

@@ -47,6 +47,9 @@ def make_summary(tmp_path, phase="test", **changes) -> Summary:
         predicted=PREDICTED,
         confidence=confidence,
         mistakes=mistakes,
+        temperature=1.5,
+        calibration_error=0.02,
+        calibration_error_before=0.08,
     )
     epochs = [
         {"epoch": n, "train:loss": 1 / n, "validation:loss": 1.1 / n, "train:accuracy": 0.4, "validation:accuracy": 0.5}

@@ -42,11 +42,12 @@ def phase(tmp_path):
     return Phase("test", tmp_path, tuple(files), tuple(labels), {})
 
 
-def run(phase, batch_size, interrupt=None, dtype=torch.float32):
+def run(phase, batch_size, interrupt=None, dtype=torch.float32, temperature=1.0):
     hp = Hyperparameters(image_size=32, batch_size=batch_size, workers=0)
     loader = ImageBatches(phase, hp, torch.device("cpu"))
     compute = Compute(torch.device("cpu"), dtype)
-    return evaluate(ByBrightness(), LOSS, loader, compute, CLASSES, SkippedImages(), interrupt or Interrupt())
+    interrupt = interrupt or Interrupt()
+    return evaluate(ByBrightness(), LOSS, loader, compute, CLASSES, SkippedImages(), interrupt, temperature)
 
 
 @pytest.fixture
@@ -80,6 +81,18 @@ def test_figures_agree_with_scikit_learns_whatever_the_batch(phase, expected, ba
         "test:accuracy": result.accuracy,
         "test:macro_f1": result.macro_f1,
     }
+
+
+def test_confidences_are_given_at_the_temperature_that_fits(phase, expected):
+    labels, _, probabilities = expected
+    plain, fitted = run(phase, 64), run(phase, 64, temperature=None)
+    assert (plain.temperature, plain.calibration_error) == (1.0, plain.calibration_error_before)
+    scaled = probabilities ** (1 / fitted.temperature)
+    scaled /= scaled.sum(1, keepdims=True)
+    assert fitted.confidence == pytest.approx(scaled.max(1), abs=1e-5)
+    assert fitted.calibration_error_before == plain.calibration_error
+    assert log_loss(labels, scaled, labels=range(CLASSES)) < plain.loss
+    assert fitted.metrics == plain.metrics
 
 
 def test_mistakes_are_the_wrong_ones_the_most_confident_first(phase, expected):

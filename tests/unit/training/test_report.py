@@ -46,6 +46,12 @@ def test_the_page_tells_of_the_job(tmp_path):
     assert all(source.startswith("data:image/jpeg;base64,") for source in page.images)
 
 
+def test_calibration_is_told_before_and_after(tmp_path):
+    text = page_of(make_summary(tmp_path), tmp_path).text
+    assert "2.0% apart on average, and were 8.0% apart" in text
+    assert "a temperature of 1.50" in text
+
+
 def test_a_class_name_is_text_and_never_markup(tmp_path):
     report.write(tmp_path / "report.html", make_summary(tmp_path))
     text = (tmp_path / "report.html").read_text()
