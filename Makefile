@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 SCRIPTS := build_and_push.sh requirements/lock.sh .ci/run
 
-.PHONY: demo launch test resume bench lint image weights audit lock clean
+.PHONY: demo launch test resume soak fuzz bench bench-serving lint image weights audit lock clean
 
 demo: .venv/local
 	$(BIN)/python launch/demo.py $(if $(DATA),--data "$(DATA)")
@@ -18,6 +18,19 @@ test: .venv/dev
 # Kills a training job 25 times at random moments; tests/functional has the short form.
 resume: .venv/dev
 	KILLS=25 $(BIN)/python -m pytest -s tests/functional/test_resume.py
+
+# 50,000 requests to the real server, which takes minutes.
+soak: .venv/dev
+	$(BIN)/python tests/soak.py
+
+# Five minutes; FUZZ="-max_total_time=3600" or another option of atheris takes their place.
+fuzz: .venv-fuzz/ready
+	.venv-fuzz/bin/python tests/fuzz.py $(or $(FUZZ),-max_total_time=300)
+
+# Our server beside its peers; needs wrk and Java. MODEL is the folder of an artifact.
+bench-serving: .venv-bench/ready
+	.venv-bench/bin/python -W ignore benchmarks/exactness.py "$(DATA)" "$(MODEL)"
+	.venv-bench/bin/python -W ignore benchmarks/serving.py "$(DATA)" "$(MODEL)"
 
 bench: .venv/dev
 	$(BIN)/python benchmarks/debugger.py
@@ -42,7 +55,13 @@ lock: .venv/dev
 	requirements/lock.sh $(CURDIR)/$(BIN)/uv
 
 clean:
-	rm -rf .venv demo
+	rm -rf .venv .venv-bench .venv-fuzz demo
+
+# Environments of their own: what a benchmark or a fuzzer needs is neither in the image nor among the tests.
+.venv-bench/ready .venv-fuzz/ready: .venv-%/ready: requirements/%.txt
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --no-deps --require-hashes --disable-pip-version-check -r $<
+	touch $@
 
 # demo needs local.txt alone; launch.txt is for AWS.
 .venv/local .venv/launch .venv/dev: .venv/%: requirements/%.txt

@@ -12,4 +12,6 @@ lock image.in -o image.txt
 lock local.in -c image.txt -o local.txt
 lock launch.in -c local.txt -o launch.txt
 lock dev.in -c local.txt -c launch.txt -o dev.txt
+lock bench.in -c image.txt -o bench.txt
+lock fuzz.in -c image.txt -o fuzz.txt
 "$(dirname "$uv")"/python third_party.py

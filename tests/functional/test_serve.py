@@ -85,6 +85,29 @@ def test_the_log_says_what_is_served(server, artifact_folder):
     assert re.search(r"ready after [\d.]+ s: device cpu, precision \w+, \d+ cores", server.log)
 
 
+def test_each_request_but_a_good_ping_has_a_line_in_the_log(server):
+    invoke(server, **{"X-Request-Id": "of-an-image"})
+    invoke(server, b"hello", **{"X-Request-Id": "of-no-image"})
+    lines = [json.loads(line[line.index("{") :]) for line in server.log.splitlines() if "request_id" in line]
+    image, none = (
+        next(line for line in lines if line["request_id"] == name) for name in ("of-an-image", "of-no-image")
+    )
+    assert (image["request"], image["status"], none["status"]) == ("POST /invocations", 200, 400)
+    assert image["total_ms"] >= image["model_ms"] > 0
+    assert image["decode_ms"] > 0
+    assert (image["images"], image["batch_size"], none["batch_size"]) == (1, 1, 0)
+    assert image["bytes_in"] > len(JPEG)
+    assert not any("/ping" in line["request"] and line["status"] == 200 for line in lines)
+
+
+def test_the_log_of_requests_can_be_turned_off(artifact_folder, tmp_path):
+    with serve(artifact_folder.parent, tmp_path / "log", SERVE_ACCESS_LOG="off") as server:
+        server.wait_for_ping(200)
+        assert invoke(server).status == 200
+        assert stop(server, signal.SIGTERM) < STOP_SECONDS
+        assert "request_id" not in server.log
+
+
 # A mount namespace in which nothing but /tmp can be written to, and a user id without a name or a home. The
 # capability to read all files stands in for an image whose Python is readable by all.
 READ_ONLY = """

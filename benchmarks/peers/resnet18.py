@@ -1,0 +1,46 @@
+"""The model as each peer runs it: torchvision's, or prepared by us. Environment: MODEL, its folder; PREPARED."""
+
+import json
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+import safetensors.torch
+import torch
+import torchvision
+from torchvision import transforms
+
+FOLDER = Path(os.environ["MODEL"])
+# A precision, for our prepared network in it; or nothing.
+PREPARED = os.environ.get("PREPARED", "")
+ABOUT = json.loads((FOLDER / "model.json").read_text())
+CLASSES = ABOUT["classes"]
+TRANSFORM = transforms.Compose(
+    [
+        transforms.Resize(256),
+        transforms.CenterCrop(224),
+        transforms.ToTensor(),
+        transforms.Normalize(ABOUT["mean"], ABOUT["std"]),
+    ]
+)
+
+
+def load():
+    """What takes float32 (n, 3, 224, 224) to logits."""
+    norm = partial(torch.nn.BatchNorm2d, eps=ABOUT["eps"])
+    model = torchvision.models.resnet18(num_classes=len(CLASSES), norm_layer=norm)
+    model.load_state_dict(safetensors.torch.load_file(FOLDER / "model.safetensors"))
+    model.eval()
+    if not PREPARED:
+        return model
+    sys.path.insert(0, str(Path(__file__).parents[2] / "container"))
+    from classifier import device, fused
+
+    prepared = fused.fuse(model, device.compute_dtype(PREPARED, torch.device("cpu")), torch.device("cpu"))
+    return lambda x: prepared(x.contiguous(memory_format=torch.channels_last))
+
+
+def top(logits: torch.Tensor) -> list[dict]:
+    best = logits.softmax(0).topk(5)
+    return [{"class": CLASSES[i], "probability": round(float(p), 6)} for p, i in zip(*best, strict=True)]

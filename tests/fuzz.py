@@ -1,0 +1,106 @@
+"""Coverage-guided fuzzing of the application and of the reading of requests: any bytes are answered in JSON.
+
+Usage: python tests/fuzz.py [atheris' options, such as -max_total_time=300]     (`make fuzz`)
+
+It starts from small images and JSON, and mutates them towards code that was not reached yet. There is no model behind
+the application here, and so no torch: its part is pixels of one shape. What fails is left in the working directory.
+"""
+
+import base64
+import io
+import json
+import sys
+import tempfile
+import time
+from concurrent.futures import Future
+from pathlib import Path
+
+import atheris
+import numpy as np
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "container"))
+
+with atheris.instrument_imports(include=["classifier", "PIL", "werkzeug"]):
+    from classifier import images
+    from classifier.serving.app import Model, create_app
+    from classifier.serving.arrival import Arrival
+    from classifier.serving.batcher import Outcome
+
+TYPES = ("image/jpeg", "application/json", "application/octet-stream", "text/plain", "application/json; charset=x")
+SECONDS = 2
+SIZE = 32
+
+
+def submit(pixels: np.ndarray, deadline: float) -> Future:
+    assert pixels.shape == (SIZE, SIZE, 3)
+    answer: Future = Future()
+    answer.set_result(Outcome(np.array([0.3, 0.7], np.float32), 0, 0, 1))
+    return answer
+
+
+def make_client():
+    model: Future = Future()
+    model.set_result(Model("fuzzed", ("a", "b"), SIZE, submit))
+    return create_app(model, max_payload_mb=25, cores=1).test_client()
+
+
+CLIENT = make_client()
+
+
+def test_one_input(data: bytes) -> None:
+    """The first byte says what the rest is: a body of some content type, or a whole request in two pieces."""
+    if not data:
+        return
+    kind, body = data[0], data[1:]
+    if kind & 0x80:
+        arrival = Arrival()
+        cut = len(body) * (kind & 0x7F) // 0x7F
+        arrival.feed(body[:cut])
+        arrival.feed(body[cut:])
+        assert arrival.is_whole in (True, False)
+        return
+    start = time.monotonic()
+    response = CLIENT.post("/invocations", data=body, content_type=TYPES[kind % len(TYPES)])
+    assert response.status_code == 200 or 400 <= response.status_code < 500, response.text
+    assert json.loads(response.data).keys() <= {"predictions", "results", "error"}
+    assert time.monotonic() - start < SECONDS
+
+
+def write_seeds(folder: Path) -> None:
+    image = Image.effect_noise((20, 16), 90).convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    kinds = [
+        (image, "JPEG", {"exif": exif}),
+        (image, "JPEG", {"progressive": True}),
+        (image.convert("CMYK"), "JPEG", {}),
+        (image, "PNG", {}),
+        (image.quantize(7), "PNG", {"transparency": 0}),
+        (image.convert("RGBA"), "WEBP", {"lossless": True}),
+        (image, "WEBP", {"exif": exif, "save_all": True, "append_images": [image.rotate(90)]}),
+    ]
+    for i, (picture, name, options) in enumerate(kinds):
+        stream = io.BytesIO()
+        picture.save(stream, name, **options)
+        (folder / f"image-{i}").write_bytes(b"\0" + stream.getvalue())
+    text = json.dumps({"images": [base64.b64encode(stream.getvalue()).decode()], "k": 1})
+    (folder / "json").write_bytes(b"\1" + text.encode())
+    request = (
+        b"POST /invocations HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\n\r\n"
+    )
+    (folder / "request").write_bytes(b"\xc0" + request)
+    chunked = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    (folder / "chunked").write_bytes(b"\xa0" + chunked)
+
+
+def main() -> None:
+    images.warm_up()
+    with tempfile.TemporaryDirectory() as seeds, tempfile.TemporaryDirectory() as corpus:
+        write_seeds(Path(seeds))
+        atheris.Setup([*sys.argv, "-max_len=20000", "-rss_limit_mb=4096", "-timeout=10", corpus, seeds], test_one_input)
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
