@@ -41,11 +41,11 @@ def main() -> None:
 
 
 def tune_here(settings: Namespace) -> Tuning:
-    import local_tuning
+    data, defaults = local.data_and_defaults(settings.data, settings.image)
+    import local_tuning  # Optuna, which is there if PyTorch is
 
     if settings.resume is None:
         name = places.new_name(settings.prefix)
-        data, defaults = local.data_and_defaults(settings.data, settings.image)
         settings.data, settings.hyperparameters = str(data), defaults | settings.hyperparameters
         folder = places.RUNS / name
         folder.mkdir(parents=True)

@@ -81,7 +81,7 @@ class StandIn:
         if operation in self.refused:
             return refusal(*self.refused[operation])
         act = getattr(self, operation, None)
-        if operation in MISSING_IN_MOTO:
+        if operation in ANSWERED_HERE:
             return Response(json.dumps(act(parameters)), content_type="application/x-amz-json-1.1")
         response = Response.from_app(self.moto, request.environ)
         if act and response.status_code == 200:
@@ -121,6 +121,7 @@ class StandIn:
             "TunedHyperParameters": tuned,
             "InputDataConfig": request["InputDataConfig"],
             "OutputDataConfig": request["OutputDataConfig"],
+            "ResourceConfig": request["ResourceConfig"],
         }
         root = self.folder / name
         datasets.write_hyperparameters(root, **given)
@@ -236,7 +237,9 @@ class StandIn:
         logs.put_log_events(**where, logEvents=[{"timestamp": now, "message": line} for line in lines if line])
 
 
-MISSING_IN_MOTO = (
+# What is asked of this class alone: what moto has not got, and the jobs of a tuning, which it knows nothing of.
+ANSWERED_HERE = (
+    "DescribeTrainingJob",
     "ListTrainingJobsForHyperParameterTuningJob",
     "StopTrainingJob",
     "StopHyperParameterTuningJob",

@@ -139,7 +139,8 @@ def test_deploy_and_predict(story, tmp_path):
     del story.aws.refused["CreateEndpoint"]
     out = story.does("deploy.py --role sm --yes --max-instances 2")
     assert re.search(r"digits/digit-\d/\d+\.jpg +digit-\d +\d\.\d{3}", out)
-    story.does("deploy.py --role sm --yes --serverless --prefix resnet18")
+    trial = next(iter(story.aws.trials.values()))[0]
+    story.does(f"deploy.py --role sm --yes --serverless --job {trial}")
     assert len(story.aws.sent("CreateEndpoint")) - 1 == len(story.aws.sent("UpdateEndpoint")) == 1
     scaling = story.aws.client("application-autoscaling")
     (target,) = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]

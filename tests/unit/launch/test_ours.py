@@ -1,0 +1,81 @@
+"""What is ours among what runs, and how it is ended, for a client whose calls are answered on the spot."""
+
+from argparse import Namespace
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import boto3
+import pytest
+
+import ours
+from helpers import CREDENTIALS, REGION
+from strict_request import faults
+
+SETTINGS = Namespace(prefix="resnet18", tags={})
+ARN = f"arn:aws:sagemaker:{REGION}:123456789012"
+SINCE = datetime(2026, 1, 1, tzinfo=UTC)
+OURS = [{"Key": "created-by", "Value": "launch-resnet18"}]
+
+
+def listed(kind, *names):
+    key = f"{kind}Summaries" if kind.endswith("Job") else f"{kind}s"
+    return {
+        key: [
+            {
+                f"{kind}Name": name,
+                f"{kind}Arn": f"{ARN}:{name}",
+                f"{kind}Status": "InProgress",
+                "CreationTime": SINCE,
+            }
+            for name in names
+        ]
+    }
+
+
+@pytest.fixture
+def client():
+    """A tuning job, its training job and one of somebody else's; `sent` has all requests."""
+    answers = {
+        "ListHyperParameterTuningJobs": listed("HyperParameterTuningJob", "tuning"),
+        "ListTrainingJobs": listed("TrainingJob", "tuning-001", "anothers"),
+        "ListTransformJobs": listed("TransformJob", "transform"),
+        "ListEndpoints": listed("Endpoint"),
+        "ListEndpointConfigs": listed("EndpointConfig"),
+        "ListModels": listed("Model"),
+        "DescribeTrainingJob": {"ResourceConfig": {"InstanceType": "ml.g5.xlarge", "InstanceCount": 2}},
+        "DescribeTransformJob": {"TransformResources": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1}},
+    }
+    made = boto3.Session(*CREDENTIALS, region_name=REGION).client("sagemaker")
+    made.sent = []
+
+    def answer(model, context, **_):
+        parameters = made.sent[-1][1]
+        tags = {"Tags": [] if parameters.get("ResourceArn") == f"{ARN}:anothers" else OURS}
+        return SimpleNamespace(status_code=200), tags if model.name == "ListTags" else answers.get(model.name, {})
+
+    made.meta.events.register(
+        "before-parameter-build", lambda params, model, **_: made.sent.append((model.name, params))
+    )
+    made.meta.events.register("before-call", answer)
+    return made
+
+
+def test_running_jobs_that_are_ours_are_found_and_stopped(client):
+    found = ours.find(client, SETTINGS)
+    assert [(one.kind.words, one.name, one.status) for one in found] == [
+        ("tuning job", "tuning", "InProgress"),
+        ("training job", "tuning-001", "InProgress"),
+        ("transform job", "transform", "InProgress"),
+    ]
+    assert [one.instances(client) for one in found] == [("", 0), ("ml.g5.xlarge", 2), ("ml.m5.xlarge", 1)]
+    for one in found:
+        one.end(client)
+    assert client.sent[-3:] == [
+        ("StopHyperParameterTuningJob", {"HyperParameterTuningJobName": "tuning"}),
+        ("StopTrainingJob", {"TrainingJobName": "tuning-001"}),
+        ("StopTransformJob", {"TransformJobName": "transform"}),
+    ]
+    only = {name: parameters for name, parameters in client.sent if name.startswith("List")}
+    assert only["ListTrainingJobs"]["StatusEquals"] == "InProgress"
+    assert "StatusEquals" not in only["ListModels"]
+    assert not [fault for name, parameters in client.sent for fault in faults(name, parameters)]
