@@ -1,0 +1,60 @@
+from argparse import Namespace
+from types import SimpleNamespace
+
+import pytest
+from botocore.exceptions import ClientError
+
+import aws
+from places import UserError
+
+ROLE = "arn:aws:iam::123456789012:role/service-role/Studio"
+
+
+class Session:
+    """Answers what role_of asks."""
+
+    def client(self, service):
+        arn = "arn:aws:sts::123456789012:assumed-role/Studio/SageMaker"
+        known = {"Studio": {"Role": {"Arn": ROLE}}}
+        return SimpleNamespace(
+            get_caller_identity=lambda: {"Arn": arn},
+            get_role=lambda RoleName: known[RoleName],  # noqa: N803
+        )
+
+
+def test_the_role_is_the_one_named_or_studios_own(tmp_path, monkeypatch):
+    assert aws.role_of(Session(), Namespace(role=ROLE)) == ROLE
+    assert aws.role_of(Session(), Namespace(role="Studio")) == ROLE
+    monkeypatch.setattr(aws, "STUDIO", tmp_path / "metadata.json")
+    with pytest.raises(UserError, match="no role for SageMaker: give the name or ARN"):
+        aws.role_of(Session(), Namespace(role=""))
+    aws.STUDIO.write_text("{}")
+    assert aws.role_of(Session(), Namespace(role="")) == ROLE
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("ResourceLimitExceeded", "new accounts have none for GPU instances"),
+        ("AccessDeniedException", "README.md under Permissions"),
+        ("ExpiredTokenException", "log in again"),
+        ("UnrecognizedClientException", "run aws configure"),
+        ("NoSuchBucket", "run launch/upload.py FOLDER"),
+    ],
+)
+def test_what_aws_refuses_says_what_to_do(code, expected):
+    sentence = aws.sentence_for(ClientError({"Error": {"Code": code, "Message": "no\n way"}}, "CreateModel"))
+    assert "no way: " in sentence
+    assert expected in sentence
+
+
+def test_another_error_of_aws_is_told_as_it_is():
+    error = ClientError({"Error": {"Code": "Throttling", "Message": "too fast"}}, "CreateModel")
+    assert aws.sentence_for(error).startswith("AWS: ")
+
+
+def test_an_s3_uri():
+    assert aws.split_uri("s3://bucket/a/b") == ("bucket", "a/b")
+    assert aws.split_uri("s3://bucket") == ("bucket", "")
+    with pytest.raises(UserError, match="'http://bucket' is no S3 URI; accepted: s3://BUCKET/KEY"):
+        aws.split_uri("http://bucket")
