@@ -6,7 +6,6 @@ in S3 and images in ECR stay, unless --outputs, --data or --images asks for them
 
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import suppress
 
 import aws
 import hosting
@@ -77,9 +76,10 @@ def prefixes(session, settings: Namespace) -> Iterator[tuple[str, int]]:
 
 def unscale(session, endpoint: str) -> None:
     """Deregister the endpoint's scaling target, if it has one."""
-    scaling = session.client("application-autoscaling")
-    with suppress(scaling.exceptions.ObjectNotFoundException):
-        scaling.deregister_scalable_target(**hosting.scaled(endpoint))
+    scaling, scaled = session.client("application-autoscaling"), hosting.scaled(endpoint)
+    named = {"ServiceNamespace": scaled["ServiceNamespace"], "ResourceIds": [scaled["ResourceId"]]}
+    if scaling.describe_scalable_targets(**named)["ScalableTargets"]:
+        scaling.deregister_scalable_target(**scaled)
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ def watching() -> Iterator[Callable[[Tuning], None]]:
     if sys.stdout.isatty():
         from rich.live import Live
 
-        with Live(refresh_per_second=2) as live:
+        with Live(refresh_per_second=2, transient=True) as live:
             yield lambda tuning: live.update(tuning.table())
         return
     told = {}
