@@ -34,7 +34,8 @@ bench-serving: .venv-bench/ready
 
 bench: .venv/dev
 	$(BIN)/python benchmarks/debugger.py
-	$(if $(DATA),$(BIN)/python benchmarks/pretrained.py "$(DATA)",@echo "make bench DATA=folder: give it pictures")
+	$(if $(DATA),$(BIN)/python benchmarks/training.py "$(DATA)",@echo "make bench DATA=folder: give it pictures")
+	$(if $(DATA),$(BIN)/python benchmarks/pretrained.py "$(DATA)")
 
 lint: .venv/dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
