@@ -89,6 +89,11 @@ class Contract:
         return Resources(host, tuple(config.get("hosts") or [host]), config.get("network_interface_name"))
 
     @property
+    def processes_per_host(self) -> int:
+        """PROCESSES_PER_HOST, the processes that train on a host; 0, one for each GPU, where it is not set."""
+        return self._number("PROCESSES_PER_HOST", 0, 0, 64)
+
+    @property
     def port(self) -> int:
         """The port to serve on: SAGEMAKER_BIND_TO_PORT, or 8080."""
         return self._number("SAGEMAKER_BIND_TO_PORT", 8080, 1, 65535)

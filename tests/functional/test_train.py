@@ -174,12 +174,6 @@ def test_pipe_mode_is_refused(tmp_path):
     )
 
 
-def test_several_hosts_are_refused(tmp_path):
-    (tmp_path / "input/config").mkdir(parents=True)
-    (tmp_path / "input/config/resourceconfig.json").write_text('{"current_host": "a", "hosts": ["a", "b"]}')
-    assert failure_of(tmp_path, train(tmp_path)) == "the job has 2 hosts (a, b); accepted: an instance count of 1\n"
-
-
 def test_too_many_unreadable_images_end_the_job(tmp_path):
     folder = write_channel(tmp_path, "train", digit_jpegs(FOUR, 0, 10))
     for path in list((folder / "digit-2").iterdir())[:8]:

@@ -110,3 +110,10 @@ def test_a_port_that_is_none(value):
 def test_a_payload_above_sagemakers_limit():
     with pytest.raises(UserError, match="SAGEMAKER_MAX_PAYLOAD_IN_MB is '101'; accepted: .* from 0 to 100"):
         _ = Contract(environ={"SAGEMAKER_MAX_PAYLOAD_IN_MB": "101"}).max_payload_mb
+
+
+def test_processes_per_host():
+    assert Contract(environ={}).processes_per_host == 0
+    assert Contract(environ={"PROCESSES_PER_HOST": "4"}).processes_per_host == 4
+    with pytest.raises(UserError, match="PROCESSES_PER_HOST is 'all'; accepted: a whole number from 0 to 64"):
+        _ = Contract(environ={"PROCESSES_PER_HOST": "all"}).processes_per_host

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 logger = logging.getLogger(__name__)
-# Of the free disk: what else the job writes needs room too.
+# Of the free disk, for the caches together: what else the job writes needs room too.
 MOST_OF_THE_DISK = 0.5
 
 
@@ -30,10 +30,10 @@ class NoCache:
 class DiskCache(NoCache):
     """Shared with the processes that are forked from this one; its file has no name, and so ends with them."""
 
-    def __init__(self, images: int, folder: Path):
+    def __init__(self, images: int, folder: Path, caches: int):
         self.file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115, open as long as this
         weakref.finalize(self, self.file.close)
-        self.capacity = int(shutil.disk_usage(folder).free * MOST_OF_THE_DISK)
+        self.capacity = int(shutil.disk_usage(folder).free * MOST_OF_THE_DISK / caches)
         self.file.truncate(self.capacity)  # a size without blocks: these come as they are written
         # Read through memory, so that a crop touches only its own part; written by calls, which report a full disk.
         self.memory = mmap.mmap(self.file.fileno(), self.capacity)
@@ -59,12 +59,15 @@ class DiskCache(NoCache):
             self.places[position] = (offset, *pixels.shape[:2])
 
 
-def make_cache(images: int, folder: Path | None = None) -> NoCache:
-    """A cache for so many images in `folder`, by default the one for temporary files; none where it cannot be had."""
+def make_cache(images: int, folder: Path | None = None, caches: int = 1) -> NoCache:
+    """One of so many `caches` for so many images in `folder`, by default the one for temporary files.
+
+    None where it cannot be had.
+    """
     if multiprocessing.get_start_method() != "fork":
         return NoCache()
     try:
-        return DiskCache(images, folder or Path(tempfile.gettempdir()))
+        return DiskCache(images, folder or Path(tempfile.gettempdir()), caches)
     except (OSError, ValueError) as error:
         logger.warning("decoded images are not kept for later epochs: %s", error)
         return NoCache()

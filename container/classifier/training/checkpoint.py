@@ -17,6 +17,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from classifier.training.distributed import ALONE, Alone
 from classifier.training.evaluate import Evaluation, Mistake
 from classifier.training.folders import Dataset
 from classifier.training.history import EpochUnderWay, History
@@ -70,10 +71,11 @@ class RandomState:
 
 
 class Checkpoints:
-    """The checkpoints in `folder` of the run that `identity` names."""
+    """The checkpoints in `folder` of the run that `identity` names; the first process of the `group` keeps them."""
 
-    def __init__(self, folder: Path, identity: str):
+    def __init__(self, folder: Path, identity: str, group: Alone = ALONE):
         self.folder = folder / f"run-{identity[:16]}"
+        self.group = group
         self.saved_at = time.monotonic()
         self.cost = 0.0
 
@@ -88,6 +90,8 @@ class Checkpoints:
         1. Serialise, so that nothing of the training can change it any more. 2. Write it aside, all the way to the
         disk. 3. Rename it: from here on it is the newest. 4. Remove those that are older than the one before it.
         """
+        if not self.group.is_first:
+            return
         started = time.monotonic()
         buffer = io.BytesIO()
         torch.save({name: part.state_dict() for name, part in parts.items()}, buffer)
@@ -108,19 +112,21 @@ class Checkpoints:
 
     def load(self, parts: Mapping[str, Part]) -> bool:
         """Put `parts` into the state of the newest good checkpoint; false where there is none."""
+        states = self.group.broadcast(self._read_newest() if self.group.is_first else None)
+        for name, part in parts.items() if states else ():
+            part.load_state_dict(states[name])
+        return bool(states)
+
+    def _read_newest(self) -> dict[str, object] | None:
         strangers = [path.name for path in sorted(self.folder.parent.glob("*")) if path != self.folder]
         if strangers:
             logger.info("%s: left alone, since not of this run: %s", self.folder.parent, ", ".join(strangers))
         for path in self._newest_first():
             try:
-                states = read(path)
+                return read(path)
             except (OSError, ValueError) as error:
                 logger.warning("%s is passed over: %s", path, error)
-                continue
-            for name, part in parts.items():
-                part.load_state_dict(states[name])
-            return True
-        return False
+        return None
 
     def _newest_first(self) -> list[Path]:
         return sorted(self.folder.glob("step-*.pt"), reverse=True)

@@ -15,6 +15,7 @@ from classifier.device import usable_cores
 from classifier.errors import UserError
 from classifier.training.augment import draw_crop, resize, whole_side
 from classifier.training.cache import NoCache, make_cache
+from classifier.training.distributed import ALONE, Alone
 from classifier.training.folders import Phase
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import ignore_signals
@@ -97,11 +98,15 @@ class ImageDataset(torch.utils.data.Dataset):
 
 
 class EpochBatches(Sampler):
-    """The keys of an epoch's batches; `shuffle` anew each epoch, by seed and epoch alone."""
+    """The keys of an epoch's batches; `shuffle` anew each epoch, by seed and epoch alone.
 
-    def __init__(self, length: int, batch_size: int, shuffle: bool, seed: int):
+    Of each batch a process of the `group` has its share, every nth image.
+    """
+
+    def __init__(self, length: int, batch_size: int, shuffle: bool, seed: int, group: Alone = ALONE):
         self.length = length
         self.batch_size = batch_size
+        self.group = group
         self.shuffle = shuffle
         self.seed = seed
         self.start(0)
@@ -119,7 +124,8 @@ class EpochBatches(Sampler):
         if self.shuffle:
             np.random.default_rng((self.seed, self.epoch)).shuffle(order)
         for start in range(self.first * self.batch_size, self.length, self.batch_size):
-            yield [(self.epoch, int(position)) for position in order[start : start + self.batch_size]]
+            share = order[start : start + self.batch_size][self.group.rank :: self.group.size]
+            yield [(self.epoch, int(position)) for position in share]
 
 
 class ImageBatches:
@@ -128,13 +134,15 @@ class ImageBatches:
     With `once` there will be a single pass, of images as serving sees them.
     """
 
-    def __init__(self, phase: Phase, hp: Hyperparameters, device: torch.device, once: bool = False):
+    def __init__(
+        self, phase: Phase, hp: Hyperparameters, device: torch.device, once: bool = False, group: Alone = ALONE
+    ):
         self.phase = phase
         training = phase.name == "train" and not once
-        cache = NoCache() if once or hp.epochs == 1 else make_cache(len(phase))
+        cache = NoCache() if once or hp.epochs == 1 else make_cache(len(phase), caches=group.on_this_host)
         dataset = ImageDataset(phase, hp.image_size, training and hp.augmentation != "none", hp.seed, cache)
-        self.order = EpochBatches(len(phase), hp.batch_size, shuffle=training, seed=hp.seed)
-        workers = count_workers(hp)
+        self.order = EpochBatches(len(phase), hp.batch_size, shuffle=training, seed=hp.seed, group=group)
+        workers = count_workers(hp, trainers=group.on_this_host)
         self.loader = DataLoader(
             dataset,
             batch_sampler=self.order,
@@ -155,9 +163,12 @@ class ImageBatches:
         return iter(self.loader)
 
 
-def count_workers(hp: Hyperparameters, shared_memory: Path = Path("/dev/shm")) -> int:
-    """Processes that read images: as many as asked for, fewer where their batches would not fit `shared_memory`."""
-    workers = min(usable_cores(), MOST_WORKERS) if hp.workers < 0 else hp.workers
+def count_workers(hp: Hyperparameters, shared_memory: Path = Path("/dev/shm"), trainers: int = 1) -> int:
+    """Processes that read images for each of the `trainers` on this host, which share its cores.
+
+    As many as asked for, fewer where their batches would not fit `shared_memory`.
+    """
+    workers = min(-(-usable_cores() // trainers), MOST_WORKERS) if hp.workers < 0 else hp.workers
     if not shared_memory.is_dir():
         return workers
     batch_bytes = hp.batch_size * hp.image_size**2 * 3
@@ -188,6 +199,12 @@ class SkippedImages:
                 f"{len(reasons)} of {len(phase)} {phase.name} images are unreadable, the first {name} ({reason}); "
                 f"accepted: one, or up to {MOST_SKIPPED:.0%}"
             )
+
+    def share(self, group: Alone) -> None:
+        """Learn of those that other processes met."""
+        for others in group.gather(self.reasons):
+            for phase, reasons in others.items():
+                self.reasons.setdefault(phase, {}).update(reasons)
 
     def state_dict(self) -> dict[str, dict[str, str]]:
         return self.reasons

@@ -19,6 +19,7 @@ from torchmetrics.classification import (
 from classifier.network import Normalize
 from classifier.training.calibration import calibration_error, fit_temperature
 from classifier.training.data import Batch, ImageBatches, SkippedImages
+from classifier.training.distributed import ALONE, Alone
 from classifier.training.interrupt import Interrupt
 from classifier.training.progress import progress
 
@@ -26,11 +27,12 @@ WORST_MISTAKES = 24
 
 
 class Compute:
-    """The device, and the dtype of its matrix products."""
+    """The device, the dtype of its matrix products, and the processes that share the work."""
 
-    def __init__(self, device: torch.device, dtype: torch.dtype):
+    def __init__(self, device: torch.device, dtype: torch.dtype, group: Alone = ALONE):
         self.device = device
         self.dtype = dtype
+        self.group = group
         self.normalize = Normalize().to(device)
 
     def move(self, batch: Batch, change: Callable = lambda pixels: pixels) -> tuple[torch.Tensor, torch.Tensor]:
@@ -95,17 +97,20 @@ def evaluate(
 ) -> Evaluation:
     """Run the phase of `batches` through `model`; `criterion` is training's loss.
 
+    Of several processes each takes its share of every batch, and all come to the whole evaluation.
     Confidences are given at `temperature`, or at the one that is fitted here.
 
     Raises Interrupted, and UserError where too many images are unreadable.
     """
     phase = batches.phase
+    group = compute.group
     model.eval()
+    group.copy_buffers(model)
     metrics = _metrics(classes).to(compute.device)
     loss = torch.zeros((), dtype=torch.float64, device=compute.device)
-    step_losses: list[torch.Tensor] = []
+    step_losses = torch.zeros(len(batches), 2, device=compute.device)  # sum over the images, and their number
     columns: list[tuple[torch.Tensor, ...]] = []
-    for batch in progress(batches.epoch(), phase.name, len(batches)):
+    for step, batch in enumerate(progress(batches.epoch(), phase.name, len(batches))):
         interrupt.check()
         skipped.add(phase, batch)
         if not len(batch):
@@ -115,20 +120,25 @@ def evaluate(
             logits = model(inputs)
         logits = logits.float()
         loss += torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
-        step_losses.append(criterion(logits, labels))
+        step_losses[step, 0] = criterion(logits, labels) * len(batch)
+        step_losses[step, 1] = len(batch)
         metrics.update(logits, labels)
         columns.append((batch.positions, batch.labels, logits.cpu()))
-    positions, labels, logits = (torch.cat(column) for column in zip(*columns, strict=True))
+    skipped.share(group)
+    columns = [torch.cat(column) for column in zip(*sum(group.gather(columns), []), strict=True)]
+    order = columns[0].argsort()
+    positions, labels, logits = (column[order] for column in columns)
     temperature = temperature or fit_temperature(logits, labels)
     confidence, predicted = (logits / temperature).softmax(1).max(1)
+    sums, counts = group.sum(step_losses).cpu().numpy().T
     values = {name: value.cpu().numpy() for name, value in metrics.compute().items()}
     scalars = {name: float(values.pop(name)) for name in ("accuracy", "macro_f1")}
     return Evaluation(
         phase=phase.name,
-        loss=loss.item() / len(positions),
+        loss=group.sum(loss).item() / len(positions),
         **scalars,
         **values,
-        step_losses=torch.stack(step_losses).cpu().numpy(),
+        step_losses=sums[counts > 0] / counts[counts > 0],
         positions=positions.numpy(),
         labels=labels.numpy(),
         predicted=predicted.numpy(),

@@ -5,7 +5,7 @@ import logging
 import traceback
 
 from classifier.contract import Contract
-from classifier.errors import UserError
+from classifier.errors import PeerLost, UserError
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +19,8 @@ def report_failure(contract: Contract, error: Exception) -> None:
     else:
         text = f"{type(error).__name__}: {error}\n\n{''.join(traceback.format_exception(error))}"
     logger.error("%s", text.rstrip())
+    if isinstance(error, PeerLost) and contract.failure.exists():
+        return  # it has the cause, from the process that was lost
     try:
         contract.failure.parent.mkdir(parents=True, exist_ok=True)
         contract.failure.write_text(text, encoding="utf-8")

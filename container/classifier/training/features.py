@@ -19,8 +19,8 @@ class FeatureBatches:
         self, phase: Phase, hp: Hyperparameters, backbone: torch.nn.Module, compute: Compute, interrupt: Interrupt
     ):
         self.phase = phase
-        self.images = ImageBatches(phase, hp, compute.device, once=True)
-        self.order = EpochBatches(len(phase), hp.batch_size, shuffle=phase.name == "train", seed=hp.seed)
+        self.images = ImageBatches(phase, hp, compute.device, once=True, group=compute.group)
+        self.order = EpochBatches(len(phase), hp.batch_size, phase.name == "train", hp.seed, compute.group)
         self.backbone = backbone
         self.compute = compute
         self.interrupt = interrupt
@@ -56,4 +56,6 @@ class FeatureBatches:
             if features is None:
                 features = outputs.new_zeros(len(self.phase), outputs.shape[1])
             features[batch.positions.to(features.device)] = outputs
-        return features
+        for skipped in self.compute.group.gather(self.skipped):
+            self.skipped |= skipped
+        return self.compute.group.sum(features)

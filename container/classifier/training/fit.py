@@ -2,7 +2,9 @@
 
 import logging
 import math
+import os
 import time
+from pathlib import Path
 
 import torch
 
@@ -12,7 +14,7 @@ from classifier.errors import UserError
 from classifier.training import debugger, profiler
 from classifier.training.augment import Augmentation
 from classifier.training.checkpoint import Checkpoints, RandomState
-from classifier.training.data import ImageBatches, SkippedImages
+from classifier.training.data import Batch, ImageBatches, SkippedImages
 from classifier.training.evaluate import Compute, Evaluation, evaluate
 from classifier.training.features import FeatureBatches
 from classifier.training.folders import Dataset, Phase
@@ -21,7 +23,7 @@ from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt, Interrupted
 from classifier.training.metrics import MetricsLog, better
 from classifier.training.model import split, training_mode
-from classifier.training.optimization import learning_rate, make_loss, make_optimizer
+from classifier.training.optimization import learning_rate, loss_weight, make_loss, make_optimizer
 from classifier.training.progress import progress
 
 logger = logging.getLogger(__name__)
@@ -50,11 +52,12 @@ class Trainer:
         self.dataset = dataset
         self.model = model.to(compute.device)
         self.compute = compute
+        self.group = compute.group
         self.skipped = skipped
         self.interrupt = interrupt
         self.checkpoints = checkpoints
         self.history = History()
-        self.metrics_log = MetricsLog(contract.output_data / "metrics.jsonl")
+        self.metrics_log = MetricsLog(contract.output_data / "metrics.jsonl" if self.is_first else Path(os.devnull))
         self.backbone, self.network = split(self.model, hp.trainable)
         self.augmentation = Augmentation(hp.augmentation, hp.seed)
         self.train_batches = self.batches_of(dataset.train)
@@ -63,9 +66,14 @@ class Trainer:
         self.optimizer = make_optimizer(self.model, hp)
         self.steps = hp.epochs * len(self.train_batches)
         self.profiler = profiler.create(
-            hp.profile, contract.output_data, compute.device, self.steps, len(self.train_batches)
+            hp.profile if self.is_first else "off",
+            contract.output_data,
+            compute.device,
+            self.steps,
+            len(self.train_batches),
         )
         self.debugger = self.make_debugger()
+        self.learner = self.group.wrap(self.network)
         self.scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.dtype is torch.float16)
         # All that a checkpoint holds. What is random in the data, and the learning rate, depend on seed and step alone.
         self.parts = {
@@ -96,6 +104,11 @@ class Trainer:
             self.save_checkpoint()
             raise
 
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes and logs."""
+        return self.group.is_first
+
     def is_over(self) -> bool:
         history, patience = self.history, self.hp.early_stopping_patience
         return len(history.epochs) >= self.hp.epochs or 0 < patience <= len(history.epochs) - (history.best_epoch or 0)
@@ -112,17 +125,27 @@ class Trainer:
             self.interrupt.check()
             self.debugger.check()
             self.skipped.add(self.dataset.train, batch)
-            if len(batch) > 1:  # batch normalisation of one image at a small image_size has nothing to average
+            size, share = self.agree(batch)
+            if share:
                 with self.profiler.timed("copy"):
-                    change = self.augmentation.of(history.epoch, epoch.batches)
+                    change = self.augmentation.of(history.epoch, epoch.batches * self.group.size + self.group.rank)
                     inputs, labels = self.compute.move(batch, change)
-                loss, logits = self.train_step(inputs, labels)
-                epoch.add(len(batch), loss, (logits.argmax(1) == labels).sum())
+                epoch.add(size, *self.train_step(inputs, labels, share))
                 self.profiler.step()
             epoch.batches += 1
             epoch.seconds, mark = epoch.seconds + time.monotonic() - mark, time.monotonic()
             if self.checkpoints.is_due(epoch_ended=False):
                 self.save_checkpoint()
+
+    def agree(self, batch: Batch) -> tuple[int, float]:
+        """The images of all processes' batches, and the share that this one's have in their mean loss: 1 if alone.
+
+        It is 0, and the step left out, where one has fewer than two: batch normalisation has nothing to average then.
+        """
+        weight = loss_weight(self.loss, batch.labels)
+        mine = torch.tensor([len(batch), len(batch) > 1, weight], dtype=torch.float64)
+        images, ready, total = self.group.sum(mine).tolist()
+        return int(images), weight / total if ready == self.group.size else 0.0
 
     def end_epoch(self, metrics: dict[str, float]) -> None:
         """Validate, and keep the weights if they are the best so far; `metrics` are those of training."""
@@ -146,29 +169,29 @@ class Trainer:
         if self.is_over() and len(history.epochs) < self.hp.epochs:
             logger.info("no better %s since epoch %d: stopping", self.hp.objective, history.best_epoch)
 
-    def train_step(self, inputs: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """One optimiser step; its loss () and logits (n, classes), detached."""
+    def train_step(self, inputs: torch.Tensor, labels: torch.Tensor, share: float) -> torch.Tensor:
+        """One optimiser step, in which the loss counts for `share`; all processes' mean loss and right answers (2,)."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.hp.lr, self.history.steps, self.steps)
         with self.profiler.timed("forward"):
             with self.compute.autocast():
-                logits = self.network(inputs)
-            loss = self.loss(logits.float(), labels)
+                logits = self.learner(inputs)
+            loss = self.loss(logits.float(), labels) * share
         with self.profiler.timed("backward"):
-            self.scaler.scale(loss).backward()
+            self.scaler.scale(loss * self.group.size).backward()  # whose mean over the processes is taken
         with self.profiler.timed("optimizer"):
             self.scaler.unscale_(self.optimizer)  # or the fused optimiser would do it where the hook cannot see it
             self.scaler.step(self.optimizer)
             self.scaler.update()
             self.optimizer.zero_grad(set_to_none=True)
         self.history.steps += 1
-        return loss.detach(), logits.detach()
+        return self.group.sum(torch.stack((loss.detach(), (logits.argmax(1) == labels).sum(dtype=loss.dtype))))
 
     def batches_of(self, phase: Phase) -> ImageBatches | FeatureBatches:
         """The batches of `phase` that the network takes: of images, or of what the frozen backbone makes of them."""
         if self.backbone:
             return FeatureBatches(phase, self.hp, self.backbone, self.compute, self.interrupt)
-        return ImageBatches(phase, self.hp, self.compute.device, once=phase.name == "test")
+        return ImageBatches(phase, self.hp, self.compute.device, phase.name == "test", self.group)
 
     def evaluate(self, batches: ImageBatches | FeatureBatches) -> Evaluation:
         self.debugger.phase(batches.phase.name)
@@ -228,6 +251,8 @@ class Trainer:
 
     def save_artifact(self, metrics: dict[str, float], weights: dict[str, torch.Tensor] | None = None) -> None:
         """Write `weights`, or the model as it is now, to the contract's model folder."""
+        if not self.is_first:
+            return
         artifact = Artifact(
             classes=self.dataset.classes,
             image_size=self.hp.image_size,

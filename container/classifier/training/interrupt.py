@@ -1,6 +1,7 @@
 """Stopping on request: SIGTERM (SageMaker's stop, a spot interruption) and SIGINT (Ctrl-C) end training in order."""
 
 import signal
+from collections.abc import Callable
 
 
 class Interrupted(Exception):
@@ -12,6 +13,8 @@ class Interrupt:
 
     def __init__(self):
         self.signal: str | None = None
+        # Several processes stop at the same step, since each waits for the others' gradients: any of them tells all.
+        self.any: Callable[[bool], bool] = bool
 
     def install(self) -> "Interrupt":
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -20,8 +23,8 @@ class Interrupt:
 
     def check(self) -> None:
         """Raise Interrupted if a signal has come."""
-        if self.signal:
-            raise Interrupted(self.signal)
+        if self.any(self.signal is not None):
+            raise Interrupted(self.signal or "a signal to another process")
 
     def _remember(self, number: int, _frame: object) -> None:
         self.signal = signal.Signals(number).name

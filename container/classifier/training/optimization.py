@@ -20,6 +20,11 @@ def make_loss(hp: Hyperparameters, dataset: Dataset, device: torch.device) -> to
     return torch.nn.CrossEntropyLoss(weight=weight, label_smoothing=hp.label_smoothing)
 
 
+def loss_weight(loss: torch.nn.Module, labels: torch.Tensor) -> float:
+    """What `labels` (n,) count together in the mean that `loss` takes."""
+    return float(len(labels) if loss.weight is None else loss.weight.cpu()[labels].sum())
+
+
 def make_optimizer(model: torch.nn.Module, hp: Hyperparameters) -> torch.optim.Optimizer:
     """The optimiser of the parameters that learn; biases and batch normalisation are not decayed."""
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import torch
 
-from classifier import artifact, device
+from classifier import device
 from classifier.contract import Contract
 from classifier.errors import UserError
-from classifier.training import hyperparameters, model, output, profiler_findings, report
+from classifier.training import distributed, hyperparameters, model, output, profiler_findings, report
 from classifier.training.checkpoint import Checkpoints, identity
 from classifier.training.data import SkippedImages, count_workers
 from classifier.training.evaluate import Compute, Evaluation
@@ -23,22 +23,37 @@ logger = logging.getLogger(__name__)
 
 def run(contract: Contract, interrupt: Interrupt) -> None:
     """Train, validate, test, and write artifact, outputs and report. Raises UserError for what the user can mend."""
+    with distributed.join(contract) as group:
+        interrupt.any = group.any
+        if not group.is_first:
+            logging.getLogger().setLevel(logging.WARNING)
+        train(contract, interrupt, group)
+
+
+def train(contract: Contract, interrupt: Interrupt, group: distributed.Alone) -> None:
+    """The part in the job of this process among the `group`."""
     hp = hyperparameters.parse(contract.hyperparameters())
-    require_one_host(contract)
     channels = contract.channels()
     dataset = read_dataset(channels, hp.seed)
     log_dataset(dataset)
     torch.manual_seed(hp.seed)
     where = device.choose_device()
-    compute = Compute(where, device.compute_dtype(hp.precision, where))
-    logger.info("device: %s; matrix products in %s", device.describe(where), compute.dtype)
+    compute = Compute(where, device.compute_dtype(hp.precision, where), group)
+    where_and_how = device.describe(where), compute.dtype, group.size
+    logger.info("device: %s; matrix products in %s; processes: %d", *where_and_how)
     start = model.starting_point(hp, channels)
     skipped = SkippedImages()
     network = model.make_model(dataset.classes, hp, start)
-    checkpoints = Checkpoints(contract.checkpoints, identity(hp, dataset, network, compute.dtype))
+    run_identity = identity(hp, dataset, network, compute.dtype)
+    check_processes(hp, run_identity, group)
+    checkpoints = Checkpoints(contract.checkpoints, run_identity, group)
     trainer = Trainer(contract, hp, dataset, network, compute, skipped, interrupt, checkpoints)
     try:
         outcome = train_and_test(trainer)
+        if not group.is_first:
+            if outcome.failure:
+                raise outcome.failure
+            return
         observed = observe(trainer, outcome)
     finally:
         trainer.close()
@@ -94,7 +109,10 @@ def observe(trainer: Trainer, outcome: Outcome) -> report.Observed:
     folder = trainer.contract.output_data
     debugging, profile = trainer.debugger.finish(), trainer.profiler.finish()
     compute = trainer.compute
-    findings = profiler_findings.find(profile, Setting.of(compute.device, compute.dtype, count_workers(trainer.hp)))
+    findings = profiler_findings.find(
+        profile,
+        Setting.of(compute.device, compute.dtype, count_workers(trainer.hp, trainers=trainer.group.on_this_host)),
+    )
     for finding in findings:
         logger.info("profile: %s", finding)
     debugging.write(folder / "debug.json")
@@ -112,7 +130,7 @@ def observe(trainer: Trainer, outcome: Outcome) -> report.Observed:
 
 def test(trainer: Trainer) -> Evaluation | None:
     """Evaluate the test phase, if there is one, with the best epoch's weights as the artifact holds them."""
-    trainer.model.load_state_dict(artifact.load_weights(trainer.contract.model))
+    trainer.model.load_state_dict(trainer.history.best_weights)
     if trainer.dataset.test is None:
         return None
     evaluation = trainer.evaluate(trainer.batches_of(trainer.dataset.test))
@@ -137,10 +155,17 @@ def keep_what_there_is(trainer: Trainer, interrupted: Interrupted) -> str:
     return ending
 
 
-def require_one_host(contract: Contract) -> None:
-    hosts = contract.resources().hosts
-    if len(hosts) > 1:
-        raise UserError(f"the job has {len(hosts)} hosts ({', '.join(hosts)}); accepted: an instance count of 1")
+def check_processes(hp: hyperparameters.Hyperparameters, run_identity: str, group: distributed.Alone) -> None:
+    """Raises UserError where several processes cannot train together."""
+    if group.size > 1 and hp.batch_size < 2 * group.size:
+        raise UserError(
+            f"batch_size is {hp.batch_size}, for {group.size} processes (GPUs or hosts); "
+            f"accepted: {2 * group.size} or more, two images for each"
+        )
+    if len(set(group.gather(run_identity))) > 1:
+        raise UserError(
+            "the hosts see different images; accepted: channels with S3DataDistributionType FullyReplicated"
+        )
 
 
 def log_dataset(dataset: Dataset) -> None:

@@ -11,6 +11,7 @@ from classifier.errors import UserError
 from classifier.training import data
 from classifier.training.cache import NoCache
 from classifier.training.data import Batch, EpochBatches, ImageBatches, ImageDataset, SkippedImages, count_workers
+from classifier.training.distributed import Alone
 from classifier.training.folders import Phase
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt
@@ -131,9 +132,22 @@ def test_training_is_shuffled_anew_each_epoch_and_evaluation_is_not():
     assert list(ordered) == [[(0, 0), (0, 1)], [(0, 2)]]
 
 
+def test_the_processes_share_every_batch():
+    shares = []
+    for rank in range(3):
+        group = Alone()
+        group.rank, group.size = rank, 3
+        shares.append(list(EpochBatches(50, 8, shuffle=True, seed=0, group=group)))
+    whole = list(EpochBatches(50, 8, shuffle=True, seed=0))
+    together = [sorted(sum(parts, [])) for parts in zip(*shares, strict=True)]
+    assert together == [sorted(batch) for batch in whole]
+    assert {len(batch) for batch in shares[0]} | {len(batch) for batch in shares[2]} == {3, 2, 1, 0}
+
+
 def test_workers_default_to_the_cores_but_no_more_than_fit(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "usable_cores", lambda: 64)
     assert count_workers(hyperparameters(workers=-1), tmp_path / "absent") == data.MOST_WORKERS
+    assert count_workers(hyperparameters(workers=-1), tmp_path / "absent", trainers=8) == 8
     assert count_workers(hyperparameters(workers=3), tmp_path / "absent") == 3
 
 

@@ -3,7 +3,7 @@ import errno
 import pytest
 
 from classifier.contract import Contract
-from classifier.errors import UserError
+from classifier.errors import PeerLost, UserError
 from classifier.training.failure import report_failure
 
 
@@ -43,3 +43,13 @@ def test_an_unwritable_failure_file_hides_nothing(tmp_path, caplog, blocked):
     fail(Contract(tmp_path), UserError("the cause"))
     assert caplog.messages[0] == "the cause"
     assert caplog.messages[1].startswith("the failure file could not be written: ")
+
+
+def test_the_cause_that_another_process_wrote_stays(tmp_path, caplog):
+    contract = Contract(tmp_path)
+    fail(contract, PeerLost("another process has ended"))
+    assert contract.failure.read_text() == "another process has ended\n"
+    fail(contract, UserError("the cause"))
+    fail(contract, PeerLost("another process has ended"))
+    assert contract.failure.read_text() == "the cause\n"
+    assert caplog.messages[-1] == "another process has ended"

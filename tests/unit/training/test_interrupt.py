@@ -18,3 +18,10 @@ def test_a_signal_is_remembered_until_asked_for(number):
     finally:
         for n, handler in handlers.items():
             signal.signal(n, handler)
+
+
+def test_a_signal_to_another_process_stops_this_one_too():
+    interrupt = Interrupt()
+    interrupt.any = lambda flag: True
+    with pytest.raises(Interrupted, match="a signal to another process"):
+        interrupt.check()

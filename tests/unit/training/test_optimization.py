@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from classifier.training.hyperparameters import Hyperparameters
-from classifier.training.optimization import learning_rate, make_optimizer
+from classifier.training.optimization import learning_rate, loss_weight, make_optimizer
 
 
 def test_the_schedule_warms_up_then_falls_to_zero():
@@ -41,3 +41,9 @@ def test_a_frozen_parameter_is_left_out():
     model = torch.nn.Linear(2, 2)
     model.weight.requires_grad_(False)
     assert [len(group["params"]) for group in make_optimizer(model, Hyperparameters()).param_groups] == [0, 1]
+
+
+def test_what_labels_count_in_the_mean_loss():
+    labels = torch.tensor([0, 1, 1])
+    assert loss_weight(torch.nn.CrossEntropyLoss(), labels) == 3
+    assert loss_weight(torch.nn.CrossEntropyLoss(weight=torch.tensor([0.5, 2.0])), labels) == 4.5

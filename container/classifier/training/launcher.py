@@ -1,0 +1,103 @@
+"""One process for each GPU of each host, by torch.distributed.run, from resourceconfig.json: nothing to configure."""
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+
+from classifier.contract import Contract
+from classifier.device import usable_cores
+from classifier.errors import UserError
+
+PORT = 29500
+SECONDS_FOR_NAMES = 300
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The job's `hosts` in order, the place of this one among them, and the processes on each."""
+
+    hosts: tuple[str, ...]
+    place: int
+    processes_per_host: int
+    network_interface: str | None
+
+    @property
+    def is_alone(self) -> bool:
+        return len(self.hosts) * self.processes_per_host == 1
+
+    def arguments(self) -> list[str]:
+        """For torch.distributed.run. The first host's name is where all meet."""
+        processes = f"--nproc-per-node={self.processes_per_host}"
+        if len(self.hosts) == 1:
+            return ["--standalone", processes]
+        return [
+            f"--nnodes={len(self.hosts)}",
+            f"--node-rank={self.place}",
+            f"--master-addr={self.hosts[0]}",
+            f"--master-port={PORT}",
+            processes,
+        ]
+
+    def variables(self) -> dict[str, str]:
+        """The interface that the processes talk over, and the threads of each."""
+        interface = "lo" if len(self.hosts) == 1 else self.network_interface
+        threads = max(1, usable_cores() // self.processes_per_host)
+        variables = {"OMP_NUM_THREADS": str(threads)}
+        if interface in {name for _, name in socket.if_nameindex()}:
+            variables |= {"NCCL_SOCKET_IFNAME": interface, "GLOO_SOCKET_IFNAME": interface}
+        return variables
+
+
+def make_plan(contract: Contract) -> Plan:
+    """Raises UserError where resourceconfig.json contradicts itself."""
+    resources = contract.resources()
+    hosts = tuple(sorted(resources.hosts))
+    if resources.current_host not in hosts:
+        raise UserError(f"current_host is {resources.current_host!r}; accepted: one of hosts, {', '.join(hosts)}")
+    processes = contract.processes_per_host or max(1, torch.cuda.device_count())
+    return Plan(hosts, hosts.index(resources.current_host), processes, resources.network_interface)
+
+
+def launch(plan: Plan, contract: Contract) -> int:
+    """Run this program once more in each process of this host; the exit code of them together.
+
+    They report their failures themselves. Raises UserError where one was lost without a word.
+    """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import main as run
+
+    contract.failure.unlink(missing_ok=True)  # of an earlier job in the same folder
+    os.environ.update(plan.variables() | os.environ)
+    wait_for_names(plan.hosts)
+    try:
+        run([*plan.arguments(), sys.argv[0], "--root", str(contract.root)])
+    except SignalException:
+        pass  # it was passed on to the processes, and they have ended by now
+    except ChildFailedError as error:
+        if not contract.failure.exists():
+            rank, failure = error.get_first_failure()
+            how = f"signal {failure.signal_name()}" if failure.exitcode < 0 else f"exit code {failure.exitcode}"
+            raise UserError(
+                f"process {rank} of the job was ended by {how}; SIGKILL most often means that the memory is too small"
+            ) from error
+    return int(contract.failure.exists())
+
+
+def wait_for_names(hosts: Iterable[str], seconds: float = SECONDS_FOR_NAMES) -> None:
+    """A host's name is known to the others only some time after it has started. Raises UserError if it never is."""
+    deadline = time.monotonic() + seconds
+    for host in hosts:
+        while True:
+            try:
+                socket.getaddrinfo(host, PORT)
+                break
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    raise UserError(f"no address for the host {host!r} in {seconds:.0f} s: {error}") from error
+                time.sleep(1)

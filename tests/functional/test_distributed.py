@@ -1,0 +1,131 @@
+"""Training in several processes, on one host and on two: the same result, and no image twice or never."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from safetensors.torch import load_file
+
+from datasets import QUICK, TRAIN, digit_jpegs, train, write_channel, write_hyperparameters
+from hosts import NAMES, two_hosts
+
+# One process sees whole batches and several see parts: with batch normalisation that learns they must differ.
+FIXED_STATISTICS = f"""
+import sys
+from importlib.machinery import SourceFileLoader
+sys.path.insert(0, {str(TRAIN.parent)!r})
+from classifier.training import fit
+fit.training_mode = lambda model, trainable: model.eval()
+sys.exit(SourceFileLoader("program", {str(TRAIN)!r}).load_module().main())
+"""
+
+
+def prepare(root, **hyperparameters):
+    for channel, first, last in (("train", 0, 20), ("validation", 80, 87), ("test", 110, 117)):
+        write_channel(root, channel, digit_jpegs(range(4), first, last))
+    write_hyperparameters(root, **QUICK | {"workers": 0} | hyperparameters)
+    return root
+
+
+def start(root, processes):
+    environment = os.environ | {"PROCESSES_PER_HOST": str(processes), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(TRAIN), "--root", str(root)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+
+
+def finish(process, returncode=0):
+    output, _ = process.communicate(timeout=170)
+    assert process.returncode == returncode, output
+    return output
+
+
+def figures(root):
+    lines = [json.loads(line) for line in (root / "output/data/metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if "second" not in name} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def hosts(tmp_path_factory):
+    try:
+        with two_hosts(tmp_path_factory.mktemp("hosts")) as hosts:
+            yield hosts
+    except PermissionError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.timeout(300)
+def test_two_hosts_come_to_what_one_does(hosts, tmp_path):
+    """20 steps of the same global batches. The name of the second host is known only after a while."""
+    values = {"batch_size": 8, "epochs": 2, "optimizer": "sgd", "class_weights": "balanced", "label_smoothing": 0.1}
+    alone = prepare(tmp_path, **values)
+    program = tmp_path / "train.py"
+    program.write_text(FIXED_STATISTICS)
+    finish(subprocess.Popen([sys.executable, program, "--root", alone], stdout=subprocess.PIPE, text=True))
+    hosts.know(NAMES[0])
+    together = [
+        hosts.start(name, [str(program), "--root", str(prepare(hosts.root / name, **values))]) for name in NAMES
+    ]
+    time.sleep(6)
+    hosts.know(*NAMES)
+    for process in together:
+        finish(process)
+    first, second = (hosts.root / name for name in NAMES)
+    assert figures(alone) == [pytest.approx(line, abs=1e-4) for line in figures(first)]
+    weights = load_file(alone / "model/model.safetensors")
+    for name, tensor in load_file(first / "model/model.safetensors").items():
+        assert (tensor - weights[name]).abs().max() < 1e-5, name
+    assert not any((second / folder).exists() for folder in ("model/model.json", "output/data/report.html"))
+
+
+@pytest.mark.timeout(300)
+def test_a_lost_host_ends_the_job_and_is_named_as_the_cause(hosts):
+    hosts.know(*NAMES)
+    values = {"batch_size": 8, "epochs": 100}
+    first, second = (
+        hosts.start(name, [str(TRAIN), "--root", str(prepare(hosts.root / name, **values))]) for name in NAMES
+    )
+    for line in first.stdout:
+        if line.startswith("epoch 1/"):
+            break
+    hosts.lose(NAMES[1])
+    lost = time.monotonic()
+    finish(first, returncode=1)
+    assert time.monotonic() - lost < 60
+    second.communicate()
+    failure = (hosts.root / NAMES[0] / "output/failure").read_text()
+    assert failure.startswith("another process of the job has ended or cannot be reached (")
+
+
+@pytest.mark.timeout(300)
+def test_four_processes_are_stopped_and_resumed_and_count_every_image_once(tmp_path):
+    root = prepare(tmp_path, batch_size=16, epochs=2)
+    broken = sorted((root / "input/data/test/digit-1").iterdir())[3]
+    broken.write_bytes(broken.read_bytes()[:100])
+    process = start(root, 4)
+    for line in process.stdout:
+        if line.startswith("epoch 1/"):
+            break
+    process.terminate()
+    assert "stopped by " in finish(process)
+    assert "resumed from " in finish(start(root, 4))
+    assert [line.get("epoch") for line in figures(root)] == [1, 2, None]
+    with (root / "output/data/test_predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    expected = sorted(
+        str(path.relative_to(root / "input/data/test")) for path in (root / "input/data/test").rglob("*.jpg")
+    )
+    expected.remove(str(broken.relative_to(root / "input/data/test")))
+    assert [row["file"] for row in rows] == expected
+    right = sum(row["class"] == row["predicted"] for row in rows)
+    assert figures(root)[-1]["test:accuracy"] == pytest.approx(right / len(rows))
+    assert broken.name in (root / "output/data/skipped_images.csv").read_text()
+
+
+def test_a_batch_too_small_for_the_processes_is_refused(tmp_path):
+    result = train(prepare(tmp_path, batch_size=3), PROCESSES_PER_HOST="2")
+    sentence = "batch_size is 3, for 2 processes (GPUs or hosts); accepted: 4 or more, two images for each\n"
+    assert (result.returncode, (tmp_path / "output/failure").read_text()) == (1, sentence)
