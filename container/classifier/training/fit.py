@@ -14,7 +14,7 @@ from classifier.errors import UserError
 from classifier.training import debugger, profiler
 from classifier.training.augment import Augmentation
 from classifier.training.checkpoint import Checkpoints, RandomState
-from classifier.training.data import Batch, ImageBatches, SkippedImages
+from classifier.training.data import ImageBatches, SkippedImages
 from classifier.training.evaluate import Compute, Evaluation, evaluate
 from classifier.training.features import FeatureBatches
 from classifier.training.folders import Dataset, Phase
@@ -23,8 +23,9 @@ from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt, Interrupted
 from classifier.training.metrics import MetricsLog, better
 from classifier.training.model import split, training_mode
-from classifier.training.optimization import learning_rate, loss_weight, make_loss, make_optimizer
+from classifier.training.optimization import learning_rate, make_loss, make_optimizer
 from classifier.training.progress import progress
+from classifier.training.step import Step
 
 logger = logging.getLogger(__name__)
 
@@ -73,13 +74,12 @@ class Trainer:
             len(self.train_batches),
         )
         self.debugger = self.make_debugger()
-        self.learner = self.group.wrap(self.network)
-        self.scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.dtype is torch.float16)
+        self.step = Step(self.network, self.loss, self.optimizer, compute, self.profiler)
         # All that a checkpoint holds. What is random in the data, and the learning rate, depend on seed and step alone.
         self.parts = {
             "model": self.model,
             "optimizer": self.optimizer,
-            "scaler": self.scaler,
+            "scaler": self.step.scaler,
             "random": RandomState(),
             "history": self.history,
             "skipped": self.skipped,
@@ -125,27 +125,19 @@ class Trainer:
             self.interrupt.check()
             self.debugger.check()
             self.skipped.add(self.dataset.train, batch)
-            size, share = self.agree(batch)
+            size, share = self.step.agree(batch)
             if share:
                 with self.profiler.timed("copy"):
                     change = self.augmentation.of(history.epoch, epoch.batches * self.group.size + self.group.rank)
                     inputs, labels = self.compute.move(batch, change)
-                epoch.add(size, *self.train_step(inputs, labels, share))
+                lr = learning_rate(self.hp.lr, history.steps, self.steps)
+                epoch.add(size, *self.step.take(inputs, labels, share, lr))
+                history.steps += 1
                 self.profiler.step()
             epoch.batches += 1
             epoch.seconds, mark = epoch.seconds + time.monotonic() - mark, time.monotonic()
             if self.checkpoints.is_due(epoch_ended=False):
                 self.save_checkpoint()
-
-    def agree(self, batch: Batch) -> tuple[int, float]:
-        """The images of all processes' batches, and the share that this one's have in their mean loss: 1 if alone.
-
-        It is 0, and the step left out, where one has fewer than two: batch normalisation has nothing to average then.
-        """
-        weight = loss_weight(self.loss, batch.labels)
-        mine = torch.tensor([len(batch), len(batch) > 1, weight], dtype=torch.float64)
-        images, ready, total = self.group.sum(mine).tolist()
-        return int(images), weight / total if ready == self.group.size else 0.0
 
     def end_epoch(self, metrics: dict[str, float]) -> None:
         """Validate, and keep the weights if they are the best so far; `metrics` are those of training."""
@@ -168,24 +160,6 @@ class Trainer:
         history.end_epoch(metrics, validation.step_losses.tolist())
         if self.is_over() and len(history.epochs) < self.hp.epochs:
             logger.info("no better %s since epoch %d: stopping", self.hp.objective, history.best_epoch)
-
-    def train_step(self, inputs: torch.Tensor, labels: torch.Tensor, share: float) -> torch.Tensor:
-        """One optimiser step, in which the loss counts for `share`; all processes' mean loss and right answers (2,)."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.hp.lr, self.history.steps, self.steps)
-        with self.profiler.timed("forward"):
-            with self.compute.autocast():
-                logits = self.learner(inputs)
-            loss = self.loss(logits.float(), labels) * share
-        with self.profiler.timed("backward"):
-            self.scaler.scale(loss * self.group.size).backward()  # whose mean over the processes is taken
-        with self.profiler.timed("optimizer"):
-            self.scaler.unscale_(self.optimizer)  # or the fused optimiser would do it where the hook cannot see it
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
-            self.optimizer.zero_grad(set_to_none=True)
-        self.history.steps += 1
-        return self.group.sum(torch.stack((loss.detach(), (logits.argmax(1) == labels).sum(dtype=loss.dtype))))
 
     def batches_of(self, phase: Phase) -> ImageBatches | FeatureBatches:
         """The batches of `phase` that the network takes: of images, or of what the frozen backbone makes of them."""
