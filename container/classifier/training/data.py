@@ -162,6 +162,11 @@ class ImageBatches:
         self.order.start(number, first)
         return iter(self.loader)
 
+    def close(self) -> None:
+        """End the processes that read images, although an epoch's batches may still be referred to."""
+        if self.loader._iterator:  # there is no public way, and a traceback keeps what its frames refer to
+            self.loader._iterator._shutdown_workers()
+
 
 def count_workers(hp: Hyperparameters, shared_memory: Path = Path("/dev/shm"), trainers: int = 1) -> int:
     """Processes that read images for each of the `trainers` on this host, which share its cores.

@@ -42,6 +42,11 @@ class FeatureBatches:
             positions = torch.tensor([position for position in all_positions if position not in skipped])
             yield Batch(self.features[positions.to(self.features.device)], labels[positions], positions, skipped)
 
+    def close(self) -> None:
+        """End the processes that read images, if there are any."""
+        if self.images:
+            self.images.close()
+
     @torch.inference_mode()
     def _compute(self, images: ImageBatches) -> torch.Tensor:
         """Features of every image, on the device; those of unreadable ones are zero, and in `skipped`."""

@@ -60,6 +60,7 @@ class Trainer:
         self.history = History()
         self.metrics_log = MetricsLog(contract.output_data / "metrics.jsonl" if self.is_first else Path(os.devnull))
         self.backbone, self.network = split(self.model, hp.trainable)
+        self.opened: list[ImageBatches | FeatureBatches] = []
         self.augmentation = Augmentation(hp.augmentation, hp.seed)
         self.train_batches = self.batches_of(dataset.train)
         self.validation_batches = self.batches_of(dataset.validation)
@@ -164,8 +165,11 @@ class Trainer:
     def batches_of(self, phase: Phase) -> ImageBatches | FeatureBatches:
         """The batches of `phase` that the network takes: of images, or of what the frozen backbone makes of them."""
         if self.backbone:
-            return FeatureBatches(phase, self.hp, self.backbone, self.compute, self.interrupt)
-        return ImageBatches(phase, self.hp, self.compute.device, phase.name == "test", self.group)
+            batches = FeatureBatches(phase, self.hp, self.backbone, self.compute, self.interrupt)
+        else:
+            batches = ImageBatches(phase, self.hp, self.compute.device, phase.name == "test", self.group)
+        self.opened.append(batches)
+        return batches
 
     def evaluate(self, batches: ImageBatches | FeatureBatches) -> Evaluation:
         self.debugger.phase(batches.phase.name)
@@ -216,12 +220,13 @@ class Trainer:
             self.checkpoints.save(self.history.steps, self.parts)
 
     def close(self) -> None:
-        """End debugging and the processes that read images, whatever may still refer to this trainer.
+        """End debugging and the processes that read images.
 
         Left to the end of the program, these processes, which ignore signals, would be waited for without end.
         """
         self.debugger.close()
-        self.train_batches = self.validation_batches = None
+        for batches in self.opened:
+            batches.close()
 
     def save_artifact(self, metrics: dict[str, float], weights: dict[str, torch.Tensor] | None = None) -> None:
         """Write `weights`, or the model as it is now, to the contract's model folder."""
