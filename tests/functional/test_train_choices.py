@@ -1,0 +1,81 @@
+"""The real container/train with one hyperparameter and another."""
+
+import itertools
+
+import pytest
+import torch
+
+from classifier import artifact
+from datasets import QUICK, digit_jpegs, train, write_channel, write_hyperparameters
+
+FOUR = range(4)
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path):
+    weights = []
+    for name, seed, workers in (("one", 7, 0), ("two", 7, 2), ("three", 8, 0)):
+        write_channel(tmp_path / name, "train", digit_jpegs(FOUR, 0, 10))
+        write_hyperparameters(
+            tmp_path / name, **QUICK | {"seed": seed, "workers": workers, "augmentation": "strong", "batch_size": 8}
+        )
+        assert train(tmp_path / name).returncode == 0
+        weights.append((tmp_path / name / "model/model.safetensors").read_bytes())
+    assert weights[0] == weights[1]
+    assert weights[0] != weights[2]
+
+
+def test_early_stopping(tmp_path):
+    write_channel(tmp_path, "train", digit_jpegs(FOUR, 0, 20))
+    write_hyperparameters(tmp_path, **QUICK | {"epochs": 50, "lr": 1e-8, "early_stopping_patience": 2})
+    result = train(tmp_path)
+    assert result.returncode == 0
+    assert "no better validation:accuracy since epoch " in result.stdout
+    assert len((tmp_path / "output/data/metrics.jsonl").read_text().splitlines()) < 20
+
+
+def test_every_choice_trains(tmp_path):
+    """The values that the other tests leave out, in one job."""
+    write_channel(tmp_path, "train", [*digit_jpegs([0], 0, 30), *digit_jpegs([1, 2], 0, 10)])
+    choices = {"optimizer": "sgd", "precision": "bf16", "class_weights": "balanced", "label_smoothing": 0.1}
+    more = {"objective": "validation:loss", "trainable": "layer2", "eps": 1e-9, "report_images": "false"}
+    write_hyperparameters(tmp_path, **QUICK | {"augmentation": "strong"} | choices | more)
+    result = train(tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "matrix products in torch.bfloat16" in result.stdout
+    assert "no validation channel: 20 % of each class of train set aside" in result.stdout
+    page = (tmp_path / "output/data/report.html").read_text()
+    assert "Measured on the validation images" in page
+    assert "data:image/jpeg" not in page
+    assert (tmp_path / "output/data/validation_predictions.csv").exists()
+    assert artifact.read(tmp_path / "model").eps == 1e-9
+
+
+def test_fp16_scales_the_loss(tmp_path):
+    write_channel(tmp_path, "train", digit_jpegs(FOUR, 0, 20))
+    write_hyperparameters(tmp_path, **QUICK | {"precision": "fp16", "epochs": 2})
+    result = train(tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "matrix products in torch.float16" in result.stdout
+
+
+@pytest.mark.timeout(300)
+def test_pretrained_weights_gain_over_a_random_start(tmp_path):
+    """The short form of benchmarks/pretrained.py: pretrain on five digits, fine-tune on a few of the other five."""
+    before = tmp_path / "before"
+    write_channel(before, "train", digit_jpegs(range(5), 0, 120))
+    write_hyperparameters(before, **QUICK | {"epochs": 4, "batch_size": 32, "lr": 0.002})
+    assert train(before).returncode == 0
+    accuracy = {"imagenet": 0.0, "none": 0.0}
+    for weights, seed in itertools.product(accuracy, range(2)):
+        root = tmp_path / f"{weights}{seed}"
+        for channel, first, last in (("train", 0, 8), ("validation", 100, 110), ("test", 110, 170)):
+            write_channel(root, channel, digit_jpegs(range(5, 10), first, last))
+        if weights == "imagenet":
+            (root / "input/data/pretrained").mkdir()
+            torch.save(artifact.load_weights(before / "model"), root / "input/data/pretrained/resnet18.pth")
+        few = {"weights": weights, "epochs": 3, "batch_size": 8, "lr": 0.0003, "seed": seed}
+        write_hyperparameters(root, **QUICK | few)
+        result = train(root)
+        assert result.returncode == 0, result.stdout
+        accuracy[weights] += artifact.read(root / "model").metrics["test:accuracy"] / 2
+    assert accuracy["imagenet"] > accuracy["none"] + 0.1, accuracy

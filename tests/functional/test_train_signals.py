@@ -1,0 +1,71 @@
+"""The real container/train, asked to stop."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from classifier import artifact
+from datasets import QUICK, TRAIN, digit_jpegs, write_channel, write_hyperparameters
+
+FOUR = range(4)
+OBSERVED = {"debug": "auto", "profile": "auto"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_keeps_the_best_weights_so_far(tmp_path, number):
+    write_channel(tmp_path, "train", digit_jpegs(FOUR, 0, 40))
+    write_hyperparameters(tmp_path, **QUICK | OBSERVED | {"epochs": 1000})
+    process = start(tmp_path)
+    wait_for(process, "epoch 2/1000")
+    process.send_signal(number)
+    asked = time.monotonic()
+    output, _ = process.communicate(timeout=100)
+    assert process.returncode == 0, output
+    assert time.monotonic() - asked < 60
+    epoch = artifact.read(tmp_path / "model").metrics["epoch"]
+    assert re.search(rf"stopped by {number.name} after \d+ whole epochs: .*weights of epoch {epoch}\n", output)
+    assert "stopped by" in (tmp_path / "output/data/report.html").read_text()
+
+
+def test_a_signal_in_the_first_epoch_keeps_the_weights_there_are(tmp_path):
+    write_channel(tmp_path, "train", digit_jpegs(range(10), 0, 170))
+    write_hyperparameters(tmp_path, **QUICK | {"image_size": 224, "batch_size": 8})
+    process = start(tmp_path)
+    wait_for(process, "a random start")
+    time.sleep(8)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=100)
+    assert process.returncode == 0, output
+    assert re.search(r"no epoch was whole, so the artifact has the weights of step \d+, not validated", output)
+    assert artifact.read(tmp_path / "model").metrics == {}
+    assert (tmp_path / "output/data/report.html").exists()
+
+
+def test_a_signal_before_the_first_step_leaves_no_artifact(tmp_path):
+    write_channel(tmp_path, "train", digit_jpegs(FOUR, 0, 40))
+    write_hyperparameters(tmp_path, **QUICK)
+    process = start(tmp_path)
+    time.sleep(0.5)  # while it imports
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=100)
+    assert process.returncode == 0, output
+    assert "stopped by SIGTERM after 0 whole epochs: no step was done, so there is no artifact" in output
+    assert not (tmp_path / "model").exists()
+
+
+def start(root):
+    command = [sys.executable, str(TRAIN), "--root", str(root)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+
+
+def wait_for(process, text):
+    for line in process.stdout:
+        if text in line:
+            return
+    raise AssertionError(f"the job ended before {text!r}")
