@@ -49,9 +49,9 @@ def figures(root):
 
 
 @pytest.fixture(scope="module")
-def hosts(tmp_path_factory):
+def hosts(module_path):
     try:
-        with two_hosts(tmp_path_factory.mktemp("hosts")) as hosts:
+        with two_hosts(module_path) as hosts:
             yield hosts
     except PermissionError as error:
         pytest.skip(str(error))

@@ -37,8 +37,8 @@ class Story(Checkout):
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory):
-    story = Story(tmp_path_factory.mktemp("story"))
+def story(module_path):
+    story = Story(module_path)
     yield story
     story.aws.close()
 

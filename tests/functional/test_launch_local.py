@@ -17,11 +17,10 @@ pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory):
+def checkout(module_path):
     """A checkout with pictures, and no way to AWS."""
-    folder = tmp_path_factory.mktemp("checkout")
-    write_channel(folder, "pictures", digit_jpegs((0, 1), 0, 30)).rename(folder / "pictures")
-    return Checkout(folder, AWS_ACCESS_KEY_ID="")
+    write_channel(module_path, "pictures", digit_jpegs((0, 1), 0, 30)).rename(module_path / "pictures")
+    return Checkout(module_path, AWS_ACCESS_KEY_ID="")
 
 
 def test_what_is_missing_is_said_in_a_sentence(checkout):

@@ -44,11 +44,10 @@ def has(findings, words):
 
 
 @pytest.fixture(scope="module")
-def waiting(tmp_path_factory):
-    root = tmp_path_factory.mktemp("waiting")
-    write_channel(root, "train", photos(24))
-    write_channel(root, "validation", photos(2))
-    return profile_of(root, batch_size=2, debug="off")
+def waiting(module_path):
+    write_channel(module_path, "train", photos(24))
+    write_channel(module_path, "validation", photos(2))
+    return profile_of(module_path, batch_size=2, debug="off")
 
 
 def test_a_step_that_waits_for_large_images(waiting):

@@ -71,9 +71,9 @@ def resumptions(output):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(module_path):
     """What the job comes to when nothing stops it, and how many seconds it takes from its first line on."""
-    root = prepare(tmp_path_factory.mktemp("whole"))
+    root = prepare(module_path)
     process = start(root)
     process.stdout.readline()
     started = time.monotonic()

@@ -1,6 +1,7 @@
 """Sick and healthy jobs through the real container/train: each sickness is found by its rule, and no other is."""
 
 import json
+import shutil
 import subprocess
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -106,17 +107,19 @@ def run(root: Path, job: Job) -> subprocess.CompletedProcess[str]:
     write_hyperparameters(root, **values | job.hyperparameters)
     if job.prepare:
         job.prepare(root)
-    return train(root)
+    result = train(root)
+    shutil.rmtree(root / "checkpoints", ignore_errors=True)  # most of what a job leaves on the disk
+    return result
 
 
 @pytest.fixture(scope="module")
-def jobs(request, tmp_path_factory) -> dict[str, tuple[Path, Future]]:
+def jobs(request, module_path) -> dict[str, tuple[Path, Future]]:
     """The jobs of the chosen tests, two at a time: each uses one core."""
     here = [item for item in request.session.items if item.path == request.path]
     named = [item.callspec.params["name"] for item in here if hasattr(item, "callspec")]
     chosen = dict.fromkeys([*named, *(name for item in here for name in NEEDED.get(item.name, ()))])
     with ThreadPoolExecutor(2) as pool:
-        roots = {name: tmp_path_factory.mktemp("job") for name in chosen}
+        roots = {name: module_path / str(number) for number, name in enumerate(chosen)}
         yield {name: (root, pool.submit(run, root, JOBS[name])) for name, root in roots.items()}
 
 

@@ -24,9 +24,9 @@ def rows(path):
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory):
+def job(module_path):
     """A whole job with all that SageMaker adds: three channels, configuration files, odd, damaged and stray files."""
-    root = tmp_path_factory.mktemp("job")
+    root = module_path
     for channel, first, last in (("train", 0, 80), ("validation", 80, 110), ("test", 110, 140)):
         write_channel(root, channel, digit_jpegs(FOUR, first, last))
     folder = root / "input/data/train/digit-0"

@@ -45,9 +45,9 @@ def run(root, training=None, during=lambda made: None, **options):
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory):
+def plain(module_path):
     """The loss after a training without debugging."""
-    result, loss = run(tmp_path_factory.mktemp("plain"), debug="off")
+    result, loss = run(module_path, debug="off")
     assert (result.why, result.rules) == ("debug=off", [])
     return loss
 

@@ -25,8 +25,8 @@ def record(folder, **options):
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory):
-    return record(tmp_path_factory.mktemp("hook"))
+def recorded(module_path):
+    return record(module_path)
 
 
 def value(trial, name, step, reduction, absolute=False):
