@@ -42,6 +42,8 @@ METRICS = {
         Metric("test:macro_f1", 5),
     )
 }
+# How the line of an epoch in the log begins, with the epoch's number.
+EPOCH = re.compile(r"epoch (\d+)/")
 OBJECTIVES = ("validation:accuracy", "validation:macro_f1", "validation:loss")
 
 
@@ -50,6 +52,11 @@ def better(objective: str, value: float, best: float | None) -> bool:
     if best is None or math.isnan(best):
         return True
     return value > best if METRICS[objective].objective == "Maximize" else value < best
+
+
+def log(head: str, values: Mapping[str, float]) -> None:
+    """Log "head: name=value ..."."""
+    logger.info("%s: %s", head, " ".join(METRICS[name].format(value) for name, value in values.items()))
 
 
 class MetricsLog:
@@ -66,7 +73,7 @@ class MetricsLog:
 
     def write(self, head: str, values: Mapping[str, float], **about: object) -> None:
         """Log "head: name=value ..." and append one JSON object of `about` and `values` to the file."""
-        logger.info("%s: %s", head, " ".join(METRICS[name].format(value) for name, value in values.items()))
+        log(head, values)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(_line({**about, **values}))
 

@@ -8,12 +8,13 @@ import torch
 from classifier import device
 from classifier.contract import Contract
 from classifier.errors import UserError
-from classifier.training import distributed, hyperparameters, model, output, profiler_findings, report
+from classifier.training import distributed, hyperparameters, metrics, model, output, profiler_findings, report
 from classifier.training.checkpoint import Checkpoints, identity
 from classifier.training.data import SkippedImages, count_workers
 from classifier.training.evaluate import Compute, Evaluation
 from classifier.training.fit import Diverged, Trainer
 from classifier.training.folders import VALIDATION_FRACTION, Dataset, read_dataset
+from classifier.training.history import History
 from classifier.training.interrupt import Interrupt, Interrupted
 from classifier.training.profiler_findings import Setting
 from classifier.training.rules_client import sentence
@@ -50,6 +51,7 @@ def train(contract: Contract, interrupt: Interrupt, group: distributed.Alone) ->
     trainer = Trainer(contract, hp, dataset, network, compute, skipped, interrupt, checkpoints)
     try:
         outcome = train_and_test(trainer)
+        log_best_epoch(trainer.history)
         if not group.is_first:
             if outcome.failure:
                 raise outcome.failure
@@ -153,6 +155,13 @@ def keep_what_there_is(trainer: Trainer, interrupted: Interrupted) -> str:
     ending = f"stopped by {interrupted} after {len(history.epochs)} whole epochs: {kept}"
     logger.warning("%s", ending)
     return ending
+
+
+def log_best_epoch(history: History) -> None:
+    """A tuning job judges by the last value in the log: let it be that of the weights which the artifact has."""
+    if history.best_epoch:
+        row = history.epochs[history.best_epoch - 1]
+        metrics.log(f"best epoch, {history.best_epoch}", {name: row[name] for name in metrics.OBJECTIVES})
 
 
 def check_processes(hp: hyperparameters.Hyperparameters, run_identity: str, group: distributed.Alone) -> None:
