@@ -53,7 +53,7 @@ def compare_precisions(model: Path, photos: list[Path]) -> None:
         expected = torch.cat([plain.eval()(normalize(batch)).softmax(1) for batch in batches]).numpy()
     accuracy = (expected.argmax(1) == truth).mean()
     print(f"{len(photos)} photos, {len(about.classes)} classes; plain: accuracy {accuracy:.3f}")
-    for precision in ("fp32", "bf16"):
+    for precision in ("fp32", "bf16", *(["int8"] if about.quantization else [])):
         predictor = Predictor(model, about, precision)
         found = np.concatenate([predictor.probabilities(batch.numpy()) for batch in batches])
         accuracy, same = (found.argmax(1) == truth).mean(), (found.argmax(1) == expected.argmax(1)).mean()

@@ -41,7 +41,7 @@ CORES = len(os.sched_getaffinity(0))
 IMAGE, JSON = "image/jpeg", "application/json"
 COLUMNS = {
     1: ("peers as they come", {}, {"SERVE_PRECISION": "auto"}),
-    2: ("peers given our prepared model and precision", {"PREPARED": "bf16"}, {"SERVE_PRECISION": "bf16"}),
+    2: ("peers given our prepared model and precision", {"PREPARED": "auto"}, {"SERVE_PRECISION": "auto"}),
     3: ("fp32 without AVX-512", {"PREPARED": "fp32"}, {"SERVE_PRECISION": "fp32"}),
 }
 

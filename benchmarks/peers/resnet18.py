@@ -28,17 +28,17 @@ TRANSFORM = transforms.Compose(
 
 def load():
     """What takes float32 (n, 3, 224, 224) to logits."""
+    if PREPARED:
+        sys.path.insert(0, str(Path(__file__).parents[2] / "container"))
+        from classifier import artifact
+        from classifier.serving.predictor import Predictor
+
+        network = Predictor(FOLDER, artifact.read(FOLDER), PREPARED).network
+        return lambda x: network(x.contiguous(memory_format=torch.channels_last))
     norm = partial(torch.nn.BatchNorm2d, eps=ABOUT["eps"])
     model = torchvision.models.resnet18(num_classes=len(CLASSES), norm_layer=norm)
     model.load_state_dict(safetensors.torch.load_file(FOLDER / "model.safetensors"))
-    model.eval()
-    if not PREPARED:
-        return model
-    sys.path.insert(0, str(Path(__file__).parents[2] / "container"))
-    from classifier import device, fused
-
-    prepared = fused.fuse(model, device.compute_dtype(PREPARED, torch.device("cpu")), torch.device("cpu"))
-    return lambda x: prepared(x.contiguous(memory_format=torch.channels_last))
+    return model.eval()
 
 
 def top(logits: torch.Tensor) -> list[dict]:

@@ -34,6 +34,18 @@ VERSIONS = {
 
 
 @dataclass(frozen=True)
+class Quantization:
+    """What int8 needs, measured on validation images, and what part of their accuracy it lost.
+
+    `ranges` are the lowest and the highest value that each convolution of the network put out.
+    """
+
+    ranges: Mapping[str, tuple[float, float]]
+    images: int
+    accuracy_lost: float
+
+
+@dataclass(frozen=True)
 class Artifact:
     """All that serving needs to know besides the weights; `classes` in the order of the network's outputs."""
 
@@ -43,6 +55,7 @@ class Artifact:
     temperature: float = 1.0  # logits are divided by it, so that probabilities can be taken at their word
     hyperparameters: Mapping[str, object] = field(default_factory=dict)
     metrics: Mapping[str, object] = field(default_factory=dict)
+    quantization: Quantization | None = None
     mean: tuple[float, ...] = network.MEAN
     std: tuple[float, ...] = network.STD
     architecture: str = network.ARCHITECTURE
@@ -50,14 +63,16 @@ class Artifact:
     format_version: int = FORMAT_VERSION
 
     def save(self, folder: Path, weights: Mapping[str, torch.Tensor]) -> None:
-        """Write weights and metadata to `folder`, each under a temporary name first, so that no half is ever seen."""
+        """Write weights and metadata to `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+        _write(folder / WEIGHTS_FILE, safetensors.torch.save(weights))
+        self.save_metadata(folder)
+
+    def save_metadata(self, folder: Path) -> None:
+        """Write all but the weights to `folder`, which has them already."""
         about = json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
-        for name, data in ((WEIGHTS_FILE, safetensors.torch.save(weights)), (METADATA_FILE, about.encode())):
-            temporary = folder / f".{name}.partial"
-            temporary.write_bytes(data)
-            temporary.replace(folder / name)
+        _write(folder / METADATA_FILE, about.encode())
 
 
 def locate(folder: Path) -> Path:
@@ -90,7 +105,7 @@ def read(folder: Path) -> Artifact:
         if values["architecture"] != network.ARCHITECTURE:
             raise UserError(f"{path} is for {values['architecture']!r}; accepted: {network.ARCHITECTURE!r}")
         known = {f.name for f in dataclasses.fields(Artifact)}
-        artifact = Artifact(**{key: _frozen(value) for key, value in values.items() if key in known})
+        artifact = Artifact(**{key: _frozen(key, value) for key, value in values.items() if key in known})
         _check_values(artifact)
         with torch.device("meta"):
             expected = network.build(len(artifact.classes), artifact.eps).state_dict()
@@ -132,5 +147,15 @@ def _check_weights(path: Path, expected: dict[str, list[int]]) -> None:
         raise UserError(f"{path} does not fit its {METADATA_FILE}: {shapes}")
 
 
-def _frozen(value: object) -> object:
+def _write(path: Path, data: bytes) -> None:
+    """Under a temporary name first, so that no half is ever seen."""
+    temporary = path.with_name(f".{path.name}.partial")
+    temporary.write_bytes(data)
+    temporary.replace(path)
+
+
+def _frozen(key: str, value: object) -> object:
+    if key == "quantization" and value is not None:
+        ranges = {name: (float(low), float(high)) for name, (low, high) in value["ranges"].items()}
+        return Quantization(ranges, int(value["images"]), float(value["accuracy_lost"]))
     return tuple(value) if isinstance(value, list) else value

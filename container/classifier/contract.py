@@ -108,7 +108,7 @@ class Contract:
     @property
     def precision(self) -> str:
         """The precision to answer in: SERVE_PRECISION, or auto, which is what the machine is good at."""
-        return self._choice("SERVE_PRECISION", ("auto", "fp32", "bf16", "fp16"))
+        return self._choice("SERVE_PRECISION", ("auto", "fp32", "bf16", "fp16", "int8"))
 
     @property
     def access_log(self) -> bool:

@@ -78,10 +78,14 @@ class FusedNetwork:
         self.head = model.fc
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.pool(self.stem(x.to(self.dtype)))
+        x = self.features(self.pool(self.stem(x.to(self.dtype))))
+        return self.head(x.float().mean((2, 3)))
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """What the blocks make of the first convolution's output, (n, 512, size / 32, size / 32)."""
         for block in self.blocks:
             x = block(x)
-        return self.head(x.float().mean((2, 3)))
+        return x
 
 
 class _Block:

@@ -87,6 +87,9 @@ def test_the_artifact_is_flat_and_describes_itself(job):
     assert about.hyperparameters["batch_size"] == 32
     assert set(about.versions) >= {"python", "torch", "torchvision"}
     assert about.metrics["epoch"] in (1, 2, 3)
+    # 8 blocks have two convolutions, 3 of them another for their shortcut, and one comes first.
+    assert len(about.quantization.ranges) == 20
+    assert abs(about.quantization.accuracy_lost) < 0.1
 
 
 def test_the_tested_weights_are_those_of_the_best_epoch(job):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from classifier import artifact, network
-from classifier.artifact import METADATA_FILE, WEIGHTS_FILE, Artifact
+from classifier.artifact import METADATA_FILE, WEIGHTS_FILE, Artifact, Quantization
 from classifier.errors import UserError
 from conftest import CLASSES, IMAGE_SIZE
 
@@ -24,7 +24,12 @@ def edit(folder: Path, **changes: object) -> None:
 
 def test_what_was_saved_is_read(tmp_path):
     model = network.build(3, eps=1e-8)
-    saved = Artifact(("a", "b", "ç"), 64, 1e-8, hyperparameters={"lr": 0.1}, metrics={"test": {"accuracy": 0.5}})
+    saved = Artifact(
+        *(("a", "b", "ç"), 64, 1e-8),
+        hyperparameters={"lr": 0.1},
+        metrics={"test": {"accuracy": 0.5}},
+        quantization=Quantization({"conv1": (0.0, 2.5)}, 10, -0.1),
+    )
     saved.save(tmp_path / "model", model.state_dict())
     assert artifact.read(tmp_path / "model") == saved
     loaded = artifact.load_weights(tmp_path / "model")
@@ -98,7 +103,7 @@ def test_a_missing_field(folder):
 @pytest.mark.parametrize(
     "changes",
     [{"image_size": 0}, {"image_size": "32"}, {"image_size": True}, {"classes": "ab"}, {"classes": ["a"]}]
-    + [{"classes": [1, 2]}, {"eps": "small"}, {"eps": None}, {"temperature": 0.0}],
+    + [{"classes": [1, 2]}, {"eps": "small"}, {"eps": None}, {"temperature": 0.0}, {"quantization": {}}],
 )
 def test_a_field_of_a_wrong_kind(folder, changes):
     edit(folder, **changes)

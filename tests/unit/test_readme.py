@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from classifier import artifact
+from classifier import artifact, quantized
 from classifier.contract import Contract
 from classifier.device import PRECISIONS
 from classifier.errors import UserError
@@ -109,7 +109,7 @@ def test_errors(client):
 
 def test_variables():
     rows = {name: accepted for name, accepted, _ in table("variable", "accepted", "meaning")}
-    assert rows["SERVE_PRECISION"] == ", ".join(PRECISIONS)
+    assert rows["SERVE_PRECISION"] == ", ".join((*PRECISIONS, quantized.PRECISION))
     for name, accepted in rows.items():
         with pytest.raises(UserError, match=f"{name} is 'x'; accepted: {accepted}$"):
             _ = Contract(environ={name: "x"}).precision and Contract(environ={name: "x"}).access_log

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from classifier import artifact, device, fused, network
+from classifier import artifact, device, fused, network, quantized
 from classifier.artifact import Artifact
 from classifier.errors import UserError
 
@@ -25,11 +25,14 @@ class Predictor:
         """
         self.artifact = description
         self.device = device.choose_device()
-        self.precision = device.serving_precision(precision, self.device)
+        is_int8 = quantized.is_chosen(precision, self.device, description.quantization)
+        # With int8, that of the first convolution.
+        self._float = device.serving_precision("auto" if is_int8 else precision, self.device)
+        self.precision = quantized.PRECISION if is_int8 else self._float
         self.cores = device.usable_cores()
         self.batch_size = GPU_BATCH if self.device.type == "cuda" else CPU_BATCH
         self._normalize = network.Normalize(description.mean, description.std).to(self.device)
-        self._model = self._load(folder)
+        self.network = self._load(folder)
 
     @property
     def lanes(self) -> tuple[int, ...]:
@@ -62,10 +65,13 @@ class Predictor:
         `pixels` are uint8 of shape (n, size, size, 3); the result is float32 of shape (n, classes).
         """
         x = self._normalize(torch.from_numpy(pixels).to(self.device))
-        return (self._model(x) / self.artifact.temperature).softmax(dim=1).cpu().numpy()
+        return (self.network(x) / self.artifact.temperature).softmax(dim=1).cpu().numpy()
 
     @torch.inference_mode()
     def _load(self, folder: Path) -> fused.FusedNetwork:
         model = network.build(len(self.artifact.classes), self.artifact.eps)
         model.load_state_dict(artifact.load_weights(folder))
-        return fused.fuse(model.eval(), device.compute_dtype(self.precision, self.device), self.device)
+        dtype = device.compute_dtype(self._float, self.device)
+        if self.precision == quantized.PRECISION:
+            return quantized.QuantizedNetwork(model.eval(), self.artifact.quantization.ranges, dtype)
+        return fused.fuse(model.eval(), dtype, self.device)

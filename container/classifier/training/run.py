@@ -8,7 +8,16 @@ import torch
 from classifier import device
 from classifier.contract import Contract
 from classifier.errors import UserError
-from classifier.training import distributed, hyperparameters, metrics, model, output, profiler_findings, report
+from classifier.training import (
+    distributed,
+    hyperparameters,
+    metrics,
+    model,
+    output,
+    profiler_findings,
+    quantization,
+    report,
+)
 from classifier.training.checkpoint import Checkpoints, identity
 from classifier.training.data import SkippedImages, count_workers
 from classifier.training.evaluate import Compute, Evaluation
@@ -74,6 +83,8 @@ def train(contract: Contract, interrupt: Interrupt, group: distributed.Alone) ->
     report.write(contract.output_data / "report.html", summary)
     if outcome.failure:
         raise outcome.failure
+    if not outcome.ending:
+        quantization.add(contract.model, dataset.validation, interrupt)
     logger.info("artifact in %s; outputs and report.html in %s", contract.model, contract.output_data)
 
 

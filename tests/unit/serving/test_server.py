@@ -33,7 +33,7 @@ def test_what_is_wrong_is_said_before_gunicorn_starts(artifact_folder, tmp_path)
         server.run(Contract(tmp_path, {"SAGEMAKER_BIND_TO_PORT": "x"}))
     with pytest.raises(UserError, match="SAGEMAKER_MAX_PAYLOAD_IN_MB is '-1'"):
         server.run(Contract(tmp_path, {"SAGEMAKER_MAX_PAYLOAD_IN_MB": "-1"}))
-    with pytest.raises(UserError, match="SERVE_PRECISION is 'int4'; accepted: auto, fp32, bf16, fp16"):
+    with pytest.raises(UserError, match="SERVE_PRECISION is 'int4'; accepted: auto, fp32, bf16, fp16, int8"):
         server.run(Contract(tmp_path, {"SERVE_PRECISION": "int4"}))
     with pytest.raises(UserError, match="SERVE_ACCESS_LOG is 'no'; accepted: on, off"):
         server.run(Contract(tmp_path, {"SERVE_ACCESS_LOG": "no"}))

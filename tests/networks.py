@@ -1,0 +1,23 @@
+"""A network as training leaves it, and images for it."""
+
+import torch
+
+from classifier import network
+
+
+def trained() -> network.ResNet18:
+    """A network whose batch normalisation does something, and whose answers differ from image to image."""
+    torch.manual_seed(0)
+    model = network.build(10, eps=1e-5).eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(module.running_mean, std=0.2)
+            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias, std=0.2)
+    return model
+
+
+def images(size: int, n: int = 4) -> torch.Tensor:
+    torch.manual_seed(1)
+    return torch.randn(n, 3, size, size).contiguous(memory_format=torch.channels_last)
