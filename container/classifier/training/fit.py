@@ -8,22 +8,23 @@ from pathlib import Path
 
 import torch
 
-from classifier.artifact import Artifact
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.training import debugger, profiler
 from classifier.training.augment import Augmentation
+from classifier.training.best import Best
 from classifier.training.checkpoint import Checkpoints, RandomState
 from classifier.training.data import ImageBatches, SkippedImages
-from classifier.training.evaluate import Compute, Evaluation, evaluate
+from classifier.training.evaluate import Compute, Evaluation
 from classifier.training.features import FeatureBatches
-from classifier.training.folders import Dataset, Phase
+from classifier.training.folders import Dataset
 from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt, Interrupted
-from classifier.training.metrics import MetricsLog, better
-from classifier.training.model import split, training_mode
+from classifier.training.metrics import MetricsLog
+from classifier.training.model import training_mode
 from classifier.training.optimization import learning_rate, make_loss, make_optimizer
+from classifier.training.phases import Phases
 from classifier.training.progress import progress
 from classifier.training.step import Step
 
@@ -59,23 +60,18 @@ class Trainer:
         self.checkpoints = checkpoints
         self.history = History()
         self.metrics_log = MetricsLog(contract.output_data / "metrics.jsonl" if self.is_first else Path(os.devnull))
-        self.backbone, self.network = split(self.model, hp.trainable)
-        self.opened: list[ImageBatches | FeatureBatches] = []
+        self.best = Best(contract, hp, dataset.classes, self.model, self.history, self.is_first)
+        self.phases = Phases(hp, self.model, compute, skipped, interrupt)
         self.augmentation = Augmentation(hp.augmentation, hp.seed)
-        self.train_batches = self.batches_of(dataset.train)
-        self.validation_batches = self.batches_of(dataset.validation)
+        self.train_batches = self.phases.batches_of(dataset.train)
+        self.validation_batches = self.phases.batches_of(dataset.validation)
         self.loss = make_loss(hp, dataset, compute.device)
         self.optimizer = make_optimizer(self.model, hp)
         self.steps = hp.epochs * len(self.train_batches)
-        self.profiler = profiler.create(
-            hp.profile if self.is_first else "off",
-            contract.output_data,
-            compute.device,
-            self.steps,
-            len(self.train_batches),
-        )
+        mode = hp.profile if self.is_first else "off"
+        self.profiler = profiler.create(mode, contract.output_data, compute.device, self.steps, len(self.train_batches))
         self.debugger = self.make_debugger()
-        self.step = Step(self.network, self.loss, self.optimizer, compute, self.profiler)
+        self.step = Step(self.phases.network, self.loss, self.optimizer, compute, self.profiler)
         # All that a checkpoint holds. What is random in the data, and the learning rate, depend on seed and step alone.
         self.parts = {
             "model": self.model,
@@ -153,48 +149,30 @@ class Trainer:
         self.debugger.record(validation_loss=validation.step_losses.mean())
         metrics |= validation.metrics
         self.metrics_log.write(f"epoch {history.epoch}/{self.hp.epochs}", metrics, epoch=history.epoch)
-        if self.is_best(validation):
-            history.best_epoch, history.best = history.epoch, validation
-            history.best_weights = {name: tensor.cpu().clone() for name, tensor in self.model.state_dict().items()}
+        if self.best.is_beaten_by(validation):
             with self.profiler.span("saving"):
-                self.save_artifact({"epoch": history.epoch} | metrics)
+                self.best.keep(validation, metrics)
         history.end_epoch(metrics, validation.step_losses.tolist())
         if self.is_over() and len(history.epochs) < self.hp.epochs:
             logger.info("no better %s since epoch %d: stopping", self.hp.objective, history.best_epoch)
 
-    def batches_of(self, phase: Phase) -> ImageBatches | FeatureBatches:
-        """The batches of `phase` that the network takes: of images, or of what the frozen backbone makes of them."""
-        if self.backbone:
-            batches = FeatureBatches(phase, self.hp, self.backbone, self.compute, self.interrupt)
-        else:
-            batches = ImageBatches(phase, self.hp, self.compute.device, phase.name == "test", self.group)
-        self.opened.append(batches)
-        return batches
-
     def evaluate(self, batches: ImageBatches | FeatureBatches) -> Evaluation:
         self.debugger.phase(batches.phase.name)
-        classes = len(self.dataset.classes)
         temperature = self.history.best.temperature if batches.phase.name == "test" else None
-        return evaluate(
-            self.network, self.loss, batches, self.compute, classes, self.skipped, self.interrupt, temperature
-        )
+        return self.phases.evaluate(batches, self.loss, len(self.dataset.classes), temperature)
 
     def make_debugger(self) -> debugger.Debugger:
         test = -(-len(self.dataset.test) // self.hp.batch_size) if self.dataset.test else 0
         return debugger.create(
             self.contract,
             self.hp,
-            self.network,
+            self.phases.network,
             self.loss,
             self.optimizer,
             {"train": self.steps, "eval": self.hp.epochs * len(self.validation_batches) + test},
             math.log(len(self.dataset.classes)),
             self.profiler,
         )
-
-    def is_best(self, validation: Evaluation) -> bool:
-        best = self.history.best and self.history.best.metrics[self.hp.objective]
-        return better(self.hp.objective, validation.metrics[self.hp.objective], best)
 
     def resume(self) -> None:
         """Go on from the newest good checkpoint of this run, if there is one."""
@@ -203,15 +181,9 @@ class Trainer:
         history = self.history
         history.resumed.append(history.steps)
         self.metrics_log.restore(history.epochs)
-        logger.info(
-            "resumed from %s: %d whole epochs of %d and %d steps are done",
-            self.checkpoints.folder,
-            len(history.epochs),
-            self.hp.epochs,
-            history.steps,
-        )
-        if history.best_epoch:
-            self.save_artifact(history.epochs[history.best_epoch - 1], history.best_weights)
+        done = f"{len(history.epochs)} whole epochs of {self.hp.epochs} and {history.steps} steps are done"
+        logger.info("resumed from %s: %s", self.checkpoints.folder, done)
+        self.best.restore()
 
     def save_checkpoint(self) -> None:
         if not self.history.steps:
@@ -220,24 +192,6 @@ class Trainer:
             self.checkpoints.save(self.history.steps, self.parts)
 
     def close(self) -> None:
-        """End debugging and the processes that read images.
-
-        Left to the end of the program, these processes, which ignore signals, would be waited for without end.
-        """
+        """End debugging and the processes that read images."""
         self.debugger.close()
-        for batches in self.opened:
-            batches.close()
-
-    def save_artifact(self, metrics: dict[str, float], weights: dict[str, torch.Tensor] | None = None) -> None:
-        """Write `weights`, or the model as it is now, to the contract's model folder."""
-        if not self.is_first:
-            return
-        artifact = Artifact(
-            classes=self.dataset.classes,
-            image_size=self.hp.image_size,
-            eps=self.hp.eps,
-            hyperparameters=vars(self.hp),
-            metrics=metrics,
-            temperature=self.history.best.temperature if self.history.best else 1.0,
-        )
-        artifact.save(self.contract.model, weights or self.model.state_dict())
+        self.phases.close()

@@ -146,10 +146,10 @@ def test(trainer: Trainer) -> Evaluation | None:
     trainer.model.load_state_dict(trainer.history.best_weights)
     if trainer.dataset.test is None:
         return None
-    evaluation = trainer.evaluate(trainer.batches_of(trainer.dataset.test))
+    evaluation = trainer.evaluate(trainer.phases.batches_of(trainer.dataset.test))
     best = trainer.history.best_epoch
     trainer.metrics_log.write(f"test, weights of epoch {best}", evaluation.metrics, best_epoch=best)
-    trainer.save_artifact(trainer.history.epochs[best - 1] | evaluation.metrics)
+    trainer.best.save(trainer.history.epochs[best - 1] | evaluation.metrics)
     return evaluation
 
 
@@ -159,7 +159,7 @@ def keep_what_there_is(trainer: Trainer, interrupted: Interrupted) -> str:
     if history.best_epoch:
         kept = f"the artifact has the weights of epoch {history.best_epoch}"
     elif history.steps:
-        trainer.save_artifact({})
+        trainer.best.save({})
         kept = f"no epoch was whole, so the artifact has the weights of step {history.steps}, not validated"
     else:
         kept = "no step was done, so there is no artifact"
