@@ -139,8 +139,11 @@ class ImageBatches:
     ):
         self.phase = phase
         training = phase.name == "train" and not once
-        cache = NoCache() if once or hp.epochs == 1 else make_cache(len(phase), caches=group.on_this_host)
-        dataset = ImageDataset(phase, hp.image_size, training and hp.augmentation != "none", hp.seed, cache)
+        cropped = training and hp.augmentation != "none"
+        side = whole_side(hp.image_size) if cropped else hp.image_size
+        kept = not once and hp.epochs > 1
+        cache = make_cache(len(phase), 3 * side**2, caches=group.on_this_host) if kept else NoCache()
+        dataset = ImageDataset(phase, hp.image_size, cropped, hp.seed, cache)
         self.order = EpochBatches(len(phase), hp.batch_size, shuffle=training, seed=hp.seed, group=group)
         workers = count_workers(hp, trainers=group.on_this_host)
         self.loader = DataLoader(
