@@ -11,8 +11,9 @@ from torch import distributed
 from classifier.contract import Contract
 from classifier.errors import PeerLost
 
-# Between two meetings of the processes lies a step, or the writing of a checkpoint. Whoever takes longer is lost.
-LONGEST_WAIT = timedelta(minutes=5)
+# Between two meetings of the processes lies a step, or the writing of a checkpoint. Whoever takes longer is lost;
+# a batch may come late from S3, and a job that is ended for that costs more than these minutes.
+LONGEST_WAIT = timedelta(minutes=2)
 
 
 class Alone:
