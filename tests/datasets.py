@@ -17,6 +17,8 @@ DIGITS = load_digits()
 QUICK = {"weights": "none", "image_size": 32, "epochs": 1, "augmentation": "none", "workers": 1, "lr": 0.003}
 # In a job of a few steps every one of them is saved and timed: the tests that are about it turn it on.
 QUICK |= {"debug": "off", "profile": "off"}
+# The same figures on every processor.
+QUICK |= {"precision": "fp32"}
 
 
 def digit_jpegs(digits: Iterable[int], first: int, last: int) -> list[tuple[str, str, Image.Image]]:
@@ -43,8 +45,11 @@ def write_hyperparameters(root: Path, **hyperparameters: object) -> None:
     config.write_text(json.dumps({name: str(value) for name, value in hyperparameters.items()}))
 
 
-def train(root: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run container/train to its end, on one core: images this small gain nothing from a second."""
-    command = [sys.executable, "-W", "error", str(TRAIN), "--root", str(root)]
+def train(root: Path, within: Iterable[str] = (), **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run container/train to its end, on one core: images this small gain nothing from a second.
+
+    A command that runs another one may be put around it.
+    """
+    command = [*within, sys.executable, "-W", "error", str(TRAIN), "--root", str(root)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"} | environ
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=110)

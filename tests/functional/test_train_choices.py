@@ -1,6 +1,8 @@
 """The real container/train with one hyperparameter and another."""
 
 import itertools
+import shutil
+import subprocess
 
 import pytest
 import torch
@@ -11,14 +13,25 @@ from datasets import QUICK, digit_jpegs, train, write_channel, write_hyperparame
 FOUR = range(4)
 
 
-def test_the_same_seed_gives_the_same_weights(tmp_path):
-    weights = []
-    for name, seed, workers in (("one", 7, 0), ("two", 7, 2), ("three", 8, 0)):
+def small_shared_memory():
+    """What runs a program with 400 kB of /dev/shm, in a mount namespace of its own; nothing without the right to."""
+    program = shutil.which("unshare")
+    allowed = program and subprocess.run([program, "-m", "true"], capture_output=True).returncode == 0
+    return (
+        [program, "-m", "sh", "-c", 'mount -t tmpfs -o size=400k tmpfs /dev/shm && exec "$@"', "sh"] if allowed else []
+    )
+
+
+def test_the_same_seed_gives_the_same_weights_also_where_shared_memory_is_small(tmp_path):
+    weights, small = [], small_shared_memory()
+    for name, seed, workers, within in (("one", 7, 0, []), ("two", 7, 4, small), ("three", 8, 0, [])):
         write_channel(tmp_path / name, "train", digit_jpegs(FOUR, 0, 10))
         write_hyperparameters(
             tmp_path / name, **QUICK | {"seed": seed, "workers": workers, "augmentation": "strong", "batch_size": 8}
         )
-        assert train(tmp_path / name).returncode == 0
+        result = train(tmp_path / name, within)
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert ("/dev/shm has room for 2 of 4 workers" in result.stdout) == bool(within)
         weights.append((tmp_path / name / "model/model.safetensors").read_bytes())
     assert weights[0] == weights[1]
     assert weights[0] != weights[2]
