@@ -193,8 +193,8 @@ def create(
         if ours:
             config, tensors = contract.output_data / CONFIG, contract.output_data / TENSORS
             shutil.rmtree(tensors, ignore_errors=True)  # of an earlier run in the same folder
-            intervals = {mode: debugger_config.interval(count) for mode, count in steps.items()}
-            debugger_config.write(config, tensors, intervals)
+            modes = {mode: debugger_config.intervals(count) for mode, count in steps.items()}
+            debugger_config.write(config, tensors, modes)
         tensors = debugger_config.tensors_folder(config)
         debugger_compat.load()
         from classifier.training.debugger_hook import make_hook

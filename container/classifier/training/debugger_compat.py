@@ -66,6 +66,9 @@ def load() -> None:
         tfevent = importlib.import_module("smdebug.core.tfevent.util")
     writer.make_tensor_proto = tfevent.make_tensor_proto = _make_tensor_proto
     writer.EventFileWriter = _event_file_writer()
+    writer._get_default_bins = functools.cache(writer._get_default_bins)
+    # The same for all of a step.
+    writer.FileWriter._get_metadata = staticmethod(functools.lru_cache(1)(writer.FileWriter._get_metadata))
 
 
 def _build_messages(module: ModuleType) -> None:

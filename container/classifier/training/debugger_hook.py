@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
+from smdebug.core.collection import CollectionKeys
 from smdebug.core.utils import error_handling_agent
 from smdebug.pytorch import modes
 
@@ -14,8 +15,8 @@ from classifier.training.debugger_lean import LeanHook
 GRADIENT = "gradient/"
 UPDATE_RATIO = "update_ratio/"
 RELU_ACTIVITY = "relu_activity/"
-# An update is measured on about so many units of each layer: an eighth of the memory to read, and as telling.
-MEASURED_UNITS = 64
+# An update is measured on about so many units of each layer: a fraction of the memory to read, and as telling.
+MEASURED_UNITS = 16
 
 Timed = Callable[[str], AbstractContextManager]
 
@@ -32,13 +33,17 @@ class DebugHook(LeanHook):
     def watch(self, model: torch.nn.Module, loss: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Register on all three, once and before the model is wrapped for several processes."""
         self._prepare_collections()
+        self.loss = loss
         for name, module in model.named_modules():
             if isinstance(module, torch.nn.ReLU) and self.is_wanted(name):
                 module.inplace = False  # or its input would be overwritten before it is saved
         prefix = f"{type(model).__name__}_"
         self.parameters = {prefix + name: p for name, p in model.named_parameters() if p.requires_grad}
         self.layers = {name: p for name, p in model.named_parameters() if p.requires_grad and p.ndim > 1}
-        self.before: list[torch.Tensor] = []  # memory for these weights before an update, kept from step to step
+        # Memory for what a saved step computes, kept: the first step would otherwise take twice the time of others.
+        self.before = [torch.zeros_like(weight) for weight in self.measured_units()]
+        largest = max(self.parameters.values(), key=torch.numel)
+        self.scratch = torch.zeros(largest.numel(), device=largest.device)
         self.is_measuring = False
         self.register_module(model)
         self.register_loss(loss)
@@ -52,6 +57,10 @@ class DebugHook(LeanHook):
         saved = self._get_collections_to_save_for_step()
         return any(collection in (None, item.name) for item in saved)
 
+    def is_saving_tensors(self) -> bool:
+        """Whether this step saves anything besides the losses."""
+        return any(item.name != CollectionKeys.LOSSES for item in self._get_collections_to_save_for_step())
+
     def record(self, **scalars: float) -> None:
         """Save `scalars` with the step that is just over, whether or not it was to be saved."""
         for name, value in scalars.items():
@@ -64,16 +73,15 @@ class DebugHook(LeanHook):
 
     @error_handling_agent.catch_smdebug_errors()
     def before_update(self, *_) -> None:
-        if not self.is_saving():
+        if not self.is_saving_tensors():
             return
         with self.timed("hook"), torch.no_grad():
             for name, parameter in self.parameters.items():
                 if parameter.grad is not None:
                     self._save_for_tensor(GRADIENT + name, parameter.grad)
+            self.take_norms()
             if self.is_saving("update_ratio"):
-                weights = self.measured_units()
-                self.before = self.before or [torch.empty_like(weight) for weight in weights]
-                torch._foreach_copy_(self.before, weights)
+                torch._foreach_copy_(self.before, self.measured_units())
                 self.is_measuring = True
 
     @error_handling_agent.catch_smdebug_errors()
@@ -96,7 +104,7 @@ class DebugHook(LeanHook):
 
     @error_handling_agent.catch_smdebug_errors()
     def forward_hook(self, module, inputs, outputs):
-        if not self.is_saving():
+        if not (self.is_saving() if module is self.loss else self.is_saving_tensors()):
             return
         with self.timed("hook"), torch.no_grad():
             if isinstance(module, torch.nn.ReLU) and self.is_saving("relu_activity"):
@@ -105,6 +113,11 @@ class DebugHook(LeanHook):
                 activity = active.mean(tuple(range(2, active.ndim))).mean(0)
                 self._save_for_tensor(f"{RELU_ACTIVITY}{module._module_name}_{count}", activity)
             super().forward_hook(module, inputs, outputs)
+            self.take_norms()
+
+    def _log_params(self, module):
+        if self.is_saving_tensors():
+            super()._log_params(module)
 
     def state_dict(self) -> dict[str, object]:
         """The numbers of the steps so far. What is under way is written first."""

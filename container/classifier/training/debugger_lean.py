@@ -1,11 +1,9 @@
 """smdebug's hook, made lean: a step that is not saved costs next to nothing, and a saved one as little as may be."""
 
+import numpy as np
 import torch
 from smdebug.core.utils import match_inc
 from smdebug.pytorch import Hook
-
-# Elements of which the absolute values are taken at a time, so that they stay in the processor's cache.
-CACHED = 2**17
 
 
 class LeanHook(Hook):
@@ -13,7 +11,9 @@ class LeanHook(Hook):
 
     def __init__(self, *arguments, **parameters):
         super().__init__(*arguments, **parameters)
+        self.normed: dict[str, torch.Tensor] = {}  # tensors whose norms are still to be taken
         self.waiting: list[tuple[str, torch.Tensor]] = []  # scalars still on the device
+        self.scratch = torch.empty(0)  # kept, since new memory costs more than what is done in it
 
     def is_wanted(self, module: str) -> bool:
         """Whether any collection wants the inputs or the outputs of the module of this name."""
@@ -53,6 +53,32 @@ class LeanHook(Hook):
         else:
             super()._write_raw_tensor_simple(tensor_name, tensor_value, tensor_ref, timestamp)
 
+    def _write_reduction(self, tensor_name, tensor_value, reduction_name, abs, tensor_ref=None):
+        if reduction_name == "l2":
+            self.normed[self._get_reduction_tensor_name(tensor_name, reduction_name, abs)] = tensor_value.detach()
+        elif abs and reduction_name == "mean":
+            name = self._get_reduction_tensor_name(tensor_name, reduction_name, abs)
+            self.waiting.append((name, self.mean_of_absolute(tensor_value)))
+        else:
+            super()._write_reduction(tensor_name, tensor_value, reduction_name, abs, tensor_ref)
+
+    def take_norms(self) -> None:
+        """Take the norms of many tensors together, at the end of a callback: later the tensors may have changed."""
+        if self.normed:
+            self.waiting.extend(zip(self.normed, torch._foreach_norm(list(self.normed.values())), strict=True))
+            self.normed = {}
+
+    def mean_of_absolute(self, tensor: torch.Tensor) -> torch.Tensor:
+        if self.scratch.numel() < tensor.numel() or self.scratch.device != tensor.device:
+            self.scratch = torch.empty(tensor.numel(), device=tensor.device)
+        in_memory = sorted(range(tensor.ndim), key=tensor.stride, reverse=True)
+        flat = tensor.detach().permute(in_memory).flatten()  # a view, whatever the memory format is
+        return torch.abs(flat, out=self.scratch[: len(flat)]).mean()
+
+    def _log_params(self, module):
+        super()._log_params(module)
+        self.take_norms()
+
     def set_mode(self, mode):
         self._write_waiting()  # with the mode they belong to
         super().set_mode(mode)
@@ -66,14 +92,12 @@ class LeanHook(Hook):
             return
         names, values = zip(*self.waiting, strict=True)
         self.waiting = []
-        for name, value in zip(names, torch.stack(values).cpu(), strict=True):
-            super()._write_raw_tensor_simple(name, value)
+        for writer in self._get_writers(names[0]):
+            for name, value in zip(names, torch.stack(values).cpu().numpy(), strict=True):
+                writer.write_tensor(np.asarray(value), name, mode=self.mode, mode_step=self.mode_steps[self.mode])
 
     @staticmethod
     def _get_reduction_of_data(reduction_name, tensor_value, tensor_name, abs):
-        if abs and reduction_name == "mean" and tensor_value.ndim > 1:
-            rows = max(1, CACHED * len(tensor_value) // max(1, tensor_value.numel()))
-            return sum(part.abs().sum() for part in tensor_value.split(rows)) / tensor_value.numel()
         if reduction_name == "std":
             return tensor_value.std(correction=0)  # 0, not nan, for a single element
         return Hook._get_reduction_of_data(reduction_name, tensor_value, tensor_name, abs)

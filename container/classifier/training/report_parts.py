@@ -53,11 +53,12 @@ def debugging_part(debugging: Debugging, history: History, batch_size: int) -> d
     """The values of report_debugging.html."""
     series = debugging.series
     saved = series.get("saved", {})
+    whole = len(series.get("steps", ()))
     return {
         "why": debugging.why,
         "error": debugging.rules_error,
         "rules": sorted(debugging.rules, key=lambda verdict: (verdict["status"] != "found", bool(verdict["cause"]))),
-        "saved": {"train": saved.get("train", 0), "other": saved.get("validation and test", 0)},
+        "saved": {"train": saved.get("train", 0), "whole": whole, "other": saved.get("validation and test", 0)},
         "trends": trends(history, batch_size),
         "layers": [
             (draw(series["steps"], series[name]), text) for name, draw, text in LAYER_CHARTS if series.get(name)

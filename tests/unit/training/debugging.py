@@ -52,7 +52,8 @@ def watch(folder: Path, model, loss, optimizer, interval=1):
     debugger_compat.load()
     from classifier.training.debugger_hook import MODES, make_hook
 
-    debugger_config.write(folder / "config.json", folder / "tensors", {"train": interval, "eval": interval})
+    intervals = debugger_config.Intervals(interval, interval)
+    debugger_config.write(folder / "config.json", folder / "tensors", {"train": intervals, "eval": intervals})
     hook = make_hook(folder / "config.json", model, loss, optimizer, lambda _phase: contextlib.nullcontext())
     hook.set_mode(MODES["train"])
     return hook

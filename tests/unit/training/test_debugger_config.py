@@ -5,21 +5,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifier.training import debugger_config
+from classifier.training.debugger_config import Intervals
 
 
 @given(st.integers(1, 200_000))
 def test_at_least_30_steps_are_saved_or_all_of_a_shorter_run(steps):
-    saved = len(range(0, steps, debugger_config.interval(steps)))
+    losses, rest = debugger_config.intervals(steps)
+    saved = len(range(0, steps, losses))
     assert saved >= min(steps, 30)
-    assert saved < 60 or debugger_config.interval(steps) == debugger_config.LONGEST_INTERVAL
+    assert saved < 60 or losses == debugger_config.LONGEST_INTERVAL
+    assert rest % losses == 0, "a rule looks at gradients beside the loss of the same step"
+    assert rest == losses or rest >= 15
 
 
 def test_our_configuration_has_sagemakers_format(tmp_path):
     path = tmp_path / "folder" / "debughookconfig.json"
-    debugger_config.write(path, tmp_path / "tensors", {"train": 7, "eval": 2})
+    debugger_config.write(path, tmp_path / "tensors", {"train": Intervals(7, 21), "eval": Intervals(2, 16)})
     config = json.loads(path.read_text())
     assert config["LocalPath"] == str(tmp_path / "tensors")
-    assert config["HookParameters"] == {"train.save_interval": "7", "eval.save_interval": "2"}
+    assert config["HookParameters"] == {"train.save_interval": "21", "eval.save_interval": "16"}
+    losses = config["CollectionConfigurations"][0]
+    assert losses["CollectionParameters"] == {"train.save_interval": "7", "eval.save_interval": "2"}
     names = [item["CollectionName"] for item in config["CollectionConfigurations"]]
     assert {"losses", "gradients", "weights", "biases", "relu_input"} <= set(names)
     for item in config["CollectionConfigurations"]:

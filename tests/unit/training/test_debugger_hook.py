@@ -57,13 +57,12 @@ def test_the_inputs_of_a_relu_are_what_went_in_although_it_was_in_place(recorded
     for step in range(STEPS):
         for call in (0, 1):
             inputs = seen["inputs"][2 * step + call]
-            assert value(trial, f"relu_input_{call}", step, "min") == pytest.approx(inputs.min().item(), rel=1e-5)
+            assert value(trial, f"relu_input_{call}", step, "mean") == pytest.approx(inputs.mean().item(), abs=1e-6)
             assert value(trial, f"relu_input_{call}", step, "std") == pytest.approx(
                 inputs.std(correction=0).item(), rel=1e-4
             )
             active = (inputs > 0).float().mean((0, 2, 3))
             np.testing.assert_allclose(trial.tensor(f"relu_activity/relu_{call}").value(step), active, rtol=1e-6)
-    assert value(trial, "relu_input_0", 0, "min") < 0
 
 
 def test_gradients_and_updates_are_those_of_the_step(recorded):
@@ -85,7 +84,7 @@ def test_the_update_of_a_wide_layer_is_measured_on_some_of_its_units(tmp_path):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     training = model, loss, optimizer
     hook = watch(tmp_path, *training)
-    assert [len(units) for units in hook.measured_units()] == [67, 2]
+    assert [len(units) for units in hook.measured_units()] == [17, 2]
     weights = []
     steps(*training, count=1, each=lambda: weights.append(model.conv.weight.detach().clone()))
     hook.close()
@@ -109,7 +108,7 @@ def test_with_a_scaler_the_gradients_are_not_scaled(tmp_path, recorded):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_saved_as_float32(tmp_path, dtype):
     trial, seen = record(tmp_path, dtype=dtype)
-    assert value(trial, "relu_input_1", 2, "max") == pytest.approx(seen["inputs"][5].max().item(), rel=1e-2)
+    assert value(trial, "relu_input_1", 2, "std") == pytest.approx(seen["inputs"][5].std().item(), rel=2e-2)
 
 
 def test_a_frozen_layer_has_no_gradient_and_no_update(tmp_path):

@@ -76,7 +76,7 @@ def test_everything_is_drawn_and_said(tmp_path):
     for part in (
         "Single steps scatter by",
         "Within an epoch the steps scatter by",
-        "Looked at 60 saved training steps and 30 of validation and test",
+        "Looked at 60 saved training steps (60 with gradients, weights and activations) and 30 of validation and test",
         "The <numbers> of VeryBad. Mend VeryBad.",
         "62% of a step waits for images: raise workers.",
         "20 steps after the warm-up took 96 ms each. The whole job: training 100.0 s, validation 20.0 s.",
