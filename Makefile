@@ -30,6 +30,7 @@ fuzz: .venv-fuzz/ready
 # Our server beside its peers; needs wrk and Java. MODEL is the folder of an artifact.
 bench-serving: .venv-bench/ready
 	.venv-bench/bin/python -W ignore benchmarks/exactness.py "$(DATA)" "$(MODEL)"
+	.venv-bench/bin/python -W ignore benchmarks/parts.py "$(DATA)" "$(MODEL)"
 	.venv-bench/bin/python -W ignore benchmarks/serving.py "$(DATA)" "$(MODEL)"
 
 bench: .venv/dev

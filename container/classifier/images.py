@@ -4,8 +4,10 @@ Training, evaluation and serving all read images through this file, so that what
 what it meets behind an endpoint.
 """
 
+import contextlib
 import io
 import math
+import threading
 import warnings
 
 import numpy as np
@@ -15,6 +17,10 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 FORMATS = ("JPEG", "PNG", "WEBP")
 # 64 million pixels are 192 MB of RGB: above every common camera, below what hurts a small container.
 MAX_PIXELS = 64_000_000
+# What a pixel takes at most until it is RGB. Beyond so many pixels, images are decoded one after the other, whatever
+# number of threads there is: a small container has room for one of the largest, not for one on each core.
+MOST_BYTES_A_PIXEL = 10
+LARGE_PIXELS = MAX_PIXELS // 4
 # Each scan of a progressive JPEG passes over all its pixels, and 20 MB hold a million scans; real ones have up to 12.
 MAX_SCANNED = 20 * MAX_PIXELS
 _SCAN = b"\xff\xda"
@@ -26,6 +32,7 @@ Image.MAX_IMAGE_PIXELS = None
 # Damaged metadata is no news to whoever trains on 100,000 photos; damaged pixels raise.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
+_one_large = threading.Lock()
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -58,8 +65,10 @@ def decode(data: bytes, short_side: int) -> Image.Image:
             if image.format == "JPEG" and image.width * image.height * data.count(_SCAN) > MAX_SCANNED:
                 raise ImageError(f"{image.width} x {image.height} pixels in {data.count(_SCAN)} scans are too many")
             image.draft(None, (short_side, short_side))
-            image.load()
-            return _upright(_rgb(_reduced(image, short_side)), _orientation(image))
+            with _one_large if image.width * image.height > LARGE_PIXELS else contextlib.nullcontext():
+                image.load()
+                plain = image.convert("RGBA") if image.has_transparency_data else image
+                return _upright(_rgb(_reduced(plain, short_side)), _orientation(image))
     except ImageError:
         raise
     except Image.UnidentifiedImageError as error:
@@ -106,15 +115,13 @@ def _reduced(image: Image.Image, short_side: int) -> Image.Image:
     Not of palettes and 16-bit samples, which have no average before they are converted.
     """
     factor = min(image.size) // (2 * short_side)
-    plain = image.mode in ("L", "LA", "RGB", "RGBA", "CMYK") and "transparency" not in image.info
-    return image.reduce(factor) if factor > 1 and plain else image
+    return image.reduce(factor) if factor > 1 and image.mode in ("L", "RGB", "RGBA", "CMYK") else image
 
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16-bit gray: convert() would clip instead of scale
         return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
+    if image.mode == "RGBA":
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image.convert("RGB")
 

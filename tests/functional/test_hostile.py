@@ -13,6 +13,8 @@ import psutil
 import pytest
 from PIL import Image
 
+from classifier.device import usable_cores
+from classifier.images import LARGE_PIXELS, MAX_PIXELS, MOST_BYTES_A_PIXEL
 from helpers import Answer, Server, encode, photo, serve
 
 SECONDS = 2
@@ -114,6 +116,7 @@ def png_bomb(width: int, height: int) -> bytes:
         (b'{"images": ["' + b"A" * 8_000_000 + b'"]}', "application/json", 400),
         (b'{"images": ["' + b"!" * 1_000_000 + b'"]}', "application/json", 400),
         (b"{" + b'"a": 1, ' * 500_000 + b'"b": 1}', "application/json", 400),
+        (b'{"images": [' + b"[]," * 6_600_000 + b"[]]}", "application/json", 400),
         (b"\xef\xbb\xbf{}", "application/json", 400),
     ],
 )
@@ -125,15 +128,16 @@ def test_hostile_bodies(server, body, content_type, status):
 
 def test_memory_stays_bounded_under_bombs(server):
     bomb = encode(Image.new("RGBA", (7900, 8000), (200, 30, 30, 90)), "PNG", compress_level=1)
+    palette = encode(Image.new("P", (7900, 8000), 3), "PNG", transparency=3)
     worker = psutil.Process(server.workers[0])
     before, most = worker.memory_info().rss, 0
-    with ThreadPoolExecutor(5) as pool:
-        waiting = [pool.submit(post, server, bomb, "image/png") for _ in range(5)]
+    with ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(post, server, body, "image/png") for body in (bomb, palette) * 4]
         while not all(answer.done() for answer in waiting):
             most = max(most, worker.memory_info().rss)
         assert {answer.result().status for answer in waiting} == {200}
-    # Each of the two that are decoded at once takes 256 MB, and as much again while it is made smaller.
-    assert most - before < 1.6e9
+    # One of the largest, and on every core one that is not large.
+    assert most - before < MOST_BYTES_A_PIXEL * (MAX_PIXELS + usable_cores() * LARGE_PIXELS)
 
 
 def raw(server: Server, request: bytes) -> bytes:

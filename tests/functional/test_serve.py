@@ -312,7 +312,7 @@ def test_when_the_queue_is_full_the_rest_is_refused_at_once(artifact_folder, tmp
 
 
 def test_slow_clients_hold_up_nobody(artifact_folder, tmp_path):
-    patch = "import classifier.serving.worker as w; w.ARRIVAL_S = 2"
+    patch = "import classifier.serving.receiving as r; r.ARRIVAL_S = 2"
     head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 9999\r\n\r\n"
     with serve(artifact_folder.parent, tmp_path / "log", patch) as server:
         server.wait_for_ping(200)

@@ -11,7 +11,8 @@ from classifier.serving import accesslog
 from classifier.serving.arrival import Arrival
 
 STALLED_S = 5
-PARSED_BYTES = 1 << 10
+# The least and the most that the parser gets at once.
+PIECE_BYTES = 1 << 10, 64 << 10
 
 
 class Received(SocketUnreader):
@@ -28,7 +29,8 @@ class Received(SocketUnreader):
         if self.position == len(self.data):
             return super().chunk(size_hint)
         start = self.position
-        self.position = min(len(self.data), start + max(size_hint or 0, PARSED_BYTES))
+        least, most = PIECE_BYTES
+        self.position = min(len(self.data), start + max(least, min(size_hint or 0, most)))
         return bytes(self.data[start : self.position])
 
     def take_buffered(self) -> bytes:
