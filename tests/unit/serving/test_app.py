@@ -248,6 +248,7 @@ def test_as_many_as_are_accepted(client):
         ({"images": ["data:image/png;base64,/9j/"]}, "is not valid base64"),
         ({"images": ["/9j/"], "top": 3}, "unknown key 'top'; accepted: images and k"),
         ({"images": ["/9j/"], "\ud800": 3}, "unknown key '\\ud800'"),
+        ({"images": [0] * 2000}, "the request body has thousands of values; accepted: images and k"),
         ([], "the request body is a JSON array; accepted: an object with images and k"),
         ("text", "the request body is a JSON string"),
     ],
