@@ -127,7 +127,7 @@ prepare_repository() {
 
 create_repository() {
     aws_or_die "the ECR repository $name cannot be made" ecr create-repository --repository-name "$name" \
-        --image-scanning-configuration scanOnPush=true > /dev/null
+        --image-scanning-configuration scanOnPush=true --tags Key=created-by,Value=build_and_push.sh > /dev/null
     say "made the ECR repository $name in $region, which keeps the $IMAGES_KEPT newest images"
     aws ecr put-lifecycle-policy --repository-name "$name" --lifecycle-policy-text '{"rules": [{"rulePriority": 1,
         "description": "each image has several GB",

@@ -167,7 +167,8 @@ def test_missing_repository_is_made(stage):
         stage.called("aws ecr create-repository"),
         stage.calls.read_text().split("--lifecycle-policy-text "),
     )
-    assert create[0].endswith("--repository-name sagemaker-resnet18 --image-scanning-configuration scanOnPush=true")
+    assert "--repository-name sagemaker-resnet18 --image-scanning-configuration scanOnPush=true" in create[0]
+    assert create[0].endswith("--tags Key=created-by,Value=build_and_push.sh")  # by which cleanup.py knows it
     rule = json.JSONDecoder().raw_decode(policy[1])[0]["rules"][0]
     assert rule["action"] == {"type": "expire"}
     assert rule["selection"] == {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 5}
