@@ -6,7 +6,7 @@ SCRIPTS := build_and_push.sh requirements/lock.sh .ci/run
 .PHONY: demo launch test resume soak fuzz bench bench-serving lint image weights audit lock clean
 
 demo: .venv/local
-	$(BIN)/python launch/demo.py $(if $(DATA),--data "$(DATA)")
+	$(BIN)/python demo/demo.py $(if $(DATA),--data "$(DATA)")
 
 launch: .venv/launch
 
@@ -57,7 +57,7 @@ lock: .venv/dev
 	requirements/lock.sh $(CURDIR)/$(BIN)/uv
 
 clean:
-	rm -rf .venv .venv-bench .venv-fuzz demo
+	rm -rf .venv .venv-bench .venv-fuzz runs/demo-*
 
 # Environments of their own: what a benchmark or a fuzzer needs is neither in the image nor among the tests.
 .venv-bench/ready .venv-fuzz/ready: .venv-%/ready: requirements/%.txt

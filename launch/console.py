@@ -11,7 +11,6 @@ import places
 
 def run(main: Callable[[], int | None]) -> None:
     """Run a script's main; what the user can mend is one sentence, and the exit code 1."""
-    name = Path(sys.argv[0]).stem
     for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell in the background has turned the first off
         signal.signal(number, signal.default_int_handler)
     try:
@@ -19,15 +18,14 @@ def run(main: Callable[[], int | None]) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        if isinstance(error, places.UserError):
-            sentence = str(error)
-        elif type(error).__module__.startswith(("botocore", "boto3")):
+        sentence = str(error)
+        if not isinstance(error, places.UserError):
+            if not type(error).__module__.startswith(("botocore", "boto3")):
+                raise
             from aws import sentence_for
 
             sentence = sentence_for(error)
-        else:
-            raise
-        print(f"{name}: {sentence}", file=sys.stderr)
+        print(f"{Path(sys.argv[0]).stem}: {sentence}", file=sys.stderr)
         sys.exit(1)
 
 
@@ -41,11 +39,11 @@ def ask(question: str, yes: bool) -> None:
         raise places.UserError("nothing was done")
 
 
-def cost(settings: Namespace, instance_type: str, hours: float) -> str:
-    """Instance hours, and what they cost where the settings have the price."""
-    price = settings.prices.get(instance_type)
+def ask_to_spend(settings: Namespace, what: str, hours: float) -> None:
+    """Ask before `what` is started, with its upper bound in instance hours, and in money where the price is set."""
+    price = settings.prices.get(settings.instance_type)
     money = f", {hours * price:,.2f} {settings.currency}" if price else " (set prices to see the money)"
-    return f"{hours:,.4g} instance hours of {instance_type}{money}"
+    ask(f"{what}: up to {hours:,.4g} instance hours of {settings.instance_type}{money}. Start?", settings.yes)
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[object]], numbers: Iterable[str] = ()) -> object:
@@ -57,14 +55,12 @@ def table(head: Iterable[str], rows: Iterable[Iterable[object]], numbers: Iterab
     for name in head:
         made.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
     for row in rows:
-        made.add_row(*(str(cell) for cell in row))
+        made.add_row(*map(str, row))
     return made
 
 
-def show(*things: object) -> None:
-    """Print texts and tables, in full width where nobody watches."""
+def show(made: object) -> None:
+    """Print a table, in full width where nobody watches."""
     from rich.console import Console
 
-    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 500)
-    for thing in things:
-        console.print(thing)
+    Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 500).print(made)

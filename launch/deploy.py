@@ -6,14 +6,13 @@ An endpoint that is there already gets the model in place, without an interrupti
 from argparse import Namespace
 from pathlib import Path
 
-import aws
 import hosting
-import jobs
-import local_endpoint
+import local
 import places
-from asking import as_table, classify, to_endpoint, to_url
+from aws import Aws, tags
 from classifier.images import SUFFIXES
-from console import ask, cost, run, show
+from console import ask, ask_to_spend, run
+from predict import classify, pictures, show_answers, to_endpoint, to_url
 from settings import parser
 
 DAY = 24
@@ -28,64 +27,55 @@ def main() -> None:
     arguments.add_argument("--local", action="store_true", help="on this computer; --image then runs that image")
     arguments.add_argument("--yes", action="store_true", help="start without a question")
     settings = arguments.parse_args()
-    if settings.picture and not settings.picture.is_file():
-        raise places.UserError(f"there is no file {settings.picture}")
-    deploy_here(settings) if settings.local else deploy_on_aws(settings)
+    picture = pictures(settings.picture)[0] if settings.picture else None
+    deploy_here(settings, picture) if settings.local else deploy_on_aws(settings, picture)
 
 
-def deploy_here(settings: Namespace) -> None:
-    job = settings.job or places.latest("local_job", "no model was trained here: run launch/train.py --local")
-    url = local_endpoint.start(job, settings.image)
-    data = (places.RUNS / job / "input/data/train").rglob("*")
-    picture = settings.picture or next(path for path in data if path.suffix.lower() in SUFFIXES)
-    show(as_table([classify(str(picture), picture.read_bytes(), to_url(url))]))
-    print(f"{job} answers at {url}; next: launch/predict.py --local FILE, and at last launch/cleanup.py --local")
+def deploy_here(settings: Namespace, picture: Path | None) -> None:
+    job = settings.job or places.latest("local_job")
+    url = local.serve(job, settings.image)
+    picture = picture or pictures(places.RUNS / job / "input/data/train")[0]
+    show_answers([classify(str(picture), picture.read_bytes(), to_url(url))])
+    print(f"{job} answers at {url}; its log: {places.RUNS / job / 'serve.log'}")
+    print("next: launch/predict.py --local FILE, and at last launch/cleanup.py --local")
 
 
-def deploy_on_aws(settings: Namespace) -> None:
-    place = jobs.find_place(settings)
-    client = place.session.client("sagemaker")
-    job = settings.job or places.latest("job", "no model was trained: run launch/tune.py or launch/train.py")
-    trained = client.describe_training_job(TrainingJobName=job)
+def deploy_on_aws(settings: Namespace, picture: Path | None) -> None:
+    aws = Aws(settings)
+    job = settings.job or places.latest("job")
+    trained = aws.sagemaker.describe_training_job(TrainingJobName=job)
     endpoint, name = settings.endpoint or settings.prefix, places.new_name(settings.prefix)
-    confirm(settings, endpoint, job)
-    client.create_model(**hosting.model(settings, place, name, trained["ModelArtifacts"]["S3ModelArtifacts"]))
-    client.create_endpoint_config(**hosting.endpoint_config(settings, name, settings.serverless))
-    live = client.list_endpoints(NameContains=endpoint)["Endpoints"]
-    if endpoint in (one["EndpointName"] for one in live):
-        client.update_endpoint(EndpointName=endpoint, EndpointConfigName=name)
+    model = hosting.model(settings, aws, name, trained["ModelArtifacts"]["S3ModelArtifacts"])
+    if settings.serverless:
+        ask(f"A serverless endpoint costs by request. Start {endpoint} for {job}?", settings.yes)
     else:
-        client.create_endpoint(EndpointName=endpoint, EndpointConfigName=name, Tags=aws.tags(settings))
+        most = max(settings.instance_count, settings.max_instances)
+        what = f"endpoint {endpoint} for {job}, of up to {most} instances until cleanup.py, a day of it"
+        ask_to_spend(settings, what, DAY * most)
+    aws.sagemaker.create_model(**model)
+    aws.sagemaker.create_endpoint_config(**hosting.endpoint_config(settings, name))
+    live = aws.sagemaker.list_endpoints(NameContains=endpoint)["Endpoints"]
+    if endpoint in (one["EndpointName"] for one in live):
+        aws.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=name)
+    else:
+        aws.sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=name, Tags=tags(settings))
     places.note(endpoint=endpoint)
-    print(f"starting, which takes some minutes: {aws.console_link(place.session, f'endpoints/{endpoint}')}", flush=True)
-    client.get_waiter("endpoint_in_service").wait(EndpointName=endpoint)
+    print(f"starting, which takes some minutes: {aws.link(f'endpoints/{endpoint}')}", flush=True)
+    aws.sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=endpoint)
     if settings.max_instances > settings.instance_count and not settings.serverless:
-        scaling = place.session.client("application-autoscaling")
+        scaling = aws.session.client("application-autoscaling")
         scaling.register_scalable_target(**hosting.scaling_target(settings, endpoint))
         scaling.put_scaling_policy(**hosting.scaling_policy(settings, endpoint))
-    picture, data = a_picture(place.session, trained, settings.picture)
-    show(as_table([classify(picture, data, to_endpoint(place.session, endpoint))]))
+    sent = (str(picture), picture.read_bytes()) if picture else a_training_picture(aws, trained)
+    show_answers([classify(*sent, to_endpoint(aws, endpoint))])
     print(f"{endpoint} is in service; next: launch/predict.py FILE, and at last launch/cleanup.py")
 
 
-def confirm(settings: Namespace, endpoint: str, job: str) -> None:
-    if settings.serverless:
-        bound = "A serverless endpoint costs by request."
-    else:
-        most = max(settings.instance_count, settings.max_instances)
-        print(f"endpoint {endpoint} for {job}: {settings.instance_count} to {most} instances until cleanup.py")
-        bound = f"A day of it takes up to {cost(settings, settings.instance_type, DAY * most)}."
-    ask(f"{bound} Start {endpoint}?", settings.yes)
-
-
-def a_picture(session, trained: dict, file: Path | None) -> tuple[str, bytes]:
-    """Name and bytes of `file`, or of an image that the job was trained on."""
-    if file:
-        return str(file), file.read_bytes()
-    uri = trained["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"]
-    key = next(item["Key"] for item in aws.objects(session, uri) if item["Key"].lower().endswith(SUFFIXES))
-    bucket, _ = aws.split_uri(uri)
-    return key, session.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+def a_training_picture(aws: Aws, trained: dict) -> tuple[str, bytes]:
+    """Name and bytes of an image that the job was trained on."""
+    objects = aws.below(trained["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"])
+    item = next(item for item in objects if item.key.lower().endswith(SUFFIXES))
+    return item.key, item.get()["Body"].read()
 
 
 if __name__ == "__main__":

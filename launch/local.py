@@ -4,25 +4,22 @@ import importlib.util
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import places
 from classifier.training import imagenet
+from digits import write_digits
 
 ENGINES = ("docker", "podman", "finch")
 # SageMaker's own deadlines: until the first good /ping, and between SIGTERM and SIGKILL of train and serve.
-START_SECONDS = 240
-TRAIN_STOP_SECONDS = 120
-STOP_SECONDS = 30
+START_SECONDS, TRAIN_STOP_SECONDS, STOP_SECONDS = 240, 120, 30
 # Handwritten digits are 8 x 8 pixels.
 DIGITS = {"weights": "none", "image_size": 32, "epochs": 4, "augmentation": "none"}
 
@@ -32,14 +29,11 @@ def data_and_defaults(data: str, image: str) -> tuple[Path, dict[str, object]]:
     if not image and importlib.util.find_spec("torch") is None:
         raise places.UserError("--local needs PyTorch: make demo installs it, or pip install -r requirements/local.txt")
     if not data:
-        from digits import write_digits
-
         return write_digits(places.RUNS / "digits"), DIGITS
-    folder = Path(data)
+    folder = Path(data).resolve()
     if not folder.is_dir():
         raise places.UserError(f"{data} is not a folder; accepted with --local: a folder of images")
-    fetched = image or (imagenet.FOLDER / imagenet.FILE).exists()
-    return folder.resolve(), {} if fetched else {"weights": "none"}
+    return folder, {} if image or (imagenet.FOLDER / imagenet.FILE).exists() else {"weights": "none"}
 
 
 def prepare(root: Path, data: Path, hyperparameters: Mapping[str, str]) -> None:
@@ -53,11 +47,12 @@ def prepare(root: Path, data: Path, hyperparameters: Mapping[str, str]) -> None:
     channel.symlink_to(data)
 
 
-def start(verb: str, root: Path, image: str = "", port: int = 0, **how: object) -> subprocess.Popen:
-    """Start `verb`, train or serve, in `root`; `how` goes to Popen."""
+def start(verb: str, root: Path, image: str, port: int = 0, **how: object) -> subprocess.Popen:
+    """Start `verb`, train or serve, in `root`; its output and errors go where `how`, for Popen, says."""
     environment = os.environ | {"PYTHONUNBUFFERED": "1"} | ({"SAGEMAKER_BIND_TO_PORT": str(port)} if port else {})
     command = [sys.executable, places.CONTAINER / verb, "--root", root]
-    return subprocess.Popen(in_image(verb, root, image, port) if image else command, env=environment, **how)
+    command = in_image(verb, root, image, port) if image else command
+    return subprocess.Popen(command, env=environment, stderr=subprocess.STDOUT, **how)
 
 
 def in_image(verb: str, root: Path, image: str, port: int) -> list[object]:
@@ -78,56 +73,63 @@ def in_image(verb: str, root: Path, image: str, port: int) -> list[object]:
     return [*command, image, verb]
 
 
-def train(root: Path, image: str = "") -> None:
-    """Train in `root`, its log on the terminal. Raises UserError with the cause where training fails."""
-    process = start("train", root, image)
-    try:
-        process.wait()
-    except KeyboardInterrupt:
-        stop(process, TRAIN_STOP_SECONDS)
-        raise
-    if process.returncode:
-        raise places.UserError(f"training failed: {failure(root)}")
-
-
-def failure(root: Path) -> str:
-    """The first line of what a failed training left."""
-    file = root / "output/failure"
-    return file.read_text().partition("\n")[0] if file.exists() else "the log says why"
-
-
-def stop(process: subprocess.Popen, seconds: float) -> None:
-    process.send_signal(signal.SIGTERM)
-    process.wait(seconds)
-
-
 @contextmanager
-def server(root: Path) -> Iterator[str]:
-    """Serve the model in `root` on a free port, until the block ends; yields the server's URL once it is ready."""
-    port = free_port()
-    process = start("serve", root, port=port)
-    try:
-        yield wait_until_ready(process, port)
-    finally:
-        stop(process, STOP_SECONDS)
+def training(root: Path, image: str, **how: object) -> Iterator[subprocess.Popen]:
+    """Train in `root`: to its end, or as long as the block raises nothing; `how` is for Popen.
 
-
-def wait_until_ready(process: subprocess.Popen, port: int) -> str:
-    """The server's URL, once its /ping answers."""
-    url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise places.UserError(f"the server stopped with exit code {process.returncode}; its log says why")
+    Raises UserError with the cause where training fails.
+    """
+    with start("train", root, image, **how) as process:
         try:
-            with urllib.request.urlopen(f"{url}/ping", timeout=2):
-                return url
-        except (urllib.error.URLError, TimeoutError, ConnectionError):
-            time.sleep(0.2)
-    raise places.UserError(f"the server was not ready within {START_SECONDS} s")
+            yield process
+            process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait(TRAIN_STOP_SECONDS)
+            raise
+    if process.returncode:
+        failure = root / "output/failure"
+        cause = failure.read_text().partition("\n")[0] if failure.exists() else "the log says why"
+        raise places.UserError(f"training failed: {cause}")
 
 
-def free_port() -> int:
+def serve(job: str, image: str) -> str:
+    """Leave a server with the model of `job` running, in place of the one before; its URL, once it answers."""
+    root = places.RUNS / job
+    if not (root / "model/model.json").exists():
+        raise places.UserError(f"{job} has no model in {root / 'model'}")
+    stop_serving()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        port = probe.getsockname()[1]
+    url, log = f"http://127.0.0.1:{port}", root / "serve.log"
+    with log.open("ab") as stream:
+        process = start("serve", root, image, port, stdout=stream, start_new_session=True)
+    places.note(local_pid=str(process.pid), local_url=url)
+    end = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < end:
+        with suppress(OSError), urllib.request.urlopen(f"{url}/ping", timeout=2):
+            return url
+        time.sleep(0.2)
+    stop_serving()
+    raise places.UserError(f"the server did not come up within {START_SECONDS} s, or ended; {log} says why")
+
+
+def serving() -> object:
+    """psutil's process of the server that was left running, None where it is gone."""
+    import psutil
+
+    with suppress(psutil.Error, KeyError, ValueError):
+        process = psutil.Process(int(places.noted()["local_pid"]))
+        return process if "serve" in " ".join(process.cmdline()) else None  # process ids come round again
+    return None
+
+
+def stop_serving() -> bool:
+    """Stop the server, if it runs; whether it did."""
+    process = serving()
+    if process:
+        process.terminate()
+        process.wait(STOP_SECONDS)
+    places.note(local_pid="", local_url="")
+    return process is not None

@@ -1,142 +1,111 @@
 """Tuning on this computer: Optuna proposes, container/train runs in a folder for each trial, its log is read."""
 
-import fcntl
-import json
+import itertools
 import subprocess
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 import local
 import places
-from classifier.training.hyperparameters import OneOf
-from classifier.training.metrics import METRICS
-from trials import COMPLETED, FAILED, STOPPED, Trial, Tuning, as_texts, read_metrics, search_space
+from classifier.training.hyperparameters import Between, OneOf, text_of
+from search import as_texts, search_space
+from trials import COMPLETED, FAILED, RUNNING, STOPPED, Trial, Tuning
 
 # Trials to see before others are judged by them, and the epoch from which on one is.
 FIRST_TRIALS, FIRST_EPOCH = 3, 2
 FAILURES = 2
+STATES = {COMPLETED: TrialState.COMPLETE, STOPPED: TrialState.PRUNED, FAILED: TrialState.FAIL}
 
 
-def tune(folder: Path, settings: Namespace, data: Path, show: Callable[[Tuning], None]) -> Tuning:
-    """Run the trials that are still to do in `folder`, and `show` the tuning whenever it has something new.
+def tune(tuning: Tuning) -> Iterator[Tuning]:
+    """Run the trials that are still to do; yields the tuning whenever it has something new.
 
-    What is there of an earlier run is taken up, an interrupted trial in its old folder. Raises UserError where
-    the first trials all fail.
+    Optuna is told again of those that are done; an interrupted one goes on in its folder. Raises UserError where the
+    first trials all fail.
     """
-    space = search_space(settings.objective, settings.ranges, settings.hyperparameters)
-    tuning = Tuning(folder.name, settings.objective, list(space))
-    with alone(folder):
-        study = open_study(folder, settings, tuning.direction)
-        for cut in study.get_trials(states=[TrialState.RUNNING]):
-            study.enqueue_trial(cut.params, user_attrs=cut.user_attrs)
-            study.tell(cut.number, state=TrialState.FAIL)
-        tuning.trials = [Trial(**done.user_attrs["trial"]) for done in study.trials if "trial" in done.user_attrs]
-        while len(tuning.trials) < settings.max_jobs:
-            proposed = study.ask()
-            values = {name: suggest(proposed, name, searched) for name, searched in space.items()}
-            name = proposed.user_attrs.get("name") or f"{folder.name}/trial-{len(tuning.trials) + 1:03}"
-            proposed.set_user_attr("name", name)
-            trial = Trial(name, as_texts(settings.hyperparameters | {"objective": settings.objective} | values))
-            tuning.trials.append(trial)
-            show(tuning)
-            state = run_trial(folder.parent / name, trial, proposed, tuning, settings, data, show)
-            proposed.set_user_attr("trial", vars(trial))
-            study.tell(proposed, trial.value if state == TrialState.COMPLETE else None, state)
-            show(tuning)
-            if len(tuning.trials) == FAILURES and all(trial.status == FAILED for trial in tuning.trials):
-                raise places.UserError(f"the first {FAILURES} trials failed: {trial.reason}")
-    return tuning
+    settings = Namespace(**tuning.settings)
+    space = search_space(settings)
+    study = new_study(settings, tuning)
+    distributions = {name: distribution_of(searched) for name, searched in space.items()}
+    for trial in tuning.trials:
+        study.enqueue_trial({name: typed(searched, trial.hyperparameters[name]) for name, searched in space.items()})
+    if settings.strategy == "Grid":
+        for values in itertools.product(*(searched.values for searched in space.values())):
+            study.enqueue_trial(dict(zip(space, values, strict=True)), skip_if_exists=True)
+    for number in range(settings.max_jobs):
+        proposed = study.ask(distributions)
+        if number == len(tuning.trials):
+            texts = as_texts(settings.hyperparameters | {"objective": settings.objective} | proposed.params)
+            tuning.trials.append(Trial(f"{tuning.name}/trial-{number + 1:03}", texts))
+        trial = tuning.trials[number]
+        for epoch, value in enumerate(trial.metrics.get(tuning.objective, ()), 1):
+            proposed.report(value, epoch)
+        if trial.status == RUNNING:
+            yield from run_trial(trial, proposed, tuning, settings)
+        study.tell(proposed, trial.value if trial.status == COMPLETED else None, STATES[trial.status])
+        if number + 1 == FAILURES and all(trial.status == FAILED for trial in tuning.trials):
+            raise places.UserError(f"the first {FAILURES} trials failed: {trial.reason}")
+    yield tuning
 
 
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Raises UserError where another process is at work in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise places.UserError(f"the tuning {folder.name} is running already") from error
-        yield
-
-
-def open_study(folder: Path, settings: Namespace, direction: str) -> optuna.Study:
+def new_study(settings: Namespace, tuning: Tuning) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(folder / "study.log"))),
-        study_name=folder.name,
-        direction=direction.lower(),
-        load_if_exists=True,
-    )
-    seed = len(study.trials)  # another one when a tuning is taken up again
+    seed = len(tuning.trials)  # another one when a tuning is taken up again
+    sampler = optuna.samplers.RandomSampler(seed)
     if settings.strategy == "Bayesian":
-        study.sampler = optuna.samplers.TPESampler(n_startup_trials=FIRST_TRIALS, seed=seed)
-    elif settings.strategy == "Grid":
-        study.sampler = optuna.samplers.BruteForceSampler(seed=seed)
-    else:
-        study.sampler = optuna.samplers.RandomSampler(seed=seed)
+        sampler = optuna.samplers.TPESampler(n_startup_trials=FIRST_TRIALS, seed=seed)
+    pruner = optuna.pruners.MedianPruner(FIRST_TRIALS, n_warmup_steps=FIRST_EPOCH)
+    if settings.strategy == "Hyperband":
+        pruner = optuna.pruners.HyperbandPruner()
     if settings.early_stopping == "Off":
-        study.pruner = optuna.pruners.NopPruner()
-    elif settings.strategy == "Hyperband":
-        study.pruner = optuna.pruners.HyperbandPruner()
-    else:
-        study.pruner = optuna.pruners.MedianPruner(FIRST_TRIALS, n_warmup_steps=FIRST_EPOCH)
-    return study
+        pruner = optuna.pruners.NopPruner()
+    return optuna.create_study(
+        study_name=tuning.name, direction=tuning.direction.lower(), sampler=sampler, pruner=pruner
+    )
 
 
-def suggest(proposed: optuna.Trial, name: str, searched: object) -> object:
-    if isinstance(searched, OneOf):
-        return proposed.suggest_categorical(name, searched.values)
-    return proposed.suggest_float(name, searched.low, searched.high, log=True)
+def distribution_of(searched: Between | OneOf) -> BaseDistribution:
+    if isinstance(searched, Between):
+        return FloatDistribution(searched.low, searched.high, log=True)
+    return CategoricalDistribution(searched.values)
 
 
-def run_trial(
-    root: Path, trial: Trial, proposed: optuna.Trial, tuning: Tuning, settings: Namespace, data: Path, show: Callable
-) -> TrialState:
-    """Train in `root`, and end it early where the others' medians say that it is poor."""
-    local.prepare(root, data, trial.hyperparameters)
-    started = time.monotonic()
-    how = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    with (root / "train.log").open("a") as log, local.start("train", root, settings.image, **how) as process:
-        try:
+def typed(searched: Between | OneOf, text: str) -> object:
+    """A hyperparameter's text as the value that Optuna proposed."""
+    return float(text) if isinstance(searched, Between) else {text_of(value): value for value in searched.values}[text]
+
+
+def run_trial(trial: Trial, proposed: optuna.Trial, tuning: Tuning, settings: Namespace) -> Iterator[Tuning]:
+    """Train, and end it early where the others' medians say that it is poor."""
+    root, before = places.RUNS / trial.name, trial.seconds
+    reported = len(trial.metrics.get(tuning.objective, ()))
+    local.prepare(root, Path(settings.data), trial.hyperparameters)
+    tuning.save()
+    yield tuning
+    started, piped = time.monotonic(), {"stdout": subprocess.PIPE, "text": True}
+    try:
+        with (root / "train.log").open("a") as log, local.training(root, settings.image, **piped) as process:
             for line in process.stdout:
                 print(line, end="", file=log, flush=True)
-                if tuning.objective in add(trial, read_metrics([line]), tuning):
-                    values = trial.metrics[tuning.objective]
-                    proposed.report(values[-1], len(values))
-                trial.seconds = time.monotonic() - started
-                show(tuning)
-                if trial.status != STOPPED and proposed.should_prune():
-                    trial.status = STOPPED
-                    process.terminate()
-        except BaseException:
-            local.stop(process, local.TRAIN_STOP_SECONDS)
-            raise
-    if process.returncode:
-        trial.status, trial.reason = FAILED, local.failure(root)
-        return TrialState.FAIL
-    # After an interruption the log has only the later epochs.
-    trial.metrics = {}
-    for line in (root / "output/data/metrics.jsonl").read_text().splitlines():
-        add(trial, {name: [value] for name, value in json.loads(line).items() if name in METRICS}, tuning)
-    if trial.status == STOPPED:
-        return TrialState.PRUNED
-    trial.status = COMPLETED
-    return TrialState.COMPLETE
-
-
-def add(trial: Trial, metrics: dict[str, list[float]], tuning: Tuning) -> dict[str, list[float]]:
-    """Add `metrics`, which are returned; the trial's value is its best, whose weights the artifact has."""
-    for name, values in metrics.items():
-        trial.metrics.setdefault(name, []).extend(values)
-    if values := trial.metrics.get(tuning.objective):
-        trial.value = max(values) if tuning.direction == "Maximize" else min(values)
-    return metrics
+                trial.read(line, tuning.objective)
+                trial.seconds = before + time.monotonic() - started
+                epoch = len(trial.metrics.get(tuning.objective, ()))
+                if epoch > reported:
+                    reported = epoch
+                    proposed.report(trial.value, epoch)
+                    tuning.save()
+                    if trial.status == RUNNING and proposed.should_prune():
+                        trial.status = STOPPED
+                        process.terminate()
+                yield tuning
+        trial.status = trial.status if trial.status == STOPPED else COMPLETED
+    except places.UserError as error:
+        trial.status, trial.reason = FAILED, str(error)
+    tuning.save()
+    yield tuning

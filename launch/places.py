@@ -10,6 +10,15 @@ ROOT = Path(__file__).resolve().parents[1]
 CONTAINER = ROOT / "container"
 RUNS = ROOT / "runs"
 LATEST = RUNS / "latest.json"
+MISSING = {
+    "data": "no images: run launch/upload.py FOLDER, or use --data",
+    "tuning": "no tuning job was started from here: run launch/tune.py",
+    "job": "no model was trained: run launch/tune.py or launch/train.py",
+    "endpoint": "nothing is deployed: run launch/deploy.py",
+    "local_tuning": "no tuning was started here: run launch/tune.py --local",
+    "local_job": "no model was trained here: run launch/train.py --local",
+    "local_url": "nothing is deployed here: run launch/deploy.py --local",
+}
 
 sys.path.insert(0, str(CONTAINER))
 
@@ -25,17 +34,16 @@ def new_name(prefix: str) -> str:
 
 def note(**made: str) -> None:
     """Remember the names of what was just made, for the script that comes next."""
-    LATEST.parent.mkdir(exist_ok=True)
-    LATEST.write_text(json.dumps(names() | made, indent=2) + "\n")
+    RUNS.mkdir(exist_ok=True)
+    LATEST.write_text(json.dumps(noted() | made, indent=2) + "\n")
 
 
-def latest(kind: str, otherwise: str) -> str:
-    """The name of the last `kind`. Raises UserError, which says `otherwise`, where there is none."""
-    name = names().get(kind)
-    if not name:
-        raise UserError(otherwise)
-    return name
-
-
-def names() -> dict[str, str]:
+def noted() -> dict[str, str]:
     return json.loads(LATEST.read_text()) if LATEST.exists() else {}
+
+
+def latest(kind: str) -> str:
+    """The name of the last `kind`. Raises UserError where there is none."""
+    if not noted().get(kind):
+        raise UserError(MISSING[kind])
+    return noted()[kind]

@@ -1,6 +1,7 @@
 """The settings: settings.toml has every default with its comment, and each is a flag of the same name."""
 
 import argparse
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -8,14 +9,8 @@ from pathlib import Path
 import places
 
 FILE = Path(__file__).with_name("settings.toml")
-COMMENT = re.compile(r"^(?:\[(\w+)\]|(\w+) *=.*?#\s+(.*))$", re.MULTILINE)
-
-
-class Pairs(argparse.Action):
-    """NAME=VALUE ... on top of the default's table."""
-
-    def __call__(self, parser, namespace, values, option_string=None):
-        setattr(namespace, self.dest, getattr(namespace, self.dest) | dict(values))
+SECTION = re.compile(r"^\[(\w+)\]\n(.*?)(?=^\[|\Z)", re.MULTILINE | re.DOTALL)
+COMMENT = re.compile(r"^(\w+) *=.*?#\s+(.*)$", re.MULTILINE)
 
 
 def pair(text: str) -> tuple[str, object]:
@@ -29,55 +24,43 @@ def pair(text: str) -> tuple[str, object]:
         return name, value
 
 
-def parser(description: str, *sections: str) -> argparse.ArgumentParser:
-    """A parser with a flag for every setting in `sections` of settings.toml.
+class Pairs(argparse.Action):
+    """NAME=VALUE ... on top of the default's table."""
 
-    Raises UserError where that file is not TOML or lacks a section.
-    """
+    def __call__(self, parser, namespace, values, option_string=None):
+        setattr(namespace, self.dest, getattr(namespace, self.dest) | dict(values))
+
+
+# How a flag takes a setting of each type.
+TAKEN = {
+    bool: {"action": argparse.BooleanOptionalAction},
+    int: {"type": int, "metavar": "N"},
+    float: {"type": float, "metavar": "X"},
+    str: {"metavar": "TEXT"},
+    list: {"nargs": "*", "metavar": "TEXT"},
+    dict: {"nargs": "*", "type": pair, "action": Pairs, "metavar": "NAME=VALUE"},
+}
+
+
+def parser(description: str, *sections: str) -> argparse.ArgumentParser:
+    """A parser with a flag for every setting in `sections` of settings.toml. Raises UserError for a damaged file."""
     text = FILE.read_text(encoding="utf-8")
     try:
         defaults = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise places.UserError(f"{FILE} is not valid TOML: {error}") from error
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    meanings = comments(text)
     for section in sections:
         if section not in defaults:
             raise places.UserError(f"{FILE} has no section [{section}]")
         group = made.add_argument_group(f"settings, section [{section}]")
+        meanings = comments(text)[section]
         for name, default in defaults[section].items():
-            meaning = meanings.get((section, name), "").replace("%", "%%")
-            group.add_argument(
-                f"--{name.replace('_', '-')}",
-                default=default,
-                help=f"{meaning} (default: {shown(default)})",
-                **how(default),
-            )
+            meaning = f"{meanings.get(name, '')} (default: {json.dumps(default)})".replace("%", "%%")
+            group.add_argument(f"--{name.replace('_', '-')}", default=default, help=meaning, **TAKEN[type(default)])
     return made
 
 
-def how(default: object) -> dict[str, object]:
-    """The arguments of add_argument for a setting with this default."""
-    if isinstance(default, bool):
-        return {"action": argparse.BooleanOptionalAction}
-    if isinstance(default, dict):
-        return {"nargs": "*", "type": pair, "action": Pairs, "metavar": "NAME=VALUE"}
-    if isinstance(default, list):
-        return {"nargs": "*"}
-    return {"type": type(default), "metavar": {int: "N", float: "X"}.get(type(default), "TEXT")}
-
-
-def comments(text: str) -> dict[tuple[str, str], str]:
+def comments(text: str) -> dict[str, dict[str, str]]:
     """The comment of each setting, by section and name."""
-    found, section = {}, ""
-    for head, name, comment in COMMENT.findall(text):
-        section = head or section
-        if name:
-            found[section, name] = comment
-    return found
-
-
-def shown(default: object) -> str:
-    if isinstance(default, bool):
-        return str(default).lower()
-    return "empty" if default in ("", [], {}) else str(default)
+    return {section: dict(COMMENT.findall(body)) for section, body in SECTION.findall(text)}

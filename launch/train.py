@@ -4,18 +4,18 @@ Without --tuning or --hyperparameters the best ones of the last tuning are taken
 comes on top of them.
 """
 
-import json
 import sys
 from argparse import Namespace
 
-import aws
-import aws_training
 import jobs
 import local
 import places
-from console import ask, cost, run
+from aws import Aws
+from console import ask_to_spend, run
+from following import follow_training
+from search import as_texts
 from settings import parser
-from trials import as_texts
+from trials import Tuning
 
 
 def main() -> None:
@@ -25,55 +25,43 @@ def main() -> None:
     arguments.add_argument("--debugger", action="store_true", help="with SageMaker Debugger, for accounts that have it")
     arguments.add_argument("--yes", action="store_true", help="start without a question")
     settings = arguments.parse_args()
-    if settings.local:
-        name = train_here(settings)
-        places.note(local_job=name)
-    else:
-        name = train_on_aws(settings)
+    name = train_here(settings) if settings.local else train_on_aws(settings)
     report = places.RUNS / name / "output/data/report.html"
     print(f"{name} is trained; next: launch/deploy.py{' --local' if settings.local else ''}\nreport: {report}")
 
 
-def best_of_tuning(name: str | None, kind: str) -> dict[str, str]:
-    """The best hyperparameters of the tuning `name`, or of the last, if there is one."""
-    if name is None:
-        try:
-            name = places.latest(kind, "none")
-        except places.UserError:
-            return {}
-    if name == "none":
+def best_of_tuning(name: str | None) -> dict[str, str]:
+    """The best hyperparameters of the tuning `name`, if there is one."""
+    if not name or name == "none":
         return {}
-    file = places.RUNS / name / "tuning.json"
-    if not file.exists():
-        raise places.UserError(f"{file} is missing: end that tuning with launch/tune.py --resume, or use --tuning none")
-    best = json.loads(file.read_text())["best"]
-    print(f"with the best hyperparameters of {name}")
-    return best["hyperparameters"] if best else {}
+    best = Tuning.load(name).best
+    print(f"with {'the best hyperparameters' if best else 'none of the hyperparameters'} of {name}")
+    return best.hyperparameters if best else {}
 
 
 def train_here(settings: Namespace) -> str:
     data, defaults = local.data_and_defaults(settings.data, settings.image)
-    best = best_of_tuning(settings.tuning, "local_tuning")
+    best = best_of_tuning(settings.tuning or places.noted().get("local_tuning"))
     name = places.new_name(settings.prefix)
     local.prepare(places.RUNS / name, data, as_texts(defaults | best | settings.hyperparameters))
-    local.train(places.RUNS / name, settings.image)
+    with local.training(places.RUNS / name, settings.image):
+        pass  # its log is on the terminal
+    places.note(local_job=name)
     return name
 
 
 def train_on_aws(settings: Namespace) -> str:
-    texts = as_texts(best_of_tuning(settings.tuning, "tuning") | settings.hyperparameters)
-    place = jobs.find_place(settings)
-    uploaded = settings.data or places.latest("data", "no images: run launch/upload.py FOLDER, or use --data")
-    data = aws.require_data(place.session, uploaded)
-    hours = settings.instance_count * settings.max_minutes / 60
-    print(f"a training job on {data} with {' '.join(f'{key}={value}' for key, value in texts.items()) or 'defaults'}")
-    ask(f"It may take up to {cost(settings, settings.instance_type, hours)}. Start?", settings.yes)
+    aws = Aws(settings)
+    texts = as_texts(best_of_tuning(settings.tuning or places.noted().get("tuning")) | settings.hyperparameters)
+    uri = aws.data(settings.data)
+    trainer = jobs.model_trainer(settings, aws, texts, uri)
+    what = f"a training job on {uri} with {' '.join(f'{key}={value}' for key, value in texts.items()) or 'defaults'}"
+    ask_to_spend(settings, what, settings.instance_count * settings.max_minutes / 60)
     if settings.debugger:
-        fields = jobs.debugger(place.home, place.session.region_name)
-        jobs.add_to_requests(place.session, "CreateTrainingJob", fields)
-    trainer = jobs.model_trainer(settings, place, texts)
+        fields = jobs.debugger(aws)
+        jobs.before_sending(aws, "CreateTrainingJob", lambda params, **_: params.update(fields))
     try:
-        trainer.train(jobs.channels(settings, data), wait=False, logs=False)
+        trainer.train(wait=False, logs=False)
     except Exception as error:
         if settings.debugger and type(error).__name__ == "ClientError":
             raise places.UserError(
@@ -83,13 +71,12 @@ def train_on_aws(settings: Namespace) -> str:
         raise
     name = trainer._latest_training_job.training_job_name
     places.note(job=name)
-    print(aws.console_link(place.session, f"jobs/{name}"))
+    print(aws.link(f"jobs/{name}"))
     try:
-        aws_training.follow(place.session, name)
+        follow_training(aws, name)
     except KeyboardInterrupt:
         print(f"\n{name} goes on without this script; launch/cleanup.py stops it", file=sys.stderr)
         raise
-    aws_training.fetch_outputs(place.session, name)
     return name
 
 

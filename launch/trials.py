@@ -1,16 +1,15 @@
-"""A tuning and its trials: what is searched, what each trial came to, which is best; as table and JSON."""
+"""A tuning and its trials: what each came to, and which is best; as a table, JSON and a page."""
 
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import places
-from classifier.training.hyperparameters import FIELDS, SEARCH_SPACE, Between, OneOf, Real, parse, text_of
-from classifier.training.metrics import METRICS, OBJECTIVES, better
+from classifier.training.metrics import EPOCH, METRICS
 from console import table
 
 RUNNING, COMPLETED, STOPPED, FAILED = "running", "completed", "stopped early", "failed"
@@ -18,7 +17,7 @@ RUNNING, COMPLETED, STOPPED, FAILED = "running", "completed", "stopped early", "
 
 @dataclass
 class Trial:
-    """One training job of a tuning; `metrics` has each metric's values in the order of the log."""
+    """One training job of a tuning; `value` is its objective, `metrics` has each metric's values by epoch."""
 
     name: str
     hyperparameters: dict[str, str]
@@ -28,15 +27,25 @@ class Trial:
     reason: str = ""
     metrics: dict[str, list[float]] = field(default_factory=dict)
 
+    def read(self, line: str, objective: str) -> None:
+        """Take over what a line of the log says. As for SageMaker, the last value counts."""
+        matches = {name: re.search(metric.regex, line) for name, metric in METRICS.items()}
+        found = {name: float(match[1]) for name, match in matches.items() if match}
+        self.value = found.get(objective, self.value)
+        epoch = EPOCH.match(line)
+        for name, value in found.items() if epoch else ():
+            self.metrics.setdefault(name, [])[int(epoch[1]) - 1 :] = [value]  # an interrupted job may repeat epochs
+
 
 @dataclass
 class Tuning:
-    """A tuning job, of AWS or of this computer."""
+    """A tuning job, of AWS or of this computer, whose `settings` are kept for --resume."""
 
     name: str
     objective: str
     tuned: list[str]
     trials: list[Trial] = field(default_factory=list)
+    settings: dict[str, object] = field(default_factory=dict)
 
     @property
     def direction(self) -> str:
@@ -44,15 +53,20 @@ class Tuning:
         return METRICS[self.objective].objective
 
     @property
+    def better(self) -> Callable[..., object]:
+        """max or min."""
+        return max if self.direction == "Maximize" else min
+
+    @property
+    def measured(self) -> list[Trial]:
+        return [trial for trial in self.trials if trial.value is not None]
+
+    @property
     def best(self) -> Trial | None:
         """The best of the completed trials, or else of those that ended early."""
         for status in (COMPLETED, STOPPED):
-            best = None
-            for trial in self.trials:
-                if trial.status == status and trial.value is not None:
-                    best = trial if best is None or better(self.objective, trial.value, best.value) else best
-            if best:
-                return best
+            if ended := [trial for trial in self.measured if trial.status == status]:
+                return self.better(ended, key=lambda trial: trial.value)
         return None
 
     def table(self) -> object:
@@ -71,15 +85,25 @@ class Tuning:
         head = ("trial", "status", *self.tuned, self.objective, "time", "")
         return table(head, rows, numbers=(*self.tuned, self.objective, "time"))
 
-    def save(self, folder: Path) -> Path:
-        """Write tuning.json and tuning.html to `folder`; the page's path."""
-        from page import write_page
+    @staticmethod
+    def file(name: str) -> Path:
+        return places.RUNS / name / "tuning.json"
 
-        folder.mkdir(parents=True, exist_ok=True)
-        best = self.best
-        values = asdict(self) | {"direction": self.direction, "best": best and asdict(best)}
-        (folder / "tuning.json").write_text(json.dumps(values, indent=2) + "\n")
-        return write_page(self, folder / "tuning.html")
+    @classmethod
+    def load(cls, name: str) -> "Tuning":
+        """Raises UserError where there is no tuning of this name."""
+        if not cls.file(name).exists():
+            raise places.UserError(f"{cls.file(name)} is missing: name another tuning, or end this one with --resume")
+        values = json.loads(cls.file(name).read_text())
+        trials = [Trial(**trial) for trial in values["trials"]]
+        return cls(values["name"], values["objective"], values["tuned"], trials, values["settings"])
+
+    def save(self) -> None:
+        file = self.file(self.name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        values = asdict(self) | {"direction": self.direction, "best": self.best and asdict(self.best)}
+        file.with_suffix(".new").write_text(json.dumps(values, indent=2) + "\n")
+        file.with_suffix(".new").replace(file)
 
 
 def short(value: str) -> str:
@@ -87,67 +111,19 @@ def short(value: str) -> str:
     return f"{float(value):.3g}" if re.fullmatch(r"-?\d+\.\d+(e-?\d+)?|-?\d+e-?\d+", value) else value
 
 
-def metric_definitions() -> list[dict[str, str]]:
-    """What a training or tuning job needs to read the metrics from the log."""
-    return [{"Name": metric.name, "Regex": metric.regex} for metric in METRICS.values()]
+def watch(updates: Iterable[Tuning]) -> Tuning:
+    """The tuning as it ended; until then a live table where a person watches, else a line for each piece of news."""
+    told, watched = set(), sys.stdout.isatty()
+    from rich.live import Live
 
-
-def read_metrics(lines: Iterable[str]) -> dict[str, list[float]]:
-    """The metrics in a log, as the definitions find them."""
-    found: dict[str, list[float]] = {}
-    for line in lines:
-        for metric in METRICS.values():
-            if match := re.search(metric.regex, line):
-                found.setdefault(metric.name, []).append(float(match[1]))
-    return found
-
-
-def as_texts(hyperparameters: Mapping[str, object]) -> dict[str, str]:
-    """Hyperparameters as a job takes them. Raises UserError where container/train would."""
-    parse(hyperparameters)
-    return {name: text_of(value) for name, value in hyperparameters.items()}
-
-
-def search_space(objective: str, ranges: Mapping[str, object], fixed: Mapping[str, object]) -> dict:
-    """Hyperparameter to Between or OneOf: the table's, and in their place the settings' `ranges`.
-
-    Two values of a real number are a range, anything else is a list of values; what is `fixed` is not searched.
-    """
-    if objective not in OBJECTIVES:
-        raise places.UserError(f"objective is {objective!r}; accepted: {', '.join(OBJECTIVES)}")
-    space = dict(SEARCH_SPACE)
-    for name, values in ranges.items():
-        if not isinstance(values, list) or not values:
-            raise places.UserError(f"the range of {name} is {values!r}; accepted: a list, such as [0.001, 0.01]")
-        for value in values:
-            parse({name: value})
-        real = isinstance(FIELDS[name].metadata["accepted"], Real)
-        space[name] = Between(*values) if real and len(values) == 2 else OneOf(tuple(values))
-        if real and len(values) == 2 and not 0 < values[0] < values[1]:
-            raise places.UserError(f"the range of {name} is {values}; accepted: a lower and a higher number above 0")
-    space = {name: searched for name, searched in space.items() if name not in fixed}
-    if not space:
-        raise places.UserError("every hyperparameter is fixed: leave one of them out, or use train.py")
-    return space
-
-
-@contextmanager
-def watching() -> Iterator[Callable[[Tuning], None]]:
-    """A function that shows a tuning: a live table where a person watches, else a line for each piece of news."""
-    if sys.stdout.isatty():
-        from rich.live import Live
-
-        with Live(refresh_per_second=2, transient=True) as live:
-            yield lambda tuning: live.update(tuning.table())
-        return
-    told = {}
-
-    def tell(tuning: Tuning) -> None:
-        for trial in tuning.trials:
-            news = (trial.status, trial.value)
-            if told.get(trial.name) != news:
-                told[trial.name] = news
+    with Live(refresh_per_second=2, transient=True) if watched else nullcontext() as live:
+        for tuning in updates:
+            if watched:
+                live.update(tuning.table())
+                continue
+            for trial in tuning.trials:
                 value = "" if trial.value is None else f", {tuning.objective}={trial.value:.4f}"
-                print(f"{trial.name}: {trial.status}{value}", flush=True)
-
-    yield tell
+                news = f"{trial.name}: {trial.status}{value}"
+                print(news + "\n" if news not in told else "", end="", flush=True)
+                told.add(news)
+    return tuning

@@ -4,15 +4,14 @@ Layout and images are checked first. Only what changed is sent; what is no longe
 after a question.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import aws
 import places
+from aws import Aws
 from console import ask, run
 from settings import parser
 
-THREADS = 16
+SHOWN = {"unit": "image", "leave": False, "disable": None}
 
 
 def main() -> None:
@@ -21,22 +20,19 @@ def main() -> None:
     arguments.add_argument("--name", help="its name in S3 (default: the folder's)")
     arguments.add_argument("--yes", action="store_true", help="remove without a question")
     settings = arguments.parse_args()
-    session = aws.connect(settings)
+    aws = Aws(settings)
     files = checked_images(settings.folder)
-    bucket = aws.bucket_of(session, settings)
-    make_bucket(session, bucket, asked_for=bool(settings.bucket))
-    name = settings.name or settings.folder.resolve().name
-    uri = f"s3://{bucket}/{settings.prefix}/data/{name}/"
-    there = {item["Key"]: item for item in aws.objects(session, uri)}
-    keys = {f"{settings.prefix}/data/{name}/{file.relative_to(settings.folder).as_posix()}": file for file in files}
+    prefix = f"{settings.prefix}/data/{settings.name or settings.folder.resolve().name}"
+    uri = f"s3://{aws.bucket}/{prefix}/"
+    there = objects_below(aws, uri)
+    keys = {f"{prefix}/{file.relative_to(settings.folder).as_posix()}": file for file in files}
     changed = {key: file for key, file in keys.items() if key not in there or differs(file, there[key])}
     gone = sorted(there.keys() - keys.keys())
     if gone:
         ask(f"{len(gone)} objects below {uri} are not in {settings.folder}, such as {gone[0]}. Remove?", settings.yes)
-    send(session, bucket, changed, settings.kms_key)
-    s3 = session.client("s3")
-    for start in range(0, len(gone), 1000):
-        s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in gone[start : start + 1000]]})
+    send(aws, changed)
+    for key in gone:
+        there[key].delete()
     places.note(data=uri)
     print(f"{uri}: {len(changed)} uploaded, {len(keys) - len(changed)} unchanged, {len(gone)} removed")
     print("next: launch/tune.py, or launch/train.py")
@@ -44,64 +40,58 @@ def main() -> None:
 
 def checked_images(folder: Path) -> list[Path]:
     """The images in `folder`. Raises UserError for a layout that training would refuse, or many unreadable images."""
-    from tqdm import tqdm
+    from tqdm.contrib.concurrent import thread_map
 
     from classifier import images
     from classifier.training.folders import read_dataset
 
     dataset = read_dataset({"train": folder}, seed=0)
     files = sorted({phase.folder / file for phase in dataset.phases for file in phase.files})
-    broken = []
 
-    def check(file: Path) -> None:
+    def fault(file: Path) -> str:
         try:
             images.decode(file.read_bytes(), 1)
         except (images.ImageError, OSError) as error:
-            broken.append(f"{file}: {error}")
+            return f"unreadable, training will skip it: {file}: {error}"
+        return ""
 
-    with ThreadPoolExecutor() as pool:
-        list(tqdm(pool.map(check, files), "checking", len(files), unit="image", leave=False, disable=None))
-    for line in sorted(broken):
-        print(f"unreadable, training will skip it: {line}")
+    broken = list(filter(None, thread_map(fault, files, desc="checking", **SHOWN)))
+    print(*broken, f"{len(files)} images in {len(dataset.classes)} classes", sep="\n")
     if len(broken) > len(files) / 10:
         raise places.UserError(f"{len(broken)} of {len(files)} images are unreadable; accepted: up to 10 %")
-    print(f"{len(files)} images in {len(dataset.classes)} classes")
     return files
 
 
-def differs(file: Path, there: dict) -> bool:
+def objects_below(aws: Aws, uri: str) -> dict[str, object]:
+    """What is there already, by key; SageMaker's usual bucket is made where it is missing."""
+    try:
+        return {item.key: item for item in aws.below(uri)}
+    except aws.s3.meta.client.exceptions.NoSuchBucket:
+        if aws.settings.bucket:
+            raise
+    region = aws.session.region_name
+    where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    aws.s3.create_bucket(Bucket=aws.bucket, **where)
+    return {}
+
+
+def differs(file: Path, there: object) -> bool:
     """As `aws s3 sync` decides: another size, or changed since."""
     state = file.stat()
-    return state.st_size != there["Size"] or state.st_mtime > there["LastModified"].timestamp()
+    return state.st_size != there.size or state.st_mtime > there.last_modified.timestamp()
 
 
-def make_bucket(session, bucket: str, asked_for: bool) -> None:
-    """Make SageMaker's usual bucket where it is missing. Raises UserError for a missing one that was `asked_for`."""
-    s3 = session.client("s3")
-    try:
-        s3.head_bucket(Bucket=bucket)
-    except s3.exceptions.ClientError as error:
-        if error.response["Error"]["Code"] != "404":
-            raise
-        if asked_for:
-            raise places.UserError(f"there is no bucket {bucket!r}; make it, or leave bucket empty") from error
-        where = {} if session.region_name == "us-east-1" else {"LocationConstraint": session.region_name}
-        s3.create_bucket(Bucket=bucket, **({"CreateBucketConfiguration": where} if where else {}))
+def send(aws: Aws, changed: dict[str, Path]) -> None:
+    from tqdm.contrib.concurrent import thread_map
 
-
-def send(session, bucket: str, changed: dict[str, Path], kms_key: str) -> None:
-    from tqdm import tqdm
-
-    s3 = session.client("s3")
-    extra = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
+    key = aws.settings.kms_key
+    extra = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
+    bucket = aws.s3.meta.client  # which threads can share
 
     def upload(item: tuple[str, Path]) -> None:
-        s3.upload_file(str(item[1]), bucket, item[0], ExtraArgs=extra)
+        bucket.upload_file(str(item[1]), aws.bucket, item[0], ExtraArgs=extra)
 
-    with ThreadPoolExecutor(THREADS) as pool:
-        list(
-            tqdm(pool.map(upload, changed.items()), "uploading", len(changed), unit="image", leave=False, disable=None)
-        )
+    thread_map(upload, changed.items(), desc="uploading", total=len(changed), max_workers=16, **SHOWN)
 
 
 if __name__ == "__main__":

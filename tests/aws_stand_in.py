@@ -64,6 +64,8 @@ class StandIn:
         operation = request.headers.get("X-Amz-Target", "")
         if re.fullmatch(r"/endpoints/[^/]+/invocations", request.path):
             response = self.invoke(request)
+        elif operation.endswith(".FilterLogEvents"):
+            response = self.filter_log(request)
         elif operation.startswith("SageMaker."):
             response = self.sagemaker(operation.removeprefix("SageMaker."), request)
         else:
@@ -221,11 +223,21 @@ class StandIn:
 
     def upload(self, uri: str, folder: Path) -> None:
         buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as archive:
             for path in sorted(folder.rglob("*")) if folder.exists() else ():
                 archive.add(path, path.relative_to(folder), recursive=False)
         bucket, key = SPLIT.fullmatch(uri).groups()
         self.client("s3").put_object(Bucket=bucket, Key=key, Body=buffer.getvalue())
+
+    def filter_log(self, request: Request) -> Response:
+        """moto passes over logStreamNamePrefix."""
+        body = request.get_data()
+        request.environ["wsgi.input"] = io.BytesIO(body)
+        response = Response.from_app(self.moto, request.environ)
+        answer, prefix = json.loads(response.get_data()), json.loads(body)["logStreamNamePrefix"]
+        found = [event for event in answer.get("events", ()) if event["logStreamName"].startswith(prefix)]
+        response.set_data(json.dumps(answer | {"events": found}))
+        return response
 
     def write_log(self, job: str, lines: list[str]) -> None:
         logs = self.client("logs")

@@ -17,15 +17,15 @@ class Checkout:
     def __init__(self, folder: Path, **environ: str):
         self.folder = folder
         self.environ = NOBODY | {"OMP_NUM_THREADS": "1"} | environ
-        for name in ("container", "launch"):
+        for name in ("container", "demo", "launch"):
             ignore = shutil.ignore_patterns("weights", "__pycache__")
             shutil.copytree(ROOT / name, folder / name, ignore=ignore, dirs_exist_ok=True)
 
     def start(self, command: str, **environ: str) -> subprocess.Popen[str]:
-        """Start launch/`command`, in a process group of its own and with no terminal."""
+        """Start `command`, launch/'s where it names no folder, in a process group of its own and with no terminal."""
         script, *arguments = command.split()
         return subprocess.Popen(
-            [sys.executable, f"launch/{script}", *arguments],
+            [sys.executable, script if "/" in script else f"launch/{script}", *arguments],
             env=os.environ | self.environ | environ,
             cwd=self.folder,
             stdin=subprocess.DEVNULL,

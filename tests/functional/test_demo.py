@@ -12,6 +12,8 @@ from checkout import Checkout
 from classifier.training.hyperparameters import SEARCH_SPACE
 from datasets import DIGITS, digit_jpegs
 
+QUICK = "epochs=1 debug=off profile=off"
+
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -21,22 +23,27 @@ def checkout(tmp_path):
 
 
 def test_the_digits_are_learnt_and_told_apart_over_http(checkout):
-    code, out, error = checkout.run("demo.py")
+    code, out, error = checkout.run("demo/demo.py")
     assert code == 0, out + error
     answers = re.findall(r"^ (digit-\d) +(digit-\d) +(\d\.\d+) +\d+\.jpg", out, re.MULTILINE)
     assert [truth for truth, _, _ in answers] == [f"digit-{digit}" for digit in range(10)]
     assert sum(truth == answer for truth, answer, _ in answers) >= 8
     assert float(re.search(r"test accuracy ([\d.]+)%, chance 10\.0%", out)[1]) >= 90
     report = Path(re.search(r"^report: (.*)$", out, re.MULTILINE)[1])
-    assert report.read_text().startswith("<!doctype html>")
+    assert "<title>Training report" in report.read_text()
     pdf = re.search(r"^the same to print: (.*)$", out, re.MULTILINE)
     assert bool(pdf) == bool(shutil.which("chromium"))
     assert not pdf or Path(pdf[1]).read_bytes().startswith(b"%PDF-")
-    assert DIGITS.images.shape[0] == sum(1 for _ in (checkout.folder / "demo" / "digits").rglob("*.jpg"))
+    runs = checkout.folder / "runs"
+    assert DIGITS.images.shape[0] == sum(1 for _ in (runs / "digits").rglob("*.jpg"))
     tuning = Path(re.search(r"^tuning: (.*)$", out, re.MULTILINE)[1])
+    assert tuning.read_text().count("<svg") == 1 + 4 + 2
+    assert f"with the best hyperparameters of {tuning.parent.name}" in out
     best = json.loads(tuning.with_suffix(".json").read_text())["best"]["hyperparameters"]
-    used = json.loads((checkout.folder / "demo/opt_ml/input/config/hyperparameters.json").read_text())
+    used = json.loads((report.parents[2] / "input/config/hyperparameters.json").read_text())
     assert {name: used[name] for name in SEARCH_SPACE} == {name: best[name] for name in SEARCH_SPACE}
+    assert (best["epochs"], used["epochs"]) == ("1", "4")
+    assert "the server on this computer is stopped" in out
 
 
 def test_your_own_pictures(checkout, tmp_path):
@@ -44,13 +51,13 @@ def test_your_own_pictures(checkout, tmp_path):
         path = tmp_path / "pictures" / name / file
         path.parent.mkdir(parents=True, exist_ok=True)
         image.resize((100, 80), Image.Resampling.BICUBIC).save(path)
-    code, out, error = checkout.run(f"demo.py --data {tmp_path / 'pictures'}")
+    code, out, error = checkout.run(f"demo/demo.py --data {tmp_path / 'pictures'} --hyperparameters {QUICK}")
     assert code == 0, out + error
     assert re.search(r"^test accuracy [\d.]+%, chance 50\.0%$", out, re.MULTILINE)
     assert re.search(r"^[012] of 2 right$", out, re.MULTILINE)
 
 
 def test_a_folder_that_is_none_is_one_sentence(checkout, tmp_path):
-    code, _, error = checkout.run(f"demo.py --data {tmp_path / 'absent'}")
+    code, _, error = checkout.run(f"demo/demo.py --data {tmp_path / 'absent'}")
     assert code == 1
     assert re.fullmatch(r"demo: .*absent, the train images, is not a folder; accepted: .*\n", error)

@@ -49,25 +49,14 @@ def test_what_is_missing_is_said_in_a_sentence(story):
     assert "no AWS credentials: run aws configure" in sentence
     assert "--local" in sentence
     assert "no AWS region: use --region" in story.refuses("tune.py", AWS_DEFAULT_REGION="")
-    assert "no role for SageMaker: give the name or ARN" in story.refuses("tune.py")
-    assert "Role absent not found: README.md says" in story.refuses("tune.py --role absent")
-    assert "no images: run launch/upload.py FOLDER" in story.refuses("tune.py --role sm")
-    assert "bucket does not exist: run launch/upload.py" in story.refuses("tune.py --role sm --data s3://none/")
+    assert "no images: run launch/upload.py FOLDER" in story.refuses("tune.py")
+    assert "bucket does not exist: run launch/upload.py" in story.refuses("tune.py --data s3://none/")
     assert "no model was trained: run launch/tune.py" in story.refuses("deploy.py --role sm")
     assert "nothing is deployed: run launch/deploy.py" in story.refuses(f"predict.py {story.picture}")
-    (story.folder / ".image_uri").unlink()
-    assert "no image: run ./build_and_push.sh" in story.refuses("tune.py --role sm")
-    (story.folder / ".image_uri").write_text(f"{IMAGE}\n")
-    assert not story.aws.sent("CreateHyperParameterTuningJob")
 
 
 def test_upload(story):
     assert "is not a folder" in story.refuses("upload.py absent")
-    story.aws.client("s3").create_bucket(
-        Bucket=f"sagemaker-{REGION}-123456789012", CreateBucketConfiguration={"LocationConstraint": REGION}
-    )
-    empty = f"s3://sagemaker-{REGION}-123456789012/empty/"
-    assert f"there are no images at {empty}" in story.refuses(f"tune.py --role sm --data {empty}")
     assert "60 uploaded, 0 unchanged" in story.does("upload.py pictures --name digits")
     assert "0 uploaded, 60 unchanged" in story.does("upload.py pictures --name digits")
     gone, changed = sorted(story.pictures.rglob("*.jpg"))[:2]
@@ -77,11 +66,24 @@ def test_upload(story):
         "upload.py pictures --name digits"
     )
     assert "1 uploaded, 58 unchanged, 1 removed" in story.does("upload.py pictures --name digits --yes")
+    assert "The specified bucket does not exist" in story.refuses("upload.py pictures --bucket absent")
+
+
+def test_what_is_missing_to_train_is_said_in_a_sentence(story):
+    empty = f"s3://sagemaker-{REGION}-123456789012/empty/"
+    assert f"there are no images at {empty}" in story.refuses(f"tune.py --data {empty}")
+    assert "no role for SageMaker: give the name or ARN" in story.refuses("tune.py")
+    assert "Role absent not found: README.md says" in story.refuses("tune.py --role absent")
+    (story.folder / ".image_uri").unlink()
+    assert "no image: run ./build_and_push.sh" in story.refuses("tune.py --role sm")
+    (story.folder / ".image_uri").write_text(f"{IMAGE}\n")
+    assert not story.aws.sent("CreateHyperParameterTuningJob")
 
 
 def test_tuning_checks_and_asks_first(story):
     sentence = story.refuses("tune.py --role sm --max-jobs 3 --prices ml.g4dn.xlarge=0.5")
-    assert "It may take up to 6 instance hours of ml.g4dn.xlarge, 3.00 USD." in sentence
+    assert "3 training jobs on s3://" in sentence
+    assert "up to 6 instance hours of ml.g4dn.xlarge, 3.00 USD. Start? There is no terminal" in sentence
     assert not story.aws.sent("CreateHyperParameterTuningJob")
     assert "objective is 'test:loss'; accepted:" in story.refuses("tune.py --role sm --objective test:loss")
     assert "hyperparameter epochs is 0; accepted:" in story.refuses("tune.py --role sm --hyperparameters epochs=0")
@@ -188,8 +190,26 @@ def test_status_and_cleanup(story):
     assert scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"] == []
     bucket = f"sagemaker-{REGION}-123456789012"
     assert story.aws.client("s3").list_objects_v2(Bucket=bucket)["KeyCount"] == 0
-    assert "nothing of ours is left" in story.does("cleanup.py")
+    assert "nothing of ours runs or exists" in story.does("cleanup.py")
     assert "nothing is deployed" in story.refuses(f"predict.py {story.picture}")
+
+
+def test_the_images_go_if_build_and_push_made_them(story):
+    ecr = story.aws.client("ecr")
+    tag = {"Key": "created-by", "Value": "build_and_push.sh"}
+    ecr.create_repository(repositoryName="sagemaker-resnet18", tags=[tag])
+    manifest = '{"schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json"}'
+    ecr.put_image(repositoryName="sagemaker-resnet18", imageManifest=manifest, imageTag="abc")
+    ecr.create_repository(repositoryName="anothers")
+    sentence = story.refuses(
+        "cleanup.py --images --yes --image 123456789012.dkr.ecr.eu-west-1.amazonaws.com/anothers:a"
+    )
+    assert "anothers is not tagged as made by build_and_push.sh" in sentence
+    code, out, error = story.run("cleanup.py --images")
+    assert (code, "the ECR repository sagemaker-resnet18 with all its images" in out) == (1, True), error
+    assert len(ecr.describe_repositories()["repositories"]) == 2
+    story.does("cleanup.py --images --yes")
+    assert [one["repositoryName"] for one in ecr.describe_repositories()["repositories"]] == ["anothers"]
 
 
 def test_the_documented_policy_permits_all_that_was_asked_of_sagemaker(story):

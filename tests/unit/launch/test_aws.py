@@ -2,7 +2,7 @@ from argparse import Namespace
 from types import SimpleNamespace
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ProfileNotFound
 
 import aws
 from places import UserError
@@ -11,7 +11,7 @@ ROLE = "arn:aws:iam::123456789012:role/service-role/Studio"
 
 
 class Session:
-    """Answers what role_of asks."""
+    """Answers what is asked for the role."""
 
     def client(self, service):
         arn = "arn:aws:sts::123456789012:assumed-role/Studio/SageMaker"
@@ -22,14 +22,19 @@ class Session:
         )
 
 
+def role(name):
+    made = object.__new__(aws.Aws)
+    vars(made).update(session=Session(), settings=Namespace(role=name))
+    return made.role
+
+
 def test_the_role_is_the_one_named_or_studios_own(tmp_path, monkeypatch):
-    assert aws.role_of(Session(), Namespace(role=ROLE)) == ROLE
-    assert aws.role_of(Session(), Namespace(role="Studio")) == ROLE
+    assert role(ROLE) == role("Studio") == ROLE
     monkeypatch.setattr(aws, "STUDIO", tmp_path / "metadata.json")
     with pytest.raises(UserError, match="no role for SageMaker: give the name or ARN"):
-        aws.role_of(Session(), Namespace(role=""))
+        role("")
     aws.STUDIO.write_text("{}")
-    assert aws.role_of(Session(), Namespace(role="")) == ROLE
+    assert role("") == ROLE
 
 
 @pytest.mark.parametrize(
@@ -46,6 +51,13 @@ def test_what_aws_refuses_says_what_to_do(code, expected):
     sentence = aws.sentence_for(ClientError({"Error": {"Code": code, "Message": "no\n way"}}, "CreateModel"))
     assert "no way: " in sentence
     assert expected in sentence
+
+
+def test_a_profile_that_is_not_there_says_how_to_find_those_that_are():
+    sentence = aws.sentence_for(ProfileNotFound(profile="absent"))
+    assert (
+        sentence == "The config profile (absent) could not be found: aws configure list-profiles names those there are"
+    )
 
 
 def test_another_error_of_aws_is_told_as_it_is():

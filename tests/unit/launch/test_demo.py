@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from PIL import Image
 
@@ -12,16 +14,17 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_photos_are_linked_by_phase(tmp_path, monkeypatch, layout):
-    monkeypatch.setattr(demo, "PLACE", tmp_path / "demo")
+    monkeypatch.setattr(demo.places, "RUNS", tmp_path / "runs")
     for phase, count in LAYOUTS[layout].items():
         for number in range(2 * count):
             path = tmp_path / "photos" / phase / "ab"[number % 2] / f"{phase}{number}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (8, 8)).save(path)
-    folder, unseen, hyperparameters = demo.write_photos(tmp_path / "photos")
+    folder, unseen, hyperparameters = demo.link_photos(tmp_path / "photos")
     links = {name: {path.name for path in (folder / name).rglob("*.jpg")} for name in ("train", "validation", "test")}
     assert sum(map(len, links.values())) == len(set.union(*links.values())) == 40
     assert min(map(len, links.values())) >= 4
-    assert list(unseen) == ["a", "b"]
-    assert {path.name for path in unseen.values()} <= links["test"]
+    assert list(unseen.values()) == ["a", "b"]
+    assert {Path(path).name for path in unseen} <= links["test"]
+    assert all(Path(path).parent.name == truth for path, truth in unseen.items())
     assert hyperparameters["epochs"] == 20

@@ -1,21 +1,24 @@
 """The requests that serve and transform, checked as strictly as AWS would."""
 
+from types import SimpleNamespace
+
 import pytest
 
 import hosting
 import settings
-from jobs import Place
 from strict_request import faults
 
 from .test_jobs import HOME, IMAGE, KEY, ROLE
 
-PLACE = Place(None, ROLE, IMAGE, HOME)
+PLACE = SimpleNamespace(role=ROLE, image=IMAGE)
 NAME = "resnet18-261122-120000"
 VPC = ("--subnets", "subnet-1", "--security-groups", "sg-1")
 
 
 def parsed(section, *flags):
-    return settings.parser("", "aws", section).parse_args(flags)
+    given = settings.parser("", "aws", section).parse_args(flags)
+    given.serverless = False
+    return given
 
 
 @pytest.mark.parametrize("flags", [(), VPC, ("--no-network-isolation",)])
@@ -34,7 +37,7 @@ def test_model(flags):
 )
 def test_an_endpoint_of_instances(instance_type, ami):
     flags = ("--instance-type", instance_type, "--startup-seconds", "600", "--kms-key", KEY)
-    request = hosting.endpoint_config(parsed("hosting", *flags), NAME, serverless=False)
+    request = hosting.endpoint_config(parsed("hosting", *flags), NAME)
     assert faults("CreateEndpointConfig", request) == []
     (variant,) = request["ProductionVariants"]
     assert variant.get("InferenceAmiVersion") == ami
@@ -44,7 +47,8 @@ def test_an_endpoint_of_instances(instance_type, ami):
 
 def test_a_serverless_endpoint():
     given = parsed("hosting", "--memory-mb", "2048", "--max-concurrency", "7")
-    request = hosting.endpoint_config(given, NAME, serverless=True)
+    given.serverless = True
+    request = hosting.endpoint_config(given, NAME)
     assert faults("CreateEndpointConfig", request) == []
     (variant,) = request["ProductionVariants"]
     assert variant["ServerlessConfig"] == {"MemorySizeInMB": 2048, "MaxConcurrency": 7}
@@ -74,10 +78,10 @@ def test_a_batch_transform(gpu):
 
 def test_what_the_checks_would_find():
     given = parsed("hosting", "--instance-type", "ml.none")
-    request = hosting.endpoint_config(given, "no_such name", serverless=False)
+    request = hosting.endpoint_config(given, "no_such name")
     found = "; ".join(faults("CreateEndpointConfig", request))
     assert "'ml.none' is none of" in found
     assert "'no_such name' does not match" in found
     given = parsed("hosting", "--startup-seconds", "9999")
-    (fault,) = faults("CreateEndpointConfig", hosting.endpoint_config(given, NAME, serverless=False))
+    (fault,) = faults("CreateEndpointConfig", hosting.endpoint_config(given, NAME))
     assert fault.endswith("9999 is more than 3600")

@@ -8,9 +8,8 @@ import pytest
 import jobs
 import settings
 from helpers import CREDENTIALS, REGION
-from places import UserError
+from search import search_space
 from strict_request import faults
-from trials import metric_definitions, search_space
 
 IMAGE = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/sagemaker-resnet18:abc"
 ROLE = "arn:aws:iam::123456789012:role/service-role/SageMaker"
@@ -26,49 +25,46 @@ ANSWER = {
 
 
 @pytest.fixture
-def place():
+def aws():
     """A session whose calls are answered on the spot; `sent` has the requests as they would go out."""
     session = boto3.Session(*CREDENTIALS, region_name=REGION)
     sent = []
     session.events.register("before-parameter-build", lambda params, model, **_: sent.append((model.name, params)))
     session.events.register("before-call", lambda **_: (SimpleNamespace(status_code=200), ANSWER))
-    place = jobs.Place(session, ROLE, IMAGE, HOME)
-    return SimpleNamespace(place=place, sent=sent)
+    return SimpleNamespace(session=session, role=ROLE, image=IMAGE, home=HOME, sent=sent)
 
 
 def parsed(*flags):
     return settings.parser("", "aws", "cost", "training", "tuning").parse_args(flags)
 
 
-def training_request(place, *flags, fields=None):
-    given = parsed(*flags)
+def training_request(aws, *flags, fields=None):
     if fields:
-        jobs.add_to_requests(place.place.session, "CreateTrainingJob", fields)
-    trainer = jobs.model_trainer(given, place.place, {"epochs": "3", "lr": "0.01"})
-    trainer.train(jobs.channels(given, f"{HOME}/data/dogs/"), wait=False, logs=False)
-    return only(place, "CreateTrainingJob")
+        jobs.before_sending(aws, "CreateTrainingJob", lambda params, **_: params.update(fields))
+    trainer = jobs.model_trainer(parsed(*flags), aws, {"epochs": "3", "lr": "0.01"}, f"{HOME}/data/dogs/")
+    trainer.train(wait=False, logs=False)
+    return only(aws, "CreateTrainingJob")
 
 
-def tuning_request(place, *flags):
+def tuning_request(aws, *flags):
     given = parsed(*flags)
-    space = search_space(given.objective, given.ranges, given.hyperparameters)
-    jobs.add_to_requests(place.place.session, "CreateHyperParameterTuningJob", jobs.left_out_by_tuner(given))
-    tuner = jobs.tuner(given, jobs.model_trainer(given, place.place, {"epochs": "3"}), space)
-    tuner.tune(jobs.channels(given, f"{HOME}/data/dogs/"), job_name="resnet18-261122-120000", wait=False)
-    return only(place, "CreateHyperParameterTuningJob")
+    space = search_space(given)
+    trainer = jobs.model_trainer(given, aws, {"epochs": "3"}, f"{HOME}/data/dogs/")
+    jobs.tuner(given, aws, trainer, space).tune(job_name="resnet18-261122-120000", wait=False)
+    return only(aws, "CreateHyperParameterTuningJob")
 
 
-def only(place, operation):
-    (request,) = (parameters for name, parameters in place.sent if name == operation)
+def only(aws, operation):
+    (request,) = (parameters for name, parameters in aws.sent if name == operation)
     assert faults(operation, request) == []
     return request
 
 
-def test_a_training_job(place):
-    request = training_request(place)
+def test_a_training_job(aws):
+    request = training_request(aws)
     assert request["HyperParameters"] == {"epochs": "3", "lr": "0.01"}
     assert request["AlgorithmSpecification"]["TrainingImage"] == IMAGE
-    assert request["AlgorithmSpecification"]["MetricDefinitions"] == metric_definitions()
+    assert request["AlgorithmSpecification"]["MetricDefinitions"] == jobs.METRIC_DEFINITIONS
     (channel,) = request["InputDataConfig"]
     assert (channel["ChannelName"], channel["InputMode"]) == ("train", "FastFile")
     assert channel["DataSource"]["S3DataSource"]["S3Uri"] == f"{HOME}/data/dogs/"
@@ -105,20 +101,20 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("flags", SETTINGS)
-def test_what_a_setting_does_to_training_and_tuning(place, flags):
-    assert SETTINGS[flags](training_request(place, *flags.split()))
-    definition = tuning_request(place, *flags.split())["TrainingJobDefinition"]
+def test_what_a_setting_does_to_training_and_tuning(aws, flags):
+    assert SETTINGS[flags](training_request(aws, *flags.split()))
+    definition = tuning_request(aws, *flags.split())["TrainingJobDefinition"]
     assert SETTINGS[flags](definition)
 
 
-def test_tags_of_ones_own(place):
+def test_tags_of_ones_own(aws):
     own = {"Key": "team", "Value": "dogs"}
-    assert own in training_request(place, "--tags", "team=dogs")["Tags"]
-    assert own in tuning_request(place, "--tags", "team=dogs")["Tags"]
+    assert own in training_request(aws, "--tags", "team=dogs")["Tags"]
+    assert own in tuning_request(aws, "--tags", "team=dogs")["Tags"]
 
 
-def test_a_tuning_job(place):
-    request = tuning_request(place)
+def test_a_tuning_job(aws):
+    request = tuning_request(aws)
     config, definition = request["HyperParameterTuningJobConfig"], request["TrainingJobDefinition"]
     assert request["HyperParameterTuningJobName"] == "resnet18-261122-120000"
     assert config["Strategy"] == "Bayesian"
@@ -135,34 +131,35 @@ def test_a_tuning_job(place):
     expected = {"lr": (1e-4, 0.1), "eps": (1e-9, 1e-8), "weight_decay": (1e-3, 0.1)}
     assert found == {name: (*limits, "Logarithmic") for name, limits in expected.items()}
     assert definition["StaticHyperParameters"] == {"epochs": "3"}
-    assert definition["AlgorithmSpecification"]["MetricDefinitions"] == metric_definitions()
+    (channel,) = definition["InputDataConfig"]
+    assert (channel["ChannelName"], channel["InputMode"]) == ("train", "FastFile")
+    assert channel["DataSource"]["S3DataSource"]["S3Uri"] == f"{HOME}/data/dogs/"
+    assert definition["AlgorithmSpecification"]["MetricDefinitions"] == jobs.METRIC_DEFINITIONS
     assert request["Tags"] == [{"Key": "created-by", "Value": "launch-resnet18"}]
 
 
 @pytest.mark.parametrize("strategy", ["Random", "Hyperband", "Grid"])
-def test_other_strategies(place, strategy):
+def test_other_strategies(aws, strategy):
     grid = ("--ranges", "lr=[0.001, 0.003, 0.01]", "eps=[1e-9, 2e-9, 5e-9]", "weight_decay=[0.001, 0.01, 0.1]")
-    request = tuning_request(place, "--strategy", strategy, *(grid if strategy == "Grid" else ()))
+    request = tuning_request(aws, "--strategy", strategy, *(grid if strategy == "Grid" else ()))
     config = request["HyperParameterTuningJobConfig"]
     assert config["Strategy"] == strategy
     assert config["TrainingJobEarlyStoppingType"] == ("Off" if strategy == "Hyperband" else "Auto")
+    # A grid is tried as a whole.
+    most = 3 * 3 * 3 * 2 if strategy == "Grid" else 8
+    assert config["ResourceLimits"]["MaxNumberOfTrainingJobs"] == most
 
 
-def test_an_objective_to_minimize(place):
-    request = tuning_request(place, "--objective", "validation:loss", "--early-stopping", "Off")
+def test_an_objective_to_minimize(aws):
+    request = tuning_request(aws, "--objective", "validation:loss", "--early-stopping", "Off")
     config = request["HyperParameterTuningJobConfig"]
     objective = {"Type": "Minimize", "MetricName": "validation:loss"}
     assert config["HyperParameterTuningJobObjective"] == objective
     assert config["TrainingJobEarlyStoppingType"] == "Off"
 
 
-def test_a_grid_needs_lists(place):
-    with pytest.raises(UserError, match="strategy is 'Grid', which needs lists of values"):
-        tuning_request(place, "--strategy", "Grid")
-
-
-def test_the_managed_debugger(place):
-    request = training_request(place, fields=jobs.debugger(HOME, REGION))
+def test_the_managed_debugger(aws):
+    request = training_request(aws, fields=jobs.debugger(aws))
     rules = {rule["RuleConfigurationName"] for rule in request["DebugRuleConfigurations"]}
     assert {"LossNotDecreasing", "Overfit"} <= rules
     assert request["DebugHookConfig"]["S3OutputPath"] == f"{HOME}/debugger"

@@ -10,6 +10,8 @@ import local
 import local_tuning
 import places
 from places import UserError
+from search import search_space
+from trials import Tuning
 
 ACCURACY = "validation:accuracy"
 # Logs the accuracies that DATA/TRIAL.json lists for it, as long as nobody stops it.
@@ -26,12 +28,14 @@ if isinstance(accuracies, str):
     sys.exit(1)
 rows.write_text("")
 for epoch, accuracy in enumerate(accuracies, 1):
-    print(f"epoch {epoch}: validation:accuracy={accuracy:.5f}", flush=True)
+    print(f"epoch {epoch}/9: validation:accuracy={accuracy:.5f}", flush=True)
     with rows.open("a") as file:
         file.write(json.dumps({"epoch": epoch, "validation:accuracy": accuracy}) + "\\n")
     time.sleep(0.05 if epoch < 20 else 0)
     if stopped:
         break
+best = max(accuracies[:epoch])
+print(f"best epoch, {accuracies.index(best) + 1}: validation:accuracy={best:.5f}", flush=True)
 """
 
 
@@ -41,15 +45,19 @@ def tune(tmp_path, monkeypatch):
     (tmp_path / "container").mkdir()
     (tmp_path / "container" / "train").write_text(TRAIN)
     monkeypatch.setattr(places, "CONTAINER", tmp_path / "container")
+    monkeypatch.setattr(places, "RUNS", tmp_path / "runs")
     data = tmp_path / "data"
     data.mkdir()
 
     def run(trials, show=lambda tuning: None, **settings):
         for number, accuracies in enumerate(trials, 1):
             (data / f"trial-{number:03}.json").write_text(json.dumps(accuracies))
-        given = {"objective": ACCURACY, "ranges": {}, "hyperparameters": {"epochs": 9}, "image": ""}
-        given |= {"strategy": "Bayesian", "early_stopping": "Auto", "max_jobs": len(trials)}
-        return local_tuning.tune(tmp_path / "runs" / "one", Namespace(**given | settings), data, show)
+        given = {"objective": ACCURACY, "ranges": {}, "hyperparameters": {"epochs": 9}, "image": "", "data": str(data)}
+        given |= {"strategy": "Bayesian", "early_stopping": "Auto", "max_jobs": len(trials)} | settings
+        new = Tuning("one", ACCURACY, list(search_space(Namespace(**given))), settings=given)
+        for tuning in local_tuning.tune(Tuning.load("one") if Tuning.file("one").exists() else new):
+            show(tuning)
+        return tuning
 
     return run
 
@@ -67,9 +75,11 @@ def test_the_value_is_the_best_epochs_and_the_best_trial_has_the_best(tune):
 @pytest.mark.parametrize("strategy", ["Random", "Grid", "Hyperband"])
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_other_strategies(tune, strategy):
-    lists = {"lr": [0.001, 0.002, 0.003], "eps": [1e-9], "weight_decay": [0.01]} if strategy == "Grid" else {}
+    lists = {"lr": [0.001], "eps": [1e-9], "weight_decay": [0.01]} if strategy == "Grid" else {}
     tuning = tune([[0.1], [0.2]], strategy=strategy, ranges=lists)
-    assert [trial.status for trial in tuning.trials] == ["completed", "completed"]
+    assert [(trial.status, trial.value) for trial in tuning.trials] == [("completed", 0.1), ("completed", 0.2)]
+    if strategy == "Grid":
+        assert [trial.hyperparameters["batch_size"] for trial in tuning.trials] == ["64", "128"]
 
 
 def test_a_poor_trial_is_ended_early_unless_that_is_off(tune):
@@ -88,12 +98,15 @@ def test_without_early_stopping_a_poor_trial_goes_on(tune):
 
 def test_a_trial_that_fails_is_told_and_the_others_go_on(tune):
     tuning = tune(["too much\nand more", [0.5]])
-    assert [(trial.status, trial.reason) for trial in tuning.trials] == [("failed", "too much"), ("completed", "")]
+    assert [(trial.status, trial.reason) for trial in tuning.trials] == [
+        ("failed", "training failed: too much"),
+        ("completed", ""),
+    ]
     assert tuning.best.name == "one/trial-002"
 
 
 def test_when_the_first_trials_fail_tuning_ends(tune):
-    with pytest.raises(UserError, match="the first 2 trials failed: no data"):
+    with pytest.raises(UserError, match="the first 2 trials failed: training failed: no data"):
         tune(["no data"] * 3)
 
 
@@ -115,16 +128,11 @@ def test_what_was_interrupted_is_taken_up_with_the_same_hyperparameters(tune):
     assert [vars(trial) for trial in again.trials] == [vars(trial) for trial in tuning.trials]
 
 
-def test_only_one_process_tunes_in_a_folder(tune, tmp_path):
-    with local_tuning.alone(tmp_path / "runs" / "one"), pytest.raises(UserError, match="one is running already"):
-        tune([[0.5]])
-
-
 def test_a_training_that_fails_is_told_with_its_cause(tune, tmp_path):
     (tmp_path / "data" / "job.json").write_text('"no data"')
     local.prepare(tmp_path / "job", tmp_path / "data", {})
-    with pytest.raises(UserError, match="training failed: no data"):
-        local.train(tmp_path / "job")
+    with pytest.raises(UserError, match="training failed: no data"), local.training(tmp_path / "job", ""):
+        pass
 
 
 def test_ctrl_c_stops_a_training_in_order(tune, tmp_path):
@@ -132,7 +140,7 @@ def test_ctrl_c_stops_a_training_in_order(tune, tmp_path):
     local.prepare(tmp_path / "job", tmp_path / "data", {})
     signal.signal(signal.SIGALRM, signal.default_int_handler)
     signal.setitimer(signal.ITIMER_REAL, 0.4)
-    with pytest.raises(KeyboardInterrupt):
-        local.train(tmp_path / "job")
+    with pytest.raises(KeyboardInterrupt), local.training(tmp_path / "job", "") as process:
+        process.wait()
     rows = (tmp_path / "job/output/data/metrics.jsonl").read_text().splitlines()
     assert 0 < len(rows) < 19

@@ -20,7 +20,9 @@ def parse(*flags):
 
 def test_every_setting_has_a_comment():
     comments = settings.comments(settings.FILE.read_text())
-    assert {(section, name) for section, values in SECTIONS.items() for name in values} == comments.keys()
+    assert {section: values.keys() for section, values in SECTIONS.items()} == {
+        section: found.keys() for section, found in comments.items()
+    }
 
 
 def test_a_flag_overrides_the_file():
@@ -55,6 +57,7 @@ def test_help_is_quick(script):
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0
     assert result.stdout.startswith(f"usage: {script}.py")
+    assert '(default: "resnet18")' in " ".join(result.stdout.split())
     imported = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
     assert not imported & {"sagemaker", "boto3", "botocore", "torch", "optuna", "matplotlib"}
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import boto3
 import pytest
 
-import ours
+import status
 from helpers import CREDENTIALS, REGION
 from strict_request import faults
 
@@ -61,15 +61,16 @@ def client():
 
 
 def test_running_jobs_that_are_ours_are_found_and_stopped(client):
-    found = ours.find(client, SETTINGS)
-    assert [(one.kind.words, one.name, one.status) for one in found] == [
-        ("tuning job", "tuning", "InProgress"),
-        ("training job", "tuning-001", "InProgress"),
-        ("transform job", "transform", "InProgress"),
+    aws = SimpleNamespace(sagemaker=client, settings=SETTINGS)
+    found = list(status.find(aws))
+    assert [(one.kind, one.name, one.status) for one in found] == [
+        ("HyperParameterTuningJob", "tuning", "InProgress"),
+        ("TrainingJob", "tuning-001", "InProgress"),
+        ("TransformJob", "transform", "InProgress"),
     ]
-    assert [one.instances(client) for one in found] == [("", 0), ("ml.g5.xlarge", 2), ("ml.m5.xlarge", 1)]
+    assert [one.instances(aws) for one in found] == [("", 0), ("ml.g5.xlarge", 2), ("ml.m5.xlarge", 1)]
     for one in found:
-        one.end(client)
+        one.call(aws, "Stop")
     assert client.sent[-3:] == [
         ("StopHyperParameterTuningJob", {"HyperParameterTuningJobName": "tuning"}),
         ("StopTrainingJob", {"TrainingJobName": "tuning-001"}),

@@ -1,0 +1,115 @@
+"""The launch scripts on this computer, one after another: tune, train, deploy, predict what it never saw, clean up.
+
+Usage: python demo/demo.py [--data FOLDER] [--hyperparameters NAME=VALUE ...]
+
+Without FOLDER the images are scikit-learn's handwritten digits, and less than 90 % test accuracy is a failure.
+FOLDER has a folder per class, or train/, validation/ and test/ with one.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+LAUNCH = Path(__file__).resolve().parents[1] / "launch"
+sys.path.insert(0, str(LAUNCH))
+
+import local  # noqa: E402
+import places  # noqa: E402
+from classifier.training.folders import read_dataset, split_phase  # noqa: E402
+from console import run, show, table  # noqa: E402
+from digits import UNSEEN  # noqa: E402
+from pdf import print_to_pdf  # noqa: E402
+
+PREFIX = "demo"
+# Short, and within what does well on few images: the demo shows how tuning works.
+TUNING = ("--max-jobs", "2", "--early-stopping", "Off", "--ranges", "lr=[0.001, 0.004]", "batch_size=[32, 64]")
+TRIAL = {"epochs": 1, "debug": "off", "profile": "off"}
+JOB = {"debug": "auto", "profile": "auto"}
+LEAST_DIGITS_ACCURACY = 0.9
+# A CPU sees about this many photos of 96 pixels in a minute and a half.
+PHOTOS, PHOTOS_SIZE = 5000, 96
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="a folder of your own pictures")
+    parser.add_argument("--hyperparameters", nargs="*", default=[], metavar="NAME=VALUE", help="of the training job")
+    own = parser.parse_args()
+    for old in places.RUNS.glob(f"{PREFIX}-*"):
+        shutil.rmtree(old)
+    if own.data:
+        data, unseen, start = link_photos(own.data.resolve())
+    else:
+        data, start = local.data_and_defaults("", image="")
+        unseen = {str(path): path.parent.name for path in sorted((data.parent / UNSEEN).rglob("*.jpg"))}
+    launch("tune.py", *TUNING, "--data", data, "--hyperparameters", *pairs(start | TRIAL))
+    launch("train.py", "--data", data, "--hyperparameters", *pairs(start | JOB), *own.hyperparameters)
+    try:
+        launch("deploy.py")
+        show_answers(launch("predict.py", "--json", *unseen, stdout=subprocess.PIPE), unseen)
+    finally:
+        launch("cleanup.py")
+    root = places.RUNS / places.latest("local_job")
+    about = json.loads((root / "model/model.json").read_text())
+    accuracy = about["metrics"]["test:accuracy"]
+    print(f"\ntest accuracy {accuracy:.1%}, chance {1 / len(about['classes']):.1%}")
+    print(f"tuning: {places.RUNS / places.latest('local_tuning') / 'tuning.html'}")
+    report = root / "output/data/report.html"
+    print(f"report: {report}")
+    if pdf := print_to_pdf(report):
+        print(f"the same to print: {pdf}")
+    if not own.data and accuracy < LEAST_DIGITS_ACCURACY:
+        raise places.UserError(f"the digits' test accuracy is {accuracy:.3f}; expected: {LEAST_DIGITS_ACCURACY}")
+
+
+def launch(script: str, *arguments: object, **how: object) -> str | None:
+    """Run a launch script, whose command is shown; what it wrote to `stdout`, if that is in `how`, for Popen."""
+    print(f"\n$ launch/{script} --local", *arguments, flush=True)
+    command = [sys.executable, LAUNCH / script, "--local", "--prefix", PREFIX, *map(str, arguments)]
+    done = subprocess.run(command, text=True, **how)
+    if done.returncode:
+        raise places.UserError(f"launch/{script} has said why")
+    return done.stdout
+
+
+def pairs(hyperparameters: dict[str, object]) -> list[str]:
+    return [f"{name}={value}" for name, value in hyperparameters.items()]
+
+
+def link_photos(folder: Path) -> tuple[Path, dict[str, str], dict[str, object]]:
+    """Link the photos of `folder` by phase; without a test set, a part of every class is set aside as one.
+
+    Returns the folder of links, the classes of a test photo of each by its path, and hyperparameters.
+    """
+    dataset = read_dataset({"train": folder}, seed=0)
+    train, validation, test = dataset.train, dataset.validation, dataset.test
+    if test is None:
+        train, test = split_phase(train, seed=0)
+    links = places.RUNS / f"{PREFIX}-photos"
+    for name, phase in {"train": train, "validation": validation, "test": test}.items():
+        for file in phase.files:
+            (links / name / file).parent.mkdir(parents=True, exist_ok=True)
+            (links / name / file).symlink_to(phase.folder / file)
+    one_of_each_class = {label: links / "test" / file for label, file in zip(test.labels, test.files, strict=True)}
+    unseen = {str(path): dataset.classes[label] for label, path in sorted(one_of_each_class.items())}
+    _, start = local.data_and_defaults(str(folder), image="")
+    epochs = min(20, max(1, PHOTOS // len(train)))
+    return links, unseen, start | {"image_size": PHOTOS_SIZE, "epochs": epochs}
+
+
+def show_answers(lines: str, truths: dict[str, str]) -> None:
+    """The answers beside the truth."""
+    rows, right = [], 0
+    for answer in map(json.loads, lines.splitlines()):
+        truth, best = truths[answer["file"]], answer["predictions"][0]
+        right += best["class"] == truth
+        rows.append((truth, best["class"], f"{best['probability']:.3f}", Path(answer["file"]).name))
+    show(table(("truth", "answer", "probability", "file"), rows))
+    print(f"{right} of {len(rows)} right")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,82 @@
+"""What SageMaker's jobs say while they run, and what they leave."""
+
+import io
+import tarfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import places
+from aws import Aws, split_uri
+from trials import COMPLETED, FAILED, RUNNING, STOPPED, Trial, Tuning
+
+LOGS = "/aws/sagemaker/TrainingJobs"
+SECONDS_BETWEEN_LOOKS = 5
+UNFINISHED = ("InProgress", "Stopping")
+STATUS = {"Completed": COMPLETED, "Stopped": STOPPED, "Failed": FAILED}
+
+
+def log_lines(aws: Aws, job: str, seen: set[str]) -> Iterator[str]:
+    """The lines of a training job's log beyond those of `seen`, which is kept up to date."""
+    logs = aws.session.client("logs")
+    pages = logs.get_paginator("filter_log_events").paginate(logGroupName=LOGS, logStreamNamePrefix=f"{job}/")
+    with suppress(logs.exceptions.ResourceNotFoundException):  # nothing has been logged yet
+        for event in pages.search("events[]"):
+            if event["eventId"] not in seen:
+                seen.add(event["eventId"])
+                yield event["message"]
+
+
+def follow_training(aws: Aws, name: str) -> None:
+    """Print the job's log until it ends, then unpack what it wrote besides the model. Raises UserError if it fails."""
+    seen, running = set(), True
+    while running:
+        job = aws.sagemaker.describe_training_job(TrainingJobName=name)
+        running = job["TrainingJobStatus"] in UNFINISHED
+        for line in log_lines(aws, name, seen):
+            print(line, flush=True)
+        time.sleep(SECONDS_BETWEEN_LOOKS if running else 0)
+    if job["TrainingJobStatus"] == "Failed":
+        raise places.UserError(f"{name} failed: {job.get('FailureReason', 'see its log')}")
+    uri = f"{job['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{name}/output/output.tar.gz"
+    output = aws.s3.Object(*split_uri(uri)).get()["Body"].read()
+    with tarfile.open(fileobj=io.BytesIO(output)) as archive:
+        archive.extractall(places.RUNS / name / "output/data", filter="data")
+
+
+def follow_tuning(aws: Aws, name: str) -> Iterator[Tuning]:
+    """The tuning job again and again until it ends. Only then are the metrics of its trials read, each from a log."""
+    running = True
+    while running:
+        job = aws.sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+        running = job["HyperParameterTuningJobStatus"] in UNFINISHED
+        tuning = read_tuning(aws, name, job)
+        yield tuning
+        time.sleep(SECONDS_BETWEEN_LOOKS if running else 0)
+    for trial in tuning.trials:
+        for line in log_lines(aws, trial.name, set()):
+            trial.read(line, tuning.objective)
+    yield tuning
+
+
+def read_tuning(aws: Aws, name: str, job: dict) -> Tuning:
+    config = job["HyperParameterTuningJobConfig"]
+    tuned = [item["Name"] for ranges in config["ParameterRanges"].values() for item in ranges]
+    fixed = job["TrainingJobDefinition"].get("StaticHyperParameters", {})
+    tuning = Tuning(name, config["HyperParameterTuningJobObjective"]["MetricName"], tuned)
+    pages = aws.sagemaker.get_paginator("list_training_jobs_for_hyper_parameter_tuning_job").paginate(
+        HyperParameterTuningJobName=name, SortBy="CreationTime", SortOrder="Ascending"
+    )
+    for summary in pages.search("TrainingJobSummaries[]"):
+        started, ended = summary.get("TrainingStartTime"), summary.get("TrainingEndTime", datetime.now(UTC))
+        trial = Trial(
+            summary["TrainingJobName"],
+            fixed | {key: value.strip('"') for key, value in summary["TunedHyperParameters"].items()},
+            STATUS.get(summary["TrainingJobStatus"], RUNNING),
+            summary.get("FinalHyperParameterTuningJobObjectiveMetric", {}).get("Value"),
+            (ended - started).total_seconds() if started else 0,
+            " ".join(summary.get("FailureReason", "").split()),
+        )
+        tuning.trials.append(trial)
+    return tuning

@@ -1,0 +1,49 @@
+"""What is searched: the container's table of ranges, and in their place the settings'; texts as a job takes them."""
+
+import math
+from argparse import Namespace
+from collections.abc import Mapping
+
+import places
+from classifier.training.hyperparameters import FIELDS, SEARCH_SPACE, Between, OneOf, Real, parse, text_of
+from classifier.training.metrics import OBJECTIVES
+
+STRATEGIES = ("Bayesian", "Random", "Grid", "Hyperband")
+
+
+def as_texts(hyperparameters: Mapping[str, object]) -> dict[str, str]:
+    """Hyperparameters as a job takes them. Raises UserError where container/train would."""
+    parse(hyperparameters)
+    return {name: text_of(value) for name, value in hyperparameters.items()}
+
+
+def search_space(settings: Namespace) -> dict[str, Between | OneOf]:
+    """Each hyperparameter that is searched, and how; those that the settings fix are not.
+
+    A grid has all its combinations tried: max_jobs becomes their number. Raises UserError for what cannot be searched.
+    """
+    for name, accepted in (("objective", OBJECTIVES), ("strategy", STRATEGIES)):
+        if vars(settings)[name] not in accepted:
+            raise places.UserError(f"{name} is {vars(settings)[name]!r}; accepted: {', '.join(accepted)}")
+    space = SEARCH_SPACE | {name: searched(name, values) for name, values in settings.ranges.items()}
+    space = {name: values for name, values in space.items() if name not in settings.hyperparameters}
+    if not space:
+        raise places.UserError("every hyperparameter is fixed: leave one of them out, or use train.py")
+    if settings.strategy == "Grid":
+        if wide := [name for name, values in space.items() if isinstance(values, Between)]:
+            raise places.UserError(f"strategy is 'Grid', which needs a list of values in ranges for {', '.join(wide)}")
+        settings.max_jobs = math.prod(len(values.values) for values in space.values())
+    return space
+
+
+def searched(name: str, values: object) -> Between | OneOf:
+    """Two values of a real number are a range, anything else is a list of values."""
+    if not isinstance(values, list) or not values:
+        raise places.UserError(f"the range of {name} is {values!r}; accepted: a list, such as [0.001, 0.01]")
+    for value in values:
+        parse({name: value})
+    if not isinstance(FIELDS[name].metadata["accepted"], Real) or len(values) != 2:
+        return OneOf(tuple(values))
+    if not 0 < values[0] < values[1]:
+        raise places.UserError(f"the range of {name} is {values}; accepted: a lower and a higher number above 0")
+    return Between(*values)

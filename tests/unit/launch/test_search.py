@@ -1,0 +1,66 @@
+from argparse import Namespace
+
+import pytest
+
+import search
+from classifier.training.hyperparameters import Between, OneOf
+from places import UserError
+
+ACCURACY, LOSS = "validation:accuracy", "validation:loss"
+
+
+def search_space(objective=ACCURACY, ranges={}, fixed={}, strategy="Bayesian"):  # noqa: B006
+    given = Namespace(objective=objective, ranges=ranges, hyperparameters=fixed, strategy=strategy, max_jobs=8)
+    return search.search_space(given), given.max_jobs
+
+
+def test_the_search_space_is_the_containers():
+    assert search_space()[0] == {
+        "batch_size": OneOf((64, 128)),
+        "lr": Between(1e-4, 0.1),
+        "weight_decay": Between(1e-3, 0.1),
+        "eps": Between(1e-9, 1e-8),
+    }
+
+
+def test_ranges_take_the_place_of_the_containers_and_what_is_fixed_is_not_searched():
+    ranges = {"lr": [0.001, 0.01], "eps": [1e-9, 2e-9, 5e-9], "epochs": [5, 20], "optimizer": ["adamw", "sgd"]}
+    assert search_space(LOSS, ranges, {"weight_decay": 0.01})[0] == {
+        "batch_size": OneOf((64, 128)),
+        "lr": Between(0.001, 0.01),
+        "eps": OneOf((1e-9, 2e-9, 5e-9)),
+        "epochs": OneOf((5, 20)),
+        "optimizer": OneOf(("adamw", "sgd")),
+    }
+
+
+@pytest.mark.parametrize(
+    ("objective", "ranges", "fixed", "expected"),
+    [
+        ("test:loss", {}, {}, "objective is 'test:loss'; accepted: validation:accuracy"),
+        (ACCURACY, {"lr": 0.1}, {}, r"the range of lr is 0.1; accepted: a list, such as \[0.001, 0.01\]"),
+        (ACCURACY, {"lr": [0.1, 0.01]}, {}, r"the range of lr is \[0.1, 0.01\]; accepted: a lower and a higher"),
+        (ACCURACY, {"weight_decay": [0, 0.1]}, {}, "accepted: a lower and a higher number above 0"),
+        (ACCURACY, {"lr": [0.1, 100]}, {}, "hyperparameter lr is 100; accepted: a number from 1e-08 to 10"),
+        (ACCURACY, {"rate": [1, 2]}, {}, "unknown hyperparameter 'rate'"),
+        (ACCURACY, {}, {"batch_size": 1, "lr": 1, "eps": 1, "weight_decay": 1}, "every hyperparameter is fixed"),
+    ],
+)
+def test_what_is_no_search_space_is_one_sentence(objective, ranges, fixed, expected):
+    with pytest.raises(UserError, match=expected):
+        search_space(objective, ranges, fixed)
+
+
+def test_hyperparameters_are_texts_as_a_job_takes_them():
+    assert search.as_texts({"lr": 1e-9 * 20, "report_images": False}) == {"lr": "2e-08", "report_images": "false"}
+    with pytest.raises(UserError, match="hyperparameter epochs is 0"):
+        search.as_texts({"epochs": 0})
+
+
+def test_a_grid_is_tried_as_a_whole_and_needs_lists():
+    grid = {"lr": [0.001, 0.003, 0.01], "eps": [1e-9], "weight_decay": [0.01, 0.1, 1]}
+    assert search_space(ranges=grid, strategy="Grid")[1] == 3 * 1 * 3 * 2
+    with pytest.raises(UserError, match="strategy is 'Grid', which needs a list of values in ranges for lr, "):
+        search_space(strategy="Grid")
+    with pytest.raises(UserError, match="strategy is 'Best'; accepted: Bayesian, Random, Grid, Hyperband"):
+        search_space(strategy="Best")
