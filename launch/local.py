@@ -55,11 +55,16 @@ def start(verb: str, root: Path, image: str, port: int = 0, **how: object) -> su
     return subprocess.Popen(command, env=environment, stderr=subprocess.STDOUT, **how)
 
 
+def answers(engine: str) -> bool:
+    """Whether it is installed and runs: docker's command may be there without its daemon."""
+    return bool(shutil.which(engine)) and subprocess.run([engine, "info"], capture_output=True).returncode == 0
+
+
 def in_image(verb: str, root: Path, image: str, port: int) -> list[object]:
     """The command that runs `verb` in a container; its port 8080 becomes `port`."""
-    engine = next(filter(shutil.which, ENGINES), None)
+    engine = next(filter(answers, ENGINES), None)
     if engine is None:
-        raise places.UserError(f"--image needs a container engine: install {', '.join(ENGINES[:-1])} or {ENGINES[-1]}")
+        raise places.UserError("--image needs a container engine that runs; accepted: docker, podman or finch")
     command = [engine, "run", "--rm", "--shm-size", "2g", "-v", f"{root.resolve()}:/opt/ml"]
     data = root / "input/data/train"
     if data.is_symlink():  # leads to the same place inside

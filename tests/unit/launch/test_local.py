@@ -48,9 +48,17 @@ def test_the_image_runs_in_its_place(root, tmp_path, monkeypatch, name):
     assert "127.0.0.1:8123:8080" in command
 
 
+def test_an_engine_that_does_not_answer_is_passed_over(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", engine(tmp_path / "bin", "docker", "podman"))
+    (tmp_path / "bin" / "docker").write_text("#!/bin/sh\nexit 1\n")  # its daemon does not run
+    assert local.in_image("train", root, "an-image", 0)[0] == "podman"
+
+
 def test_without_an_engine_or_a_folder_it_is_one_sentence(root, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", engine(tmp_path / "bin"))
-    with pytest.raises(UserError, match="--image needs a container engine: install docker, podman or finch"):
+    with pytest.raises(
+        UserError, match="--image needs a container engine that runs; accepted: docker, podman or finch"
+    ):
         local.in_image("train", root, "an-image", 0)
     with pytest.raises(UserError, match="absent is not a folder"):
         local.data_and_defaults("absent", "")
