@@ -75,8 +75,9 @@ class Aws:
         bucket, key = split_uri(uri)
         return self.s3.Bucket(bucket).objects.filter(Prefix=key)
 
-    def data(self, uri: str) -> str:
-        """`uri`, or that of the last upload, if there is anything below it."""
+    def data_for_job(self, uri: str) -> str:
+        """`uri`, or that of the last upload. Raises UserError where it has no images, or image or role is missing."""
+        _ = self.image, self.role
         uri = f"{(uri or places.latest('data')).rstrip('/')}/"
         if not list(self.below(uri).limit(1)):
             raise places.UserError(f"there are no images at {uri}: run launch/upload.py FOLDER")

@@ -22,7 +22,6 @@ COLLECTIONS = ("losses", "gradients", "weights", "biases", "relu_input")
 
 def model_trainer(settings: Namespace, aws: Aws, hyperparameters: Mapping[str, str], uri: str) -> object:
     """The SDK's ModelTrainer, on the images below the S3 URI `uri`: train, or train, validation and test in one."""
-    image, role = aws.image, aws.role  # what is missing is said before the imports, which take seconds
     os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"  # it needs iam:SimulatePrincipalPolicy, which few roles have
     from sagemaker.core import shapes
     from sagemaker.core.helper.session_helper import Session
@@ -37,8 +36,8 @@ def model_trainer(settings: Namespace, aws: Aws, hyperparameters: Mapping[str, s
     images = shapes.S3DataSource(s3_data_type="S3Prefix", s3_uri=uri, s3_data_distribution_type="FullyReplicated")
     checkpoints = shapes.CheckpointConfig(s3_uri=f"{aws.home}/checkpoints/{places.new_name(settings.prefix)}")
     return ModelTrainer(
-        training_image=image,
-        role=role,
+        training_image=aws.image,
+        role=aws.role,
         sagemaker_session=Session(boto_session=aws.session, sagemaker_config=QUIET),
         base_job_name=settings.prefix,
         training_input_mode=settings.input_mode,

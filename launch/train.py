@@ -53,13 +53,13 @@ def train_here(settings: Namespace) -> str:
 def train_on_aws(settings: Namespace) -> str:
     aws = Aws(settings)
     texts = as_texts(best_of_tuning(settings.tuning or places.noted().get("tuning")) | settings.hyperparameters)
-    uri = aws.data(settings.data)
-    trainer = jobs.model_trainer(settings, aws, texts, uri)
+    uri = aws.data_for_job(settings.data)
     what = f"a training job on {uri} with {' '.join(f'{key}={value}' for key, value in texts.items()) or 'defaults'}"
     ask_to_spend(settings, what, settings.instance_count * settings.max_minutes / 60)
     if settings.debugger:
         fields = jobs.debugger(aws)
         jobs.before_sending(aws, "CreateTrainingJob", lambda params, **_: params.update(fields))
+    trainer = jobs.model_trainer(settings, aws, texts, uri)
     try:
         trainer.train(wait=False, logs=False)
     except Exception as error:

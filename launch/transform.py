@@ -23,7 +23,7 @@ def main() -> None:
     arguments.add_argument("--yes", action="store_true", help="start without a question")
     settings = arguments.parse_args()
     aws = Aws(settings)
-    images, name = aws.data(settings.images), places.new_name(settings.prefix)
+    images, name = aws.data_for_job(settings.images), places.new_name(settings.prefix)
     trained = aws.sagemaker.describe_training_job(TrainingJobName=settings.job or places.latest("job"))
     model = hosting.model(settings, aws, name, trained["ModelArtifacts"]["S3ModelArtifacts"])
     output = f"{aws.home}/transform/{name}"

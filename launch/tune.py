@@ -79,11 +79,11 @@ def tune_on_aws(settings: Namespace) -> Tuning:
 def start(settings: Namespace, aws: Aws) -> None:
     space = search_space(settings)
     fixed = as_texts(settings.hyperparameters | {"objective": settings.objective})
-    uri = aws.data(settings.data)
-    tuner = jobs.tuner(settings, aws, jobs.model_trainer(settings, aws, fixed, uri), space)
+    uri = aws.data_for_job(settings.data)
     what = f"{settings.max_jobs} training jobs on {uri}, {settings.max_parallel_jobs} at a time"
     ask_to_spend(settings, what, settings.max_jobs * settings.instance_count * settings.max_minutes / 60)
     name = places.new_name(settings.prefix)
+    tuner = jobs.tuner(settings, aws, jobs.model_trainer(settings, aws, fixed, uri), space)
     tuner.tune(job_name=name, wait=False)
     places.note(tuning=name)
 

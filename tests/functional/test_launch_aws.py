@@ -49,8 +49,13 @@ def test_what_is_missing_is_said_in_a_sentence(story):
     assert "no AWS credentials: run aws configure" in sentence
     assert "--local" in sentence
     assert "no AWS region: use --region" in story.refuses("tune.py", AWS_DEFAULT_REGION="")
-    assert "no images: run launch/upload.py FOLDER" in story.refuses("tune.py")
-    assert "bucket does not exist: run launch/upload.py" in story.refuses("tune.py --data s3://none/")
+    assert "no role for SageMaker: give the name or ARN" in story.refuses("tune.py")
+    assert "Role absent not found: README.md says" in story.refuses("tune.py --role absent")
+    assert "no images: run launch/upload.py FOLDER" in story.refuses("tune.py --role sm")
+    assert "bucket does not exist: run launch/upload.py" in story.refuses("tune.py --role sm --data s3://none/")
+    (story.folder / ".image_uri").unlink()
+    assert "no image: run ./build_and_push.sh" in story.refuses("tune.py --role sm")
+    (story.folder / ".image_uri").write_text(f"{IMAGE}\n")
     assert "no model was trained: run launch/tune.py" in story.refuses("deploy.py --role sm")
     assert "nothing is deployed: run launch/deploy.py" in story.refuses(f"predict.py {story.picture}")
 
@@ -67,17 +72,8 @@ def test_upload(story):
     )
     assert "1 uploaded, 58 unchanged, 1 removed" in story.does("upload.py pictures --name digits --yes")
     assert "The specified bucket does not exist" in story.refuses("upload.py pictures --bucket absent")
-
-
-def test_what_is_missing_to_train_is_said_in_a_sentence(story):
     empty = f"s3://sagemaker-{REGION}-123456789012/empty/"
-    assert f"there are no images at {empty}" in story.refuses(f"tune.py --data {empty}")
-    assert "no role for SageMaker: give the name or ARN" in story.refuses("tune.py")
-    assert "Role absent not found: README.md says" in story.refuses("tune.py --role absent")
-    (story.folder / ".image_uri").unlink()
-    assert "no image: run ./build_and_push.sh" in story.refuses("tune.py --role sm")
-    (story.folder / ".image_uri").write_text(f"{IMAGE}\n")
-    assert not story.aws.sent("CreateHyperParameterTuningJob")
+    assert f"there are no images at {empty}" in story.refuses(f"tune.py --role sm --data {empty}")
 
 
 def test_tuning_checks_and_asks_first(story):
