@@ -60,11 +60,11 @@ def test_one_input(data: bytes) -> None:
         arrival.feed(body[cut:])
         assert arrival.is_whole in (True, False)
         return
-    start = time.monotonic()
+    start = time.process_time()  # whatever else this machine does
     response = CLIENT.post("/invocations", data=body, content_type=TYPES[kind % len(TYPES)])
     assert response.status_code == 200 or 400 <= response.status_code < 500, response.text
     assert json.loads(response.data).keys() <= {"predictions", "results", "error"}
-    assert time.monotonic() - start < SECONDS
+    assert time.process_time() - start < SECONDS
 
 
 def write_seeds(folder: Path) -> None:

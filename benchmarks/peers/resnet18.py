@@ -33,8 +33,8 @@ def load():
         from classifier import artifact
         from classifier.serving.predictor import Predictor
 
-        network = Predictor(FOLDER, artifact.read(FOLDER), PREPARED).network
-        return lambda x: network(x.contiguous(memory_format=torch.channels_last))
+        predictor = Predictor(FOLDER, artifact.read(FOLDER), PREPARED)
+        return lambda x: predictor.logits(x.contiguous(memory_format=torch.channels_last))
     norm = partial(torch.nn.BatchNorm2d, eps=ABOUT["eps"])
     model = torchvision.models.resnet18(num_classes=len(CLASSES), norm_layer=norm)
     model.load_state_dict(safetensors.torch.load_file(FOLDER / "model.safetensors"))

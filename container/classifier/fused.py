@@ -20,14 +20,23 @@ Convolution = Callable[..., torch.Tensor]
 
 
 class Folded(NamedTuple):
-    """A convolution into which the batch normalisation behind it was folded; `relu` where a ReLU follows."""
+    """A convolution into which the batch normalisation behind it was folded; `relu` where a ReLU follows.
+
+    Its input has height and width `side`, which oneDNN chooses the order of the weights by.
+    """
 
     name: str
     weight: torch.Tensor
     bias: torch.Tensor
     stride: tuple[int, int]
     padding: tuple[int, int]
+    side: int
     relu: bool
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int]:
+        """Of a lone image's input."""
+        return (1, self.weight.shape[1], self.side, self.side)
 
 
 class Plain:
@@ -46,12 +55,16 @@ class Plain:
 
 
 class OneDNN:
-    """By oneDNN's fused operators; `shortcut` is overwritten by the result."""
+    """By oneDNN's fused operators; `shortcut` is overwritten by the result.
+
+    The order of the weights is the best for torch's number of threads now; with another, they may be put into another
+    order at every call.
+    """
 
     def __init__(self, folded: Folded, dtype: torch.dtype):
         weight = folded.weight.to(dtype, memory_format=torch.channels_last)
         geometry = (folded.padding, folded.stride, (1, 1), 1)
-        self.weight = torch.ops.mkldnn._reorder_convolution_weight(weight, *geometry)
+        self.weight = torch.ops.mkldnn._reorder_convolution_weight(weight, *geometry, folded.input_shape)
         self.bias = folded.bias.to(dtype)
         self.geometry = geometry
         self.activation = "relu" if folded.relu else "none"
@@ -66,15 +79,16 @@ class OneDNN:
 class FusedNetwork:
     """A ResNet18 for inference alone: normalised float32 (n, 3, size, size), channels last, to float32 logits."""
 
-    def __init__(self, model: ResNet18, convolution: Callable[[Folded], Convolution], dtype: torch.dtype):
+    def __init__(self, model: ResNet18, size: int, convolution: Callable[[Folded], Convolution], dtype: torch.dtype):
         self.dtype = dtype
-        self.stem = convolution(_fold("conv1", model.conv1, model.bn1))
+        self.stem = convolution(_fold("conv1", model.conv1, model.bn1, size))
         self.pool = model.maxpool
-        self.blocks = [
-            _Block(f"{stage}.{i}", block, convolution)
-            for stage in STAGES
-            for i, block in enumerate(getattr(model, stage))
-        ]
+        self.blocks = []
+        side = _halved(_halved(size))
+        for stage in STAGES:
+            for i, block in enumerate(getattr(model, stage)):
+                self.blocks.append(_Block(f"{stage}.{i}", block, side, convolution))
+                side = _halved(side) if block.downsample else side
         self.head = model.fc
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
@@ -89,10 +103,11 @@ class FusedNetwork:
 
 
 class _Block:
-    def __init__(self, name: str, block: BasicBlock, convolution: Callable[[Folded], Convolution]):
-        self.conv1 = convolution(_fold(f"{name}.conv1", block.conv1, block.bn1))
-        self.conv2 = convolution(_fold(f"{name}.conv2", block.conv2, block.bn2))
-        shortcut = block.downsample and _fold(f"{name}.downsample", *block.downsample, relu=False)
+    def __init__(self, name: str, block: BasicBlock, side: int, convolution: Callable[[Folded], Convolution]):
+        inside = side if block.conv1.stride == (1, 1) else _halved(side)
+        self.conv1 = convolution(_fold(f"{name}.conv1", block.conv1, block.bn1, side))
+        self.conv2 = convolution(_fold(f"{name}.conv2", block.conv2, block.bn2, inside))
+        shortcut = block.downsample and _fold(f"{name}.downsample", *block.downsample, side, relu=False)
         self.downsample = convolution(shortcut) if shortcut else None
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
@@ -100,13 +115,18 @@ class _Block:
         return self.conv2(self.conv1(x), shortcut)
 
 
-def fuse(model: ResNet18, dtype: torch.dtype, device: torch.device) -> FusedNetwork:
-    """`model`, in evaluation mode and on the CPU, prepared for `device` and the precision of `dtype`."""
+def fuse(model: ResNet18, size: int, dtype: torch.dtype, device: torch.device) -> FusedNetwork:
+    """`model`, in evaluation mode and on the CPU, prepared for `device`, `dtype` and torch's number of threads."""
     if device.type == "cpu" and torch.backends.mkldnn.is_available():
-        return FusedNetwork(model, lambda folded: OneDNN(folded, dtype), dtype)
-    return FusedNetwork(model.to(device), lambda folded: Plain(folded, dtype), dtype)
+        return FusedNetwork(model, size, lambda folded: OneDNN(folded, dtype), dtype)
+    return FusedNetwork(model.to(device), size, lambda folded: Plain(folded, dtype), dtype)
 
 
-def _fold(name: str, convolution: torch.nn.Conv2d, norm: torch.nn.BatchNorm2d, relu: bool = True) -> Folded:
+def _fold(name: str, convolution: torch.nn.Conv2d, norm: torch.nn.BatchNorm2d, side: int, relu: bool = True) -> Folded:
     folded = fuse_conv_bn_eval(convolution, norm)
-    return Folded(name, folded.weight.detach(), folded.bias.detach(), folded.stride, folded.padding, relu)
+    return Folded(name, folded.weight.detach(), folded.bias.detach(), folded.stride, folded.padding, side, relu)
+
+
+def _halved(side: int) -> int:
+    """What a convolution or pooling with stride 2 leaves of `side` here, where each pads by half its kernel."""
+    return -(-side // 2)

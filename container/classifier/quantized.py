@@ -42,7 +42,7 @@ class Int8:
         self.scales = (folded.weight.abs().amax((1, 2, 3)) / STEPS).clamp_min(torch.finfo(torch.float32).tiny)
         weight = (folded.weight / self.scales[:, None, None, None]).round().to(torch.int8)
         self.geometry = (folded.stride, folded.padding, (1, 1), 1)
-        self.weight = torch.ops.onednn.qconv_prepack(weight, self.scales, 1.0, 0, *self.geometry)
+        self.weight = torch.ops.onednn.qconv_prepack(weight, self.scales, 1.0, 0, *self.geometry, folded.input_shape)
         self.weight_zeros = torch.zeros(len(weight), dtype=torch.int64)
         self.bias = folded.bias
         self.activation = "relu" if folded.relu else "none"
@@ -61,11 +61,11 @@ class Int8:
 class QuantizedNetwork(FusedNetwork):
     """As FusedNetwork; the first convolution, whose three inputs leave nothing to gain, stays as it is in `dtype`."""
 
-    def __init__(self, model: ResNet18, ranges: Ranges, dtype: torch.dtype):
+    def __init__(self, model: ResNet18, size: int, ranges: Ranges, dtype: torch.dtype):
         def convolution(folded: Folded) -> OneDNN | Int8:
             return OneDNN(folded, dtype) if folded.name == STEM else Int8(folded, *ranges[folded.name])
 
-        super().__init__(model, convolution, dtype)
+        super().__init__(model, size, convolution, dtype)
         self.size = ranges[STEM][1] / STEPS or 1.0
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
@@ -88,10 +88,10 @@ class Observed(OneDNN):
         return result
 
 
-def observe(model: ResNet18) -> tuple[FusedNetwork, Ranges]:
+def observe(model: ResNet18, size: int) -> tuple[FusedNetwork, Ranges]:
     """`model`, in evaluation mode, in fp32, and the ranges of its convolutions in all that it will have answered."""
     ranges: Ranges = {}
-    return FusedNetwork(model, lambda folded: Observed(folded, ranges), torch.float32), ranges
+    return FusedNetwork(model, size, lambda folded: Observed(folded, ranges), torch.float32), ranges
 
 
 def is_possible(device: torch.device) -> bool:

@@ -21,7 +21,7 @@ def test_fp32_is_exact_to_four_digits(model, size):
     pixels = images(size)
     expected = model(pixels).softmax(1)
     assert expected.max() > 0.2  # more than chance, or closeness would mean nothing
-    found = fused.fuse(model, torch.float32, CPU)(pixels)
+    found = fused.fuse(model, pixels.shape[-1], torch.float32, CPU)(pixels)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.softmax(1), expected, atol=1e-4, rtol=0)
 
@@ -30,7 +30,7 @@ def test_fp32_is_exact_to_four_digits(model, size):
 def test_without_onednn(model):
     pixels = images(64)
     expected = model(pixels).softmax(1)
-    found = FusedNetwork(model, lambda folded: Plain(folded, torch.float32), torch.float32)(pixels)
+    found = FusedNetwork(model, 64, lambda folded: Plain(folded, torch.float32), torch.float32)(pixels)
     torch.testing.assert_close(found.softmax(1), expected, atol=1e-4, rtol=0)
 
 
@@ -39,7 +39,7 @@ def test_without_onednn(model):
 def test_bf16_finds_the_same_class(model):
     pixels = images(64, n=16)
     expected = model(pixels)
-    found = fused.fuse(model, torch.bfloat16, CPU)(pixels)
+    found = fused.fuse(model, 64, torch.bfloat16, CPU)(pixels)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.softmax(1), expected.softmax(1), atol=0.1, rtol=0)
     assert (found.argmax(1) == expected.argmax(1)).float().mean() > 0.9
@@ -49,6 +49,6 @@ def test_bf16_finds_the_same_class(model):
 def test_a_call_leaves_its_input_as_it_was(model):
     pixels = images(32)
     before = pixels.clone()
-    prepared = fused.fuse(model, torch.float32, CPU)
+    prepared = fused.fuse(model, 32, torch.float32, CPU)
     assert torch.equal(prepared(pixels), prepared(pixels))
     assert torch.equal(pixels, before)

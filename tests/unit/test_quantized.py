@@ -22,7 +22,7 @@ needs_int8 = pytest.mark.skipif(not quantized.is_possible(CPU), reason="this pro
 
 def folded(inputs: int = 16, outputs: int = 32, relu: bool = True) -> Folded:
     weight = torch.randn(outputs, inputs, 3, 3, generator=torch.Generator().manual_seed(0)) / 9
-    return Folded("c", weight, torch.linspace(-1, 1, outputs), (1, 1), (1, 1), relu)
+    return Folded("c", weight, torch.linspace(-1, 1, outputs), (1, 1), (1, 1), 9, relu)
 
 
 def steps(channels: int, seed: int, zero: int = 0, most: int = 127) -> Steps:
@@ -61,20 +61,20 @@ def test_a_shortcut_is_added_before_the_relu():
 @torch.inference_mode()
 def test_the_network_finds_the_class_of_fp32():
     model, pixels = trained(), images(64, n=32)
-    plain, ranges = quantized.observe(model)
+    plain, ranges = quantized.observe(model, pixels.shape[-1])
     expected = plain(pixels)
     torch.testing.assert_close(expected, model(pixels), atol=1e-3, rtol=0)
-    found = QuantizedNetwork(model, ranges, torch.float32)(pixels)
+    found = QuantizedNetwork(model, 64, ranges, torch.float32)(pixels)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.softmax(1), expected.softmax(1), atol=0.1, rtol=0)
     assert (found.argmax(1) == expected.argmax(1)).float().mean() > 0.9
-    assert torch.equal(found, QuantizedNetwork(model, ranges, torch.float32)(pixels))
+    assert torch.equal(found, QuantizedNetwork(model, 64, ranges, torch.float32)(pixels))
 
 
 @torch.inference_mode()
 def test_ranges_are_those_of_every_convolution():
     model, pixels = trained(), images(32)
-    plain, ranges = quantized.observe(model)
+    plain, ranges = quantized.observe(model, pixels.shape[-1])
     plain(pixels)
     assert len(ranges) == sum(isinstance(module, torch.nn.Conv2d) for module in model.modules())
     stem = model.relu(model.bn1(model.conv1(pixels)))

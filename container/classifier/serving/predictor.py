@@ -1,6 +1,8 @@
 """Pixels to probabilities: the model in memory, and the threads it may run in. Knows no HTTP."""
 
-from collections.abc import Callable
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +34,8 @@ class Predictor:
         self.cores = device.usable_cores()
         self.batch_size = GPU_BATCH if self.device.type == "cuda" else CPU_BATCH
         self._normalize = network.Normalize(description.mean, description.std).to(self.device)
-        self.network = self._load(folder)
+        # For each number of cores that a lane has.
+        self._networks = self._load(folder)
 
     @property
     def lanes(self) -> tuple[int, ...]:
@@ -53,8 +56,10 @@ class Predictor:
     def warm_up(self) -> None:
         """Answer blank images, alone and in a batch. Raises UserError where the weights give no finite answer."""
         size = self.artifact.image_size
-        for n in (1, self.batch_size):
-            if not np.isfinite(self.probabilities(np.zeros((n, size, size, 3), np.uint8))).all():
+        for cores, n in itertools.product(self._networks, (1, self.batch_size)):
+            with _threads(cores):
+                found = self.probabilities(np.zeros((n, size, size, 3), np.uint8))
+            if not np.isfinite(found).all():
                 sentence = "its weights answer a blank image with no finite numbers"
                 raise UserError(f"the model artifact is damaged: {sentence}")
 
@@ -65,13 +70,36 @@ class Predictor:
         `pixels` are uint8 of shape (n, size, size, 3); the result is float32 of shape (n, classes).
         """
         x = self._normalize(torch.from_numpy(pixels).to(self.device))
-        return (self.network(x) / self.artifact.temperature).softmax(dim=1).cpu().numpy()
+        return (self.logits(x) / self.artifact.temperature).softmax(dim=1).cpu().numpy()
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """float32 (n, classes) for normalised images: float32 (n, 3, size, size), channels last."""
+        return self._networks.get(torch.get_num_threads(), self._networks[self.cores])(x)
 
     @torch.inference_mode()
-    def _load(self, folder: Path) -> fused.FusedNetwork:
-        model = network.build(len(self.artifact.classes), self.artifact.eps)
-        model.load_state_dict(artifact.load_weights(folder))
-        dtype = device.compute_dtype(self._float, self.device)
+    def _load(self, folder: Path) -> dict[int, fused.FusedNetwork]:
+        with torch.device("meta"):  # without random weights, which take time
+            model = network.build(len(self.artifact.classes), self.artifact.eps).eval()
+        model.load_state_dict(artifact.load_weights(folder), assign=True)
+        networks = {}
+        for cores in dict.fromkeys(self.lanes):
+            with _threads(cores):
+                networks[cores] = self._prepare(model)
+        return networks
+
+    def _prepare(self, model: network.ResNet18) -> fused.FusedNetwork:
+        size, dtype = self.artifact.image_size, device.compute_dtype(self._float, self.device)
         if self.precision == quantized.PRECISION:
-            return quantized.QuantizedNetwork(model.eval(), self.artifact.quantization.ranges, dtype)
-        return fused.fuse(model.eval(), dtype, self.device)
+            return quantized.QuantizedNetwork(model, size, self.artifact.quantization.ranges, dtype)
+        return fused.fuse(model, size, dtype, self.device)
+
+
+@contextlib.contextmanager
+def _threads(cores: int) -> Iterator[None]:
+    """With this many threads of torch's."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(cores)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

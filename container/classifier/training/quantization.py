@@ -36,12 +36,13 @@ def add(folder: Path, phase: Phase, interrupt: Interrupt) -> None:
     about = artifact.read(folder)
     model = network.build(len(about.classes), about.eps)
     model.load_state_dict(artifact.load_weights(folder))
-    plain, ranges = quantized.observe(model.eval())
+    plain, ranges = quantized.observe(model.eval(), about.image_size)
     right, seen = count_right(plain, about, phase, interrupt)
     if not seen or not all(map(math.isfinite, sum(ranges.values(), ()))):
         return
     first = compute_dtype(serving_precision("auto", CPU), CPU)
-    right_in_int8, seen_again = count_right(quantized.QuantizedNetwork(model, ranges, first), about, phase, interrupt)
+    in_int8 = quantized.QuantizedNetwork(model, about.image_size, ranges, first)
+    right_in_int8, seen_again = count_right(in_int8, about, phase, interrupt)
     if interrupt.signal or seen_again != seen:
         return
     replace(about, quantization=Quantization(ranges, seen, (right - right_in_int8) / seen)).save_metadata(folder)
