@@ -46,12 +46,14 @@ def ask_to_spend(settings: Namespace, what: str, hours: float) -> None:
     ask(f"{what}: up to {hours:,.4g} instance hours of {settings.instance_type}{money}. Start?", settings.yes)
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[object]], numbers: Iterable[str] = ()) -> object:
+def table(
+    head: Iterable[str], rows: Iterable[Iterable[object]], numbers: Iterable[str] = (), title: str | None = None
+) -> object:
     """A rich table; the columns named in `numbers` are set to the right."""
     from rich import box
     from rich.table import Table
 
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    made = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title=title, title_justify="left")
     for name in head:
         made.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
     for row in rows:

@@ -70,20 +70,20 @@ class Tuning:
         return None
 
     def table(self) -> object:
+        """As narrow as a terminal of 80 columns: what all trials share is said above them."""
         best = self.best
         rows = [
             (
-                trial.name,
-                trial.status,
+                trial.name.removeprefix(self.name).strip("/-"),
+                "best" if trial is best else ": ".join(filter(None, (trial.status, trial.reason[:80]))),
                 *(short(trial.hyperparameters.get(name, "")) for name in self.tuned),
                 "" if trial.value is None else f"{trial.value:.4f}",
                 f"{trial.seconds:.0f} s",
-                "best" if trial is best else trial.reason[:80],
             )
             for trial in self.trials
         ]
-        head = ("trial", "status", *self.tuned, self.objective, "time", "")
-        return table(head, rows, numbers=(*self.tuned, self.objective, "time"))
+        head = ("trial", "status", *self.tuned, "value", "time")
+        return table(head, rows, (*self.tuned, "value", "time"), f"{self.name}, by {self.objective}")
 
     @staticmethod
     def file(name: str) -> Path:
