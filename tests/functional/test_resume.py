@@ -33,7 +33,7 @@ def prepare(root, **hyperparameters):
         write_channel(root, channel, digit_jpegs(range(4), first, last))
     truncated = next((root / "input/data/train/digit-0").iterdir())
     truncated.write_bytes(truncated.read_bytes()[:200])
-    values = {"epochs": EPOCHS, "batch_size": 8, "augmentation": "strong", "optimizer": "adamw"}
+    values = {"epochs": EPOCHS, "batch_size": 8, "augmentation": "standard", "precision": "auto"}
     write_hyperparameters(root, **QUICK | values | hyperparameters)
     return root
 

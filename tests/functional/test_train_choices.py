@@ -27,7 +27,7 @@ def test_the_same_seed_gives_the_same_weights_also_where_shared_memory_is_small(
     for name, seed, workers, within in (("one", 7, 0, []), ("two", 7, 4, small), ("three", 8, 0, [])):
         write_channel(tmp_path / name, "train", digit_jpegs(FOUR, 0, 10))
         write_hyperparameters(
-            tmp_path / name, **QUICK | {"seed": seed, "workers": workers, "augmentation": "strong", "batch_size": 8}
+            tmp_path / name, **QUICK | {"seed": seed, "workers": workers, "augmentation": "standard", "batch_size": 8}
         )
         result = train(tmp_path / name, within)
         assert result.returncode == 0, result.stdout + result.stderr
@@ -51,7 +51,7 @@ def test_every_choice_trains(tmp_path):
     write_channel(tmp_path, "train", [*digit_jpegs([0], 0, 30), *digit_jpegs([1, 2], 0, 10)])
     choices = {"optimizer": "sgd", "precision": "bf16", "class_weights": "balanced", "label_smoothing": 0.1}
     more = {"objective": "validation:loss", "trainable": "layer2", "eps": 1e-9, "report_images": "false"}
-    write_hyperparameters(tmp_path, **QUICK | {"augmentation": "strong"} | choices | more)
+    write_hyperparameters(tmp_path, **QUICK | {"augmentation": "standard"} | choices | more)
     result = train(tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "matrix products in torch.bfloat16" in result.stdout

@@ -9,13 +9,10 @@ from functools import partial
 
 import numpy as np
 import torch
-from torchvision.transforms import v2
 
 # The smallest part of an image's area that is cropped to, and how much wider than high a crop may be, or the reverse.
 SMALLEST_CROP = 0.25
 NARROWEST, WIDEST = 3 / 4, 4 / 3
-# So many images of a batch are changed alike by the strong augmentation: one by one they would keep a GPU waiting.
-TOGETHER = 4
 
 
 def whole_side(image_size: int) -> int:
@@ -46,26 +43,18 @@ def resize(pixels: np.ndarray, size: int) -> np.ndarray:
 
 
 class Augmentation:
-    """What is done to batches: the changes that hyperparameter `augmentation` names."""
+    """What is done to batches: half of the images are flipped, unless hyperparameter `augmentation` is none."""
 
     def __init__(self, name: str, seed: int):
         self.name = name
         self.seed = seed
-        self.strong = v2.TrivialAugmentWide()
 
     def of(self, epoch: int, batch: int) -> Callable[[torch.Tensor], torch.Tensor]:
         """The changes to an epoch's batch: uint8 pixels (n, height, width, 3) to as many, on the same device."""
-        return partial(self._change, epoch=epoch, batch=batch)
+        return partial(self._change, random=np.random.default_rng((self.seed, epoch, batch)))
 
-    def _change(self, pixels: torch.Tensor, epoch: int, batch: int) -> torch.Tensor:
+    def _change(self, pixels: torch.Tensor, random: np.random.Generator) -> torch.Tensor:
         if self.name == "none":
             return pixels
-        random = np.random.default_rng((self.seed, epoch, batch))
         flipped = torch.from_numpy(random.random((len(pixels), 1, 1, 1)) < 0.5).to(pixels.device, non_blocking=True)
-        pixels = torch.where(flipped, pixels.flip(2), pixels)
-        if self.name == "standard":
-            return pixels
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(random.integers(2**63)))
-            groups = pixels.permute(0, 3, 1, 2).split(TOGETHER)
-            return torch.cat([self.strong(group) for group in groups]).permute(0, 2, 3, 1).contiguous()
+        return torch.where(flipped, pixels.flip(2), pixels)

@@ -146,7 +146,7 @@ class Hyperparameters:
     trainable: str = choice("all", *STAGES, "head", meaning="what is trained: all, a stage and up, or the head alone")
     weights: str = choice("imagenet", "none", meaning="what training starts from; none is a random start")
     image_size: int = hyperparameter(224, Whole(32, 1024), "side in pixels of the square the network sees")
-    augmentation: str = choice("standard", "none", "strong", meaning="random changes to the training images")
+    augmentation: str = choice("standard", "none", meaning="standard crops and flips the training images at random")
     class_weights: str = choice(
         "none", "balanced", meaning="balanced makes rare classes count as much as frequent ones"
     )

@@ -53,7 +53,7 @@ class Overfit(JobRule):
     """
 
     parameters = {"start_step": 0, "patience": 1, "ratio_threshold": 0.1}
-    advice = "Use more images, augmentation=strong, a higher weight_decay, or fewer epochs (early_stopping_patience)."
+    advice = "Use more images, a higher weight_decay, or fewer epochs (early_stopping_patience)."
 
     def __init__(self, *arguments, **parameters):
         super().__init__(*arguments, **parameters)

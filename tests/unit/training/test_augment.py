@@ -69,23 +69,19 @@ def test_none_changes_nothing():
     assert Augmentation("none", seed=0).of(1, 0)(pixels) is pixels
 
 
-@pytest.mark.parametrize("name", ["standard", "strong"])
-def test_changes_depend_on_seed_epoch_and_batch_alone(name):
-    augmentation, pixels = Augmentation(name, seed=3), batch(10)
+def test_changes_depend_on_seed_epoch_and_batch_alone():
+    augmentation, pixels = Augmentation("standard", seed=3), batch(10)
     before = torch.get_rng_state()
     first = augmentation.of(1, 2)(pixels)
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(5)
-    assert torch.equal(Augmentation(name, seed=3).of(1, 2)(pixels), first)
+    assert torch.equal(Augmentation("standard", seed=3).of(1, 2)(pixels), first)
     assert first.shape == pixels.shape
     assert first.dtype == torch.uint8
     assert first.is_contiguous()
-    others = [augmentation.of(2, 2)(pixels), augmentation.of(1, 3)(pixels), Augmentation(name, 4).of(1, 2)(pixels)]
+    others = [
+        augmentation.of(2, 2)(pixels),
+        augmentation.of(1, 3)(pixels),
+        Augmentation("standard", 4).of(1, 2)(pixels),
+    ]
     assert not any(torch.equal(other, first) for other in others)
-
-
-def test_strong_changes_more_than_standard():
-    pixels = batch()
-    flipped, changed = (Augmentation(name, seed=0).of(1, 0)(pixels).int() for name in ("standard", "strong"))
-    different = (flipped != changed).flatten(1).any(1).view(-1, augment.TOGETHER)
-    assert different.any(1).float().mean() > 0.6
