@@ -49,27 +49,23 @@ def usable_cores(system: Path = Path("/")) -> int:
 def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
     """The dtype of matrix products for a `precision` of PRECISIONS.
 
-    auto is bf16 on GPUs that have it natively (compute capability 8 and up), fp16 on older ones such as T4
-    and V100, and fp32 on the CPU.
+    auto is bf16 where a GPU has it natively (compute capability 8 and up) or a CPU has instructions for it, fp16 on
+    older GPUs such as T4 and V100, and fp32 on other CPUs.
     """
-    if precision == "auto":
-        if device.type != "cuda":
-            return torch.float32
+    if precision != "auto":
+        return _DTYPES[precision]
+    if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
-    return _DTYPES[precision]
+    return torch.bfloat16 if _computes(torch.bfloat16) and _has_bf16_instructions() else torch.float32
 
 
 def serving_precision(wanted: str, device: torch.device) -> str:
-    """The precision of PRECISIONS, other than auto, to answer in on `device`.
+    """The precision of PRECISIONS, other than auto, to answer in on `device`; auto is what training takes there.
 
-    auto is what a GPU is good at, as in training, and on the CPU bf16 where the processor has instructions for it:
-    there training stays with fp32, but an answer needs no more digits. Raises UserError for a precision that the
-    processor has not.
+    Raises UserError for a precision that the processor has not.
     """
-    if wanted == "auto" and device.type == "cuda":
-        return next(name for name, dtype in _DTYPES.items() if dtype == compute_dtype(wanted, device))
     if wanted == "auto":
-        return "bf16" if _computes(torch.bfloat16) and _has_bf16_instructions() else "fp32"
+        return next(name for name, dtype in _DTYPES.items() if dtype == compute_dtype(wanted, device))
     if device.type == "cpu" and not _computes(_DTYPES[wanted]):
         accepted = ", ".join(name for name, dtype in _DTYPES.items() if _computes(dtype))
         raise UserError(f"precision {wanted!r} is none that this processor computes; accepted: auto, {accepted}")

@@ -101,9 +101,15 @@ def test_precision_on_a_gpu(monkeypatch, precision, capability, dtype):
     assert device.compute_dtype(precision, CUDA) == dtype
 
 
-def test_precision_on_the_cpu():
-    assert device.compute_dtype("auto", CPU) == torch.float32
-    assert device.compute_dtype("bf16", CPU) == torch.bfloat16
+@pytest.mark.parametrize(
+    ("kernels", "instructions", "precision"),
+    [(True, True, "bf16"), (True, False, "fp32"), (False, True, "fp32"), (False, False, "fp32")],
+)
+def test_a_cpu_takes_bf16_where_it_has_instructions_for_it(monkeypatch, kernels, instructions, precision):
+    monkeypatch.setattr(device, "_computes", lambda dtype: kernels or dtype == torch.float32)
+    monkeypatch.setattr(device, "_has_bf16_instructions", lambda: instructions)
+    assert device.serving_precision("auto", CPU) == precision
+    assert device.compute_dtype("auto", CPU) == device.compute_dtype(precision, CPU)
 
 
 def test_serving_takes_what_a_gpu_is_good_at(monkeypatch):
@@ -112,16 +118,6 @@ def test_serving_takes_what_a_gpu_is_good_at(monkeypatch):
     assert device.serving_precision("fp32", CUDA) == "fp32"
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 6))
     assert device.serving_precision("auto", CUDA) == "bf16"
-
-
-@pytest.mark.parametrize(
-    ("kernels", "instructions", "precision"),
-    [(True, True, "bf16"), (True, False, "fp32"), (False, True, "fp32"), (False, False, "fp32")],
-)
-def test_serving_takes_bf16_where_the_processor_has_it(monkeypatch, kernels, instructions, precision):
-    monkeypatch.setattr(device, "_computes", lambda dtype: kernels or dtype == torch.float32)
-    monkeypatch.setattr(device, "_has_bf16_instructions", lambda: instructions)
-    assert device.serving_precision("auto", CPU) == precision
 
 
 def test_a_precision_that_the_processor_has_not(monkeypatch):

@@ -154,7 +154,9 @@ class Hyperparameters:
         0, Whole(0, 10_000), "epochs without a better objective; 0 never stops"
     )
     objective: str = choice(*OBJECTIVES, meaning="what the best epoch is chosen by")
-    precision: str = choice("auto", "fp32", "bf16", "fp16", meaning="auto is bf16 or fp16 on a GPU, fp32 on the CPU")
+    precision: str = choice(
+        "auto", "fp32", "bf16", "fp16", meaning="auto is bf16 where there are instructions for it, fp16 on older GPUs"
+    )
     workers: int = hyperparameter(-1, Whole(-1, 256), "processes that read images; -1 is one per core, at most 16")
     seed: int = hyperparameter(0, Whole(0, 2**31 - 1), "seed of every random choice")
     report_images: bool = hyperparameter(True, Flag(), "show the worst mistakes as pictures in the report")
