@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 SCRIPTS := build_and_push.sh requirements/lock.sh .ci/run
 
-.PHONY: demo launch test resume soak fuzz bench bench-serving lint image weights audit lock clean
+.PHONY: demo launch test resume soak fuzz bench bench-serving recipe lint image weights audit lock clean
 
 demo: .venv/local
 	$(BIN)/python demo/demo.py $(if $(DATA),--data "$(DATA)")
@@ -36,7 +36,12 @@ bench-serving: .venv-bench/ready
 bench: .venv/dev
 	$(BIN)/python benchmarks/debugger.py
 	$(if $(DATA),$(BIN)/python benchmarks/training.py "$(DATA)",@echo "make bench DATA=folder: give it pictures")
+	$(if $(DATA),$(BIN)/python benchmarks/growth.py "$(DATA)")
 	$(if $(DATA),$(BIN)/python benchmarks/pretrained.py "$(DATA)")
+
+# What each part of a training recipe gains; an hour and more. Interrupted, it goes on where it was: recipe/ has the runs.
+recipe: .venv/dev
+	$(if $(DATA),$(BIN)/python benchmarks/recipe.py "$(DATA)",@echo "make recipe DATA=folder: give it pictures")
 
 lint: .venv/dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -57,7 +62,7 @@ lock: .venv/dev
 	requirements/lock.sh $(CURDIR)/$(BIN)/uv
 
 clean:
-	rm -rf .venv .venv-bench .venv-fuzz runs/demo-*
+	rm -rf .venv .venv-bench .venv-fuzz runs/demo-* recipe
 
 # Environments of their own: what a benchmark or a fuzzer needs is neither in the image nor among the tests.
 .venv-bench/ready .venv-fuzz/ready: .venv-%/ready: requirements/%.txt

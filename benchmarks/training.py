@@ -1,28 +1,30 @@
-"""Training beside loops written as torchvision's reference scripts and timm advise, on the same images.
+"""Training beside loops as torchvision's reference scripts and timm's advise, on the same images.
 
-Usage: python benchmarks/training.py FOLDER [--images N] [--image-size N] [--batch-size N] [--steps N]
+Usage: python benchmarks/training.py FOLDER [--images N] [--image-size N] [--batch-size N] [--epochs N]
 
-FOLDER holds train/ with a folder per class; N images of it are used, of every class. Every loader has one process that
-reads images, so that its images per second are those of one core; the best of three passes counts. A training is STEPS
-steps on both cores, without reading.
+FOLDER holds train/ with a folder per class; N images of it are used, of every class, and of validation a fifth as many.
+Input: every loader has one process that reads images, so that its images per second are those of one core; the best
+of three passes counts. Whole trainings are programs of their own, from start to end, on all cores.
 """
 
 import argparse
 import dataclasses
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import numpy as np
 import torch
 import torchvision
-from torchvision.transforms import v2
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "container"))
 
-from classifier import device, network
-from classifier.training.augment import Augmentation
+from peers.training import timm_loader, torchvision_loader
+
+import jobs
+from classifier import device
 from classifier.training.data import ImageBatches
 from classifier.training.evaluate import Compute
 from classifier.training.features import FeatureBatches
@@ -34,163 +36,149 @@ from classifier.training.optimization import make_optimizer
 
 CPU = torch.device("cpu")
 PASSES = 3
+# So many of the images are also read at a camera's size.
+LARGE, TIMES = 60, 4
+PEERS = Path(__file__).parent / "peers" / "training.py"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--images", type=int, default=400)
+    parser.add_argument("--images", type=int, default=384)
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=3)
     arguments = parser.parse_args()
-    dataset = read_dataset({"train": arguments.folder.resolve() / "train"}, seed=0)
-    phase = some(dataset.train, arguments.images)
-    values = {"image_size": arguments.image_size, "batch_size": arguments.batch_size, "weights": "none"}
-    hp = Hyperparameters(**values, workers=1)
-    print(f"{len(phase)} images, {hp.image_size} px, batches of {hp.batch_size}")
-    table("input with one process", "images/s", compare_input(phase, hp))
-    table(f"{arguments.steps} training steps", "images/s", compare_steps(len(dataset.classes), hp, arguments.steps))
-    table("later epochs of trainable=head", "images/s", compare_head(phase, len(dataset.classes), hp))
+    with tempfile.TemporaryDirectory() as scratch:
+        data = Path(scratch) / "input/data"
+        for part, images in (("train", arguments.images), ("validation", arguments.images // 5)):
+            link(arguments.folder.resolve() / part, data / part, images)
+        phase = read_dataset({"train": data / "train", "validation": data / "validation"}, seed=0).train
+        values = {"image_size": arguments.image_size, "batch_size": arguments.batch_size, "weights": "none"}
+        hp = Hyperparameters(**values, workers=1)
+        print(f"{len(phase)} images, {hp.image_size} px, batches of {hp.batch_size}")
+        compare_input("images/s with one process that reads", phase, hp)
+        enlarge(data / "train", Path(scratch) / "large", LARGE)
+        large = read_dataset({"train": Path(scratch) / "large"}, seed=0).train
+        compare_input(f"the same from {len(large)} of them, enlarged {TIMES} times", large, hp)
+        compare_head(phase, hp)
+        compare_trainings(Path(scratch), len(phase), values | {"epochs": arguments.epochs})
 
 
-def some(phase: Phase, count: int) -> Phase:
-    """Every so many of the images."""
-    step = max(1, len(phase) // count)
-    return dataclasses.replace(phase, files=phase.files[::step], labels=phase.labels[::step])
+def link(source: Path, target: Path, count: int) -> None:
+    """Make `target` of `count` of the images in `source`, evenly taken."""
+    files = sorted(source.glob("*/*"))
+    for file in files[:: max(1, len(files) // count)][:count]:
+        (target / file.parent.name).mkdir(parents=True, exist_ok=True)
+        (target / file.parent.name / file.name).symlink_to(file)
 
 
-def table(title: str, unit: str, rows: list[tuple[str, float]]) -> None:
-    """Print `rows`; the ratios are to the first one."""
-    print(f"\n| {title} | {unit} | times the first |\n|---|---|---|")
-    for name, value in rows:
-        print(f"| {name} | {value:,.0f} | {value / rows[0][1]:.2f} |", flush=True)
+def enlarge(source: Path, target: Path, count: int) -> None:
+    """As link, but larger."""
+    link(source, target, count)
+    for path in target.glob("*/*"):
+        image = Image.open(path).convert("RGB")
+        path.unlink()
+        image.resize([TIMES * side for side in image.size], Image.Resampling.BICUBIC).save(path, "JPEG", quality=90)
 
 
-def speed(batches: Callable[[], Iterable], images: int) -> float:
-    """Images per second of the quickest of a few passes."""
-    best = float("inf")
-    for _ in range(PASSES):
-        started = time.perf_counter()
-        for _batch in batches():
-            pass
-        best = min(best, time.perf_counter() - started)
-    return images / best
+def table(columns: Iterable[str], rows: Iterable[tuple]) -> None:
+    print(f"\n| {' | '.join(columns)} |\n{'|---' * len(list(columns))}|")
+    for name, *values in rows:
+        print(f"| {name} | {' | '.join(values)} |", flush=True)
 
 
-def compare_input(phase: Phase, hp: Hyperparameters) -> list[tuple[str, float]]:
-    contents = [(phase.folder / file).read_bytes() for file in phase.files]
-    ours = ImageBatches(phase, hp, CPU)
-    once = ImageBatches(phase, dataclasses.replace(hp, epochs=1), CPU)
-    for _ in ours.epoch(1):  # what is kept is kept now
+def seconds(batches: Iterable) -> float:
+    """How long a pass takes."""
+    started = time.perf_counter()
+    for _batch in batches:
         pass
-    return [
-        ("as torchvision's reference", speed(reference_loader(phase, hp), len(phase))),
-        ("as timm: uint8, normalised in batches", speed(timm_loader(phase, hp), len(phase))),
-        ("ours, first epoch", speed(lambda: once.epoch(1), len(phase))),
-        ("ours, later epochs", speed(lambda: ours.epoch(2), len(phase))),
-        ("bare decode by libjpeg-turbo", speed(lambda: map(bare_decode, contents), len(phase))),
+    return time.perf_counter() - started
+
+
+def compare_input(title: str, phase: Phase, hp: Hyperparameters) -> None:
+    shape = phase.folder, hp.image_size, hp.batch_size, 1
+    contents = [(phase.folder / file).read_bytes() for file in phase.files]
+    makers = {
+        "as torchvision's reference": lambda: iter_of(torchvision_loader(*shape)),
+        "as timm": lambda: iter_of(timm_loader(*shape)),
+        "ours": lambda: ImageBatches(phase, hp, CPU).epoch,
+        "bare decode by libjpeg-turbo": lambda: lambda _epoch: map(bare_decode, contents),
+    }
+    speeds = {}
+    for name, make in makers.items():
+        fresh = [make() for _ in range(PASSES)]
+        first = min(seconds(epoch(1)) for epoch in fresh)
+        later = min(seconds(fresh[-1](number + 2)) for number in range(PASSES))
+        speeds[name] = len(phase) / first, len(phase) / later
+    reference = speeds["as torchvision's reference"]
+    rows = [
+        (name, f"{first:,.0f}", f"{first / reference[0]:.2f}", f"{later:,.0f}", f"{later / reference[1]:.2f}")
+        for name, (first, later) in speeds.items()
     ]
+    table((title, "first epoch", "times", "later epochs", "times"), rows)
+
+
+def iter_of(loader: Iterable) -> Callable[[int], Iterable]:
+    return lambda _epoch: loader
 
 
 def bare_decode(data: bytes) -> torch.Tensor:
     return torchvision.io.decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8))
 
 
-class Files(torchvision.datasets.ImageFolder):
-    """The images of `phase`, as ImageFolder reads them."""
-
-    def __init__(self, phase: Phase, transform: Callable):
-        super().__init__(phase.folder, transform)
-        files = zip(phase.files, phase.labels, strict=True)
-        self.samples = [(str(phase.folder / file), label) for file, label in files]
-
-
-def reference_loader(phase: Phase, hp: Hyperparameters) -> Callable[[], Iterable]:
-    steps = [v2.RandomResizedCrop(hp.image_size, antialias=True), v2.RandomHorizontalFlip(), v2.PILToTensor()]
-    steps += [v2.ToDtype(torch.float, scale=True), v2.Normalize(network.MEAN, network.STD), v2.ToPureTensor()]
-    return peer_loader(Files(phase, v2.Compose(steps)), hp, torch.utils.data.default_collate)
-
-
-def timm_loader(phase: Phase, hp: Hyperparameters) -> Callable[[], Iterable]:
-    def collate(samples):
-        pixels, labels = zip(*samples, strict=True)
-        return torch.from_numpy(np.stack(pixels)), torch.tensor(labels)
-
-    steps = [v2.RandomResizedCrop(hp.image_size, antialias=True), v2.RandomHorizontalFlip(), np.array]
-    load = peer_loader(Files(phase, v2.Compose(steps)), hp, collate)
-    normalize = network.Normalize()
-    return lambda: (normalize(pixels) for pixels, _ in load())
-
-
-def peer_loader(dataset: Files, hp: Hyperparameters, collate: Callable) -> Callable[[], Iterable]:
-    options = {"num_workers": 1, "persistent_workers": True, "shuffle": True, "collate_fn": collate}
-    loader = torch.utils.data.DataLoader(dataset, hp.batch_size, **options)
-    return lambda: loader
-
-
-def compare_steps(classes: int, hp: Hyperparameters, steps: int) -> list[tuple[str, float]]:
-    pixels = torch.randint(0, 256, (hp.batch_size, hp.image_size, hp.image_size, 3), dtype=torch.uint8)
-    labels = torch.randint(0, classes, (hp.batch_size,))
-    normalize = network.Normalize()
-    inputs = normalize(pixels).contiguous()
-    auto = device.compute_dtype("auto", CPU)
-
-    def peer(dtype: torch.dtype, memory_format: torch.memory_format) -> float:
-        model = torchvision.models.resnet18(num_classes=classes).to(memory_format=memory_format).train()
-        optimizer = torch.optim.AdamW(model.parameters())
-        fixed = inputs.to(memory_format=memory_format)
-        return step_speed(lambda: fixed, model, optimizer, dtype, labels, steps)
-
-    def ours() -> float:
-        model = make_model(tuple(map(str, range(classes))), hp, None).train()
-        change = Augmentation(hp.augmentation, hp.seed).of(1, 0)
-        return step_speed(lambda: normalize(change(pixels)), model, make_optimizer(model, hp), auto, labels, steps)
-
-    return [
-        ("plain fp32", peer(torch.float32, torch.contiguous_format)),
-        ("plain, with our precision and memory format", peer(auto, torch.channels_last)),
-        (f"ours: {auto}", ours()),
-    ]
-
-
-def step_speed(make_inputs, model, optimizer, dtype, labels, steps) -> float:
-    def step():
-        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
-            logits = model(make_inputs())
-        torch.nn.functional.cross_entropy(logits.float(), labels).backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-
-    step()
-    return speed(lambda: (step() for _ in range(steps)), steps * len(labels))
-
-
-def compare_head(phase: Phase, classes: int, hp: Hyperparameters) -> list[tuple[str, float]]:
-    """A training epoch with the backbone frozen, without augmentation: the ordinary way, and ours."""
+def compare_head(phase: Phase, hp: Hyperparameters) -> None:
+    """A later training epoch with the backbone frozen, without augmentation: the ordinary way, and ours."""
     hp = dataclasses.replace(hp, trainable="head", augmentation="none", workers=0)
     compute = Compute(CPU, device.compute_dtype("auto", CPU))
-    model = make_model(tuple(map(str, range(classes))), hp, None)
+    model = make_model(tuple(map(str, range(1 + max(phase.labels)))), hp, None)
     backbone, head = split(model, "head")
     training_mode(model, "head")
-    features = FeatureBatches(phase, hp, backbone, compute, Interrupt())
-    next(features.epoch(1))
+    features, images = FeatureBatches(phase, hp, backbone, compute, Interrupt()), ImageBatches(phase, hp, CPU)
 
-    def epoch(batches, net) -> Iterable:
+    def epoch(number, batches, network, dtype) -> Iterable:
         optimizer = make_optimizer(model, hp)
-        for batch in batches.epoch(2):
+        for batch in batches.epoch(number):
             inputs, labels = compute.move(batch)
-            with compute.autocast():
-                logits = net(inputs)
+            with torch.autocast("cpu", dtype, enabled=dtype is not torch.float32):
+                logits = network(inputs)
             yield torch.nn.functional.cross_entropy(logits.float(), labels).backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
 
-    images = ImageBatches(phase, hp, CPU)
-    return [
-        ("the ordinary way, images kept", speed(lambda: epoch(images, model), len(phase))),
-        ("ours", speed(lambda: epoch(features, head), len(phase))),
+    ways = {
+        "the ordinary way, fp32": (images, model, torch.float32),
+        "the ordinary way, our precision": (images, model, compute.dtype),
+        "ours": (features, head, compute.dtype),
+    }
+    speeds = {}
+    for name, way in ways.items():
+        first, *later = (seconds(epoch(number, *way)) for number in range(1, 2 + PASSES))
+        speeds[name] = len(phase) / first, len(phase) / min(later)
+    plain = speeds["the ordinary way, fp32"][1]
+    rows = [(name, f"{one:,.0f}", f"{later:,.0f}", f"{later / plain:.1f}") for name, (one, later) in speeds.items()]
+    table(("images/s with trainable=head", "first epoch", "later epochs", "times"), rows)
+
+
+def compare_trainings(root: Path, images: int, values: dict) -> None:
+    command = [sys.executable, str(PEERS)]
+    options = [f"--{name.replace('_', '-')}={values[name]}" for name in ("epochs", "image_size", "batch_size")]
+    found = {}
+    for name in ("torchvision", "timm"):
+        for more in ([], ["--our-precision"]):
+            title = f"as {name}{', our precision and memory format' if more else ', fp32'}"
+            found[title] = jobs.watch([*command, name, str(root / "input/data"), *options, *more])
+    found["ours"] = jobs.ours(root, **values)
+    # Another seed, or it would go on where the one before ended.
+    found["ours, debug=off and profile=off"] = jobs.ours(root, **values, debug="off", profile="off", seed=1)
+    speeds = {name: images * values["epochs"] / (job.epochs - job.first_step) for name, job in found.items()}
+    plain = next(iter(speeds.values()))
+    rows = [
+        (name, *(f"{x:,.1f}" for x in (speeds[name], speeds[name] / plain, job.first_step, job.end, job.memory)))
+        for name, job in found.items()
     ]
+    columns = "images/s", "times", "s to the first step", "s to the end", "peak MB"
+    table((f"{values['epochs']} epochs with validation", *columns), rows)
 
 
 if __name__ == "__main__":
