@@ -18,7 +18,7 @@ import json, sys
 from pathlib import Path
 import torch
 from classifier.contract import Contract
-from classifier.training import debugger, profiler
+from classifier.training import debugger, debugger_config, profiler
 from classifier.training.hyperparameters import Hyperparameters
 from debugging import make_training
 
@@ -26,6 +26,7 @@ torch.distributed.init_process_group("gloo")
 rank = torch.distributed.get_rank()
 root = Path(sys.argv[1])
 model, loss, optimizer = make_training()
+debugger_config.SHORTEST_INTERVAL_OF_THE_REST = 1  # all of every step
 made = debugger.create(
     Contract(root, {}), Hyperparameters(), model, loss, optimizer, {"train": 4, "eval": 1}, 0.69, profiler.Profiler("")
 )

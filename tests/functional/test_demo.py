@@ -25,7 +25,7 @@ def checkout(tmp_path):
 def test_the_digits_are_learnt_and_told_apart_over_http(checkout):
     code, out, error = checkout.run("demo/demo.py")
     assert code == 0, out + error
-    answers = re.findall(r"^ (digit-\d) +(digit-\d) +(\d\.\d+) +\d+\.jpg", out, re.MULTILINE)
+    answers = re.findall(r"^(digit-\d) +(digit-\d) +(\d\.\d+) +\d+\.jpg", out, re.MULTILINE)
     assert [truth for truth, _, _ in answers] == [f"digit-{digit}" for digit in range(10)]
     assert sum(truth == answer for truth, answer, _ in answers) >= 8
     assert float(re.search(r"test accuracy ([\d.]+)%, chance 10\.0%", out)[1]) >= 90

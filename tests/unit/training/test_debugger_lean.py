@@ -4,9 +4,12 @@ import pytest
 import torch
 from debugging import make_training, open_trial, steps, watch
 
+from classifier.training import debugger_compat
+
 
 @pytest.mark.parametrize("scratch", [0, 10**6])
 def test_the_mean_of_absolute_values_is_exact_in_any_memory_format(scratch):
+    debugger_compat.load()
     from classifier.training.debugger_lean import LeanHook
 
     hook = SimpleNamespace(scratch=torch.ones(scratch))
