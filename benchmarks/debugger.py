@@ -2,11 +2,12 @@
 
 Usage: python benchmarks/debugger.py [--steps N]
 
-Batch 1 at 32 pixels, one thread: the network itself is as small as it gets, and what remains is the hook. An
-unsaved step's cost is that of the hook's callbacks alone, called many times. A saved step's is the difference of
-trainings that take turns, without a hook and with one that saves every step; times are of the processor, since the
-clock would count whatever else the machine does. Batch normalisation is in evaluation mode: one image has no
-statistics. From these follows the average for trainings of so many steps that save at our default intervals.
+Batch 1 at 32 pixels, one thread: the network itself is as small as it gets, and what remains is the hook. The cost of
+a step of which nothing or the losses are saved is that of the hook's callbacks alone, called many times. That of a step
+of which everything is saved, and of a training's first, is the difference of trainings that take turns, one without a
+hook. Times are of the processor, since the clock would count whatever else the machine does. Batch normalisation is in
+evaluation mode: one image has no statistics. From these follows the average for trainings of so many steps that save at
+our default intervals.
 """
 
 import argparse
@@ -29,7 +30,8 @@ from classifier.training.debugger_config import Intervals  # noqa: E402
 
 WARM_UP = 5
 NEVER = 10**9
-EXAMPLES = (30, 100, 300, 1_000, 10_000)
+FIRSTS = 9
+EXAMPLES = (30, 50, 100, 300, 1_000, 10_000)
 
 
 def main() -> None:
@@ -39,41 +41,37 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        trainings = {
-            "nothing": Training(),
-            "losses": Training(folder / "losses", Intervals(1, NEVER)),
-            "everything": Training(folder / "everything", Intervals(1, 1)),
-        }
-        times = {name: [] for name in trainings}
-        for _ in range(WARM_UP + steps):
-            # In a new order each time: a step that follows a saved one finds the caches empty.
-            for name in random.sample(list(trainings), len(trainings)):
-                times[name].append(trainings[name].step())
-        unsaved = Training(folder / "unsaved", Intervals(NEVER, NEVER)).callbacks()
-        kilobytes = {name: kilobytes_in(folder / name) / (WARM_UP + steps) for name in trainings}
-    print(f"a step without the hook takes   {statistics.median(times['nothing']):5.1f} ms")
-    print(f"a step costs, if nothing is saved {unsaved:5.2f} ms")
-    cost = {name: median_difference(times[name], times["nothing"]) for name in ("losses", "everything")}
-    first = times["everything"][0] - times["nothing"][0]
-    for name, milliseconds in cost.items():
-        print(f"... if {name} is saved {milliseconds:5.2f} ms and {kilobytes[name]:.0f} kB")
-    print(f"the first step costs {first:.1f} ms")
+        unsaved = Training(folder / "nothing", Intervals(NEVER, NEVER)).callbacks()
+        losses = Training(folder / "losses", Intervals(1, NEVER)).callbacks()
+        without, saving = Training(), Training(folder / "everything", Intervals(1, 1))
+        plain, everything = take_turns(without, saving, steps=WARM_UP + steps)
+        kilobytes = sum(path.stat().st_size for path in (folder / "everything").rglob("*") if path.is_file()) / 1000
+        firsts = [
+            take_turns(Training(), Training(folder / f"first{number}", Intervals(1, 1)), steps=1)
+            for number in range(FIRSTS)
+        ]
+    saved = statistics.median(b - a for a, b in zip(plain[WARM_UP:], everything[WARM_UP:], strict=True))
+    first = statistics.median(b - a for (a,), (b,) in firsts)
+    print(f"a step without the hook           {statistics.median(plain):6.1f} ms")
+    print(f"nothing of it saved costs         {unsaved:6.2f} ms more")
+    print(f"the losses saved                  {losses:6.2f} ms more")
+    print(f"everything saved                  {saved:6.1f} ms more and {kilobytes / (WARM_UP + steps):.0f} kB")
+    print(f"a training's first step           {first:6.1f} ms more")
     for total in EXAMPLES:
         intervals = debugger_config.intervals(total)
-        whole, saved = (math.ceil(total / interval) for interval in (intervals.rest, intervals.losses))
-        sum_ = first + (whole - 1) * cost["everything"] + (saved - whole) * cost["losses"] + (total - saved) * unsaved
-        shares = ", ".join(f"{sum_ / total / step:.1%} of {step} ms" for step in (40, 100))
-        average = f"{sum_ / total:5.2f} ms a step on average, {shares}"
-        print(f"{total:6,} steps, the losses of {saved} saved, everything of {whole}: {average}")
+        some, all_ = (math.ceil(total / interval) for interval in intervals)
+        average = (first + (all_ - 1) * saved + (some - all_) * losses + (total - some) * unsaved) / total
+        shares = ", ".join(f"{average / step:.1%} of {step} ms" for step in (40, 100))
+        print(f"{total:6,} steps, the losses of {some} saved, everything of {all_}: {average:5.2f} ms a step, {shares}")
 
 
-def median_difference(times: list[float], others: list[float]) -> float:
-    """Without the first steps, which make folders and fill caches."""
-    return statistics.median(a - b for a, b in zip(times[WARM_UP:], others[WARM_UP:], strict=True))
-
-
-def kilobytes_in(folder: Path) -> float:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1000
+def take_turns(*trainings: "Training", steps: int) -> list[list[float]]:
+    """The milliseconds of each one's steps, in a new order every time: what follows a saved step finds caches empty."""
+    times = [[] for _ in trainings]
+    for _ in range(steps):
+        for number in random.sample(range(len(trainings)), len(trainings)):
+            times[number].append(trainings[number].step())
+    return times
 
 
 class Training:

@@ -26,7 +26,7 @@ torch.distributed.init_process_group("gloo")
 rank = torch.distributed.get_rank()
 root = Path(sys.argv[1])
 model, loss, optimizer = make_training()
-debugger_config.SHORTEST_INTERVAL_OF_THE_REST = 1  # all of every step
+debugger_config.STEPS_FOR_ALL = 1  # all of every step
 made = debugger.create(
     Contract(root, {}), Hyperparameters(), model, loss, optimizer, {"train": 4, "eval": 1}, 0.69, profiler.Profiler("")
 )

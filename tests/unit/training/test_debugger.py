@@ -74,7 +74,7 @@ def test_a_second_job_in_the_same_folder_starts_anew(tmp_path):
 
 
 def test_a_resumed_run_is_debugged_as_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(debugger_config, "SHORTEST_INTERVAL_OF_THE_REST", 1)
+    monkeypatch.setattr(debugger_config, "STEPS_FOR_ALL", 1)
     first, second = (make_training(seed) for seed in range(2))
     made = make_debugger(tmp_path / "lost", first)
     try:
