@@ -11,7 +11,7 @@ SAVED_STEPS = 30
 LONGEST_INTERVAL = 500
 # To save everything costs some 30 ms, the losses 1 ms: in a short run they are saved more often than the rest, so that
 # both together keep under 2 % of steps of 100 ms (benchmarks/debugger.py).
-STEPS_FOR_ALL = 25
+STEPS_FOR_ALL = 30
 NEVER = {"eval.end_step": "0"}
 # What each saved step holds. Norms are not finite where any element is not; training does not change in evaluation.
 COLLECTIONS = {
