@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 ARCHITECTURE = "resnet18"
 # The statistics of ImageNet, which the pretrained weights were made with.
@@ -19,6 +20,21 @@ STD = (0.229, 0.224, 0.225)
 def build(classes: int, eps: float) -> nn.Module:
     """A randomly initialised ResNet18 with `classes` outputs; `eps` in every batch normalisation layer."""
     return ResNet18(classes, partial(nn.BatchNorm2d, eps=eps))
+
+
+def build_empty(classes: int, eps: float) -> nn.Module:
+    """The same without weights: its tensors have shapes, and take neither time nor memory."""
+    with torch.device("meta"), _NothingDrawn():
+        return build(classes, eps)
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Leaves out the drawing of random weights. On "meta" it does nothing, but imports half of torch.compile for it."""
+
+    DRAWING = (nn.init.kaiming_uniform_, nn.init.uniform_, Tensor.normal_)
+
+    def __torch_function__(self, function, types, arguments=(), options=None):
+        return None if function in self.DRAWING else function(*arguments, **(options or {}))
 
 
 class BasicBlock(nn.Module):

@@ -41,3 +41,9 @@ def test_normalize():
 def test_normalize_takes_other_statistics():
     found = network.Normalize((0, 0, 0), (1, 0.5, 0.25))(torch.full((1, 1, 1, 3), 255, dtype=torch.uint8))
     torch.testing.assert_close(found.flatten(), torch.tensor([1.0, 2.0, 4.0]))
+
+
+def test_without_weights_it_has_the_same_shapes():
+    empty, full = network.build_empty(5, eps=1e-5).state_dict(), network.build(5, eps=1e-5).state_dict()
+    assert {name: tensor.shape for name, tensor in empty.items()} == {name: t.shape for name, t in full.items()}
+    assert all(tensor.is_meta for tensor in empty.values())

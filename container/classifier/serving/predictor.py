@@ -78,8 +78,7 @@ class Predictor:
 
     @torch.inference_mode()
     def _load(self, folder: Path) -> dict[int, fused.FusedNetwork]:
-        with torch.device("meta"):  # without random weights, which take time
-            model = network.build(len(self.artifact.classes), self.artifact.eps).eval()
+        model = network.build_empty(len(self.artifact.classes), self.artifact.eps).eval()
         model.load_state_dict(artifact.load_weights(folder), assign=True)
         networks = {}
         for cores in dict.fromkeys(self.lanes):
