@@ -16,11 +16,11 @@ from pathlib import Path
 LAUNCH = Path(__file__).resolve().parents[1] / "launch"
 sys.path.insert(0, str(LAUNCH))
 
-import local  # noqa: E402
-import places  # noqa: E402
+import console  # noqa: E402
+from classifier.errors import UserError  # noqa: E402
 from classifier.training.folders import read_dataset, split_phase  # noqa: E402
-from console import run, show, table  # noqa: E402
-from digits import UNSEEN  # noqa: E402
+from local import pictures, places  # noqa: E402
+from local.digits import UNSEEN  # noqa: E402
 from pdf import print_to_pdf  # noqa: E402
 
 PREFIX = "demo"
@@ -43,7 +43,7 @@ def main() -> None:
     if own.data:
         data, unseen, start = link_photos(own.data.resolve())
     else:
-        data, start = local.data_and_defaults("", image="")
+        data, start = pictures.data_and_defaults("", image="")
         unseen = {str(path): path.parent.name for path in sorted((data.parent / UNSEEN).rglob("*.jpg"))}
     launch("tune.py", *TUNING, "--data", data, "--hyperparameters", *pairs(start | TRIAL))
     launch("train.py", "--data", data, "--hyperparameters", *pairs(start | JOB), *own.hyperparameters)
@@ -62,7 +62,7 @@ def main() -> None:
     if pdf := print_to_pdf(report):
         print(f"the same to print: {pdf}")
     if not own.data and accuracy < LEAST_DIGITS_ACCURACY:
-        raise places.UserError(f"the digits' test accuracy is {accuracy:.3f}; expected: {LEAST_DIGITS_ACCURACY}")
+        raise UserError(f"the digits' test accuracy is {accuracy:.3f}; expected: {LEAST_DIGITS_ACCURACY}")
 
 
 def launch(script: str, *arguments: object, **how: object) -> str | None:
@@ -71,7 +71,7 @@ def launch(script: str, *arguments: object, **how: object) -> str | None:
     command = [sys.executable, LAUNCH / script, "--local", "--prefix", PREFIX, *map(str, arguments)]
     done = subprocess.run(command, text=True, **how)
     if done.returncode:
-        raise places.UserError(f"launch/{script} has said why")
+        raise UserError(f"launch/{script} has said why")
     return done.stdout
 
 
@@ -95,7 +95,7 @@ def link_photos(folder: Path) -> tuple[Path, dict[str, str], dict[str, object]]:
             (links / name / file).symlink_to(phase.folder / file)
     one_of_each_class = {label: links / "test" / file for label, file in zip(test.labels, test.files, strict=True)}
     unseen = {str(path): dataset.classes[label] for label, path in sorted(one_of_each_class.items())}
-    _, start = local.data_and_defaults(str(folder), image="")
+    _, start = pictures.data_and_defaults(str(folder), image="")
     epochs = min(20, max(1, PHOTOS // len(train)))
     return links, unseen, start | {"image_size": PHOTOS_SIZE, "epochs": epochs}
 
@@ -107,9 +107,9 @@ def show_answers(lines: str, truths: dict[str, str]) -> None:
         truth, best = truths[answer["file"]], answer["predictions"][0]
         right += best["class"] == truth
         rows.append((truth, best["class"], f"{best['probability']:.3f}", Path(answer["file"]).name))
-    show(table(("truth", "answer", "probability", "file"), rows))
+    console.show(console.table(("truth", "answer", "probability", "file"), rows))
     print(f"{right} of {len(rows)} right")
 
 
 if __name__ == "__main__":
-    run(main)
+    console.run(main)

@@ -1,13 +1,17 @@
 """The way into AWS: session, role, bucket and image, each missing one told in a sentence."""
 
 import re
+import time
 from argparse import Namespace
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-import places
+from classifier.errors import UserError
+from local import places
 
 STUDIO = Path("/opt/ml/metadata/resource-metadata.json")
+SECONDS_BETWEEN_LOOKS = 5
 NO_AWS = "--local does the same on this computer and needs nothing of AWS"
 ADVICE = {
     "ResourceLimitExceeded": "the account's quota is too small; new accounts have none for GPU instances: ask for more "
@@ -26,14 +30,15 @@ class Aws:
     """What the settings lead to. Raises UserError for what is missing, as soon as it is needed."""
 
     def __init__(self, settings: Namespace):
+        places.need("sagemaker", f"make launch installs it. {NO_AWS}")
         import boto3
 
         self.settings = settings
         self.session = boto3.Session(region_name=settings.region or None, profile_name=settings.profile or None)
         if self.session.get_credentials() is None:
-            raise places.UserError(f"no AWS credentials: run aws configure or aws sso login. {NO_AWS}")
+            raise UserError(f"no AWS credentials: run aws configure or aws sso login. {NO_AWS}")
         if not self.session.region_name:
-            raise places.UserError(f"no AWS region: use --region, AWS_DEFAULT_REGION or aws configure. {NO_AWS}")
+            raise UserError(f"no AWS region: use --region, AWS_DEFAULT_REGION or aws configure. {NO_AWS}")
         self.sagemaker, self.s3 = self.session.client("sagemaker"), self.session.resource("s3")
 
     @cached_property
@@ -54,7 +59,7 @@ class Aws:
         """The image's URI: the setting, or what build_and_push.sh left."""
         kept = places.ROOT / ".image_uri"
         if not self.settings.image and not kept.exists():
-            raise places.UserError("no image: run ./build_and_push.sh, or name an image in ECR with --image")
+            raise UserError("no image: run ./build_and_push.sh, or name an image in ECR with --image")
         return self.settings.image or kept.read_text().strip()
 
     @cached_property
@@ -64,11 +69,24 @@ class Aws:
         if not name and STUDIO.exists():
             name = self.identity["Arn"].split("/")[1]
         if not name:
-            raise places.UserError(
+            raise UserError(
                 "no role for SageMaker: give the name or ARN of one with --role or in launch/settings.toml; "
                 "README.md says under Permissions how one is made"
             )
         return name if name.startswith("arn:") else self.session.client("iam").get_role(RoleName=name)["Role"]["Arn"]
+
+    def call(self, verb: str, kind: str, name: str) -> dict:
+        """Describe, Stop or Delete what has this name, such as a TrainingJob."""
+        from botocore import xform_name
+
+        return getattr(self.sagemaker, xform_name(f"{verb}{kind}"))(**{f"{kind}Name": name})
+
+    def until_ended(self, kind: str, name: str) -> Iterator[dict]:
+        """The description of a job of SageMaker's, again and again until it has ended."""
+        while (job := self.call("Describe", kind, name))[f"{kind}Status"] in ("InProgress", "Stopping"):
+            yield job
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        yield job
 
     def below(self, uri: str) -> object:
         """boto3's collection of the objects below an S3 URI."""
@@ -80,7 +98,7 @@ class Aws:
         _ = self.image, self.role
         uri = f"{(uri or places.latest('data')).rstrip('/')}/"
         if not list(self.below(uri).limit(1)):
-            raise places.UserError(f"there are no images at {uri}: run launch/upload.py FOLDER")
+            raise UserError(f"there are no images at {uri}: run launch/upload.py FOLDER")
         return uri
 
     def link(self, page: str) -> str:
@@ -99,7 +117,7 @@ def split_uri(uri: str) -> tuple[str, str]:
     """Bucket and key of s3://bucket/key."""
     found = re.fullmatch(r"s3://([^/]+)/?(.*)", uri)
     if not found:
-        raise places.UserError(f"{uri!r} is no S3 URI; accepted: s3://BUCKET/KEY")
+        raise UserError(f"{uri!r} is no S3 URI; accepted: s3://BUCKET/KEY")
     return found[1], found[2]
 
 

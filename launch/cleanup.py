@@ -7,12 +7,12 @@ in S3 and images in ECR stay, unless --outputs, --data or --images asks for them
 import re
 from argparse import Namespace
 
+import console
 import hosting
-import local
-import places
 import status
 from aws import Aws
-from console import ask, run
+from classifier.errors import UserError
+from local import places, server
 from settings import parser
 
 MADE_BY_PUSH = {"Key": "created-by", "Value": "build_and_push.sh"}
@@ -27,7 +27,7 @@ def main() -> None:
     arguments.add_argument("--local", action="store_true", help="only the server that deploy.py --local started")
     arguments.add_argument("--yes", action="store_true", help="delete without a question")
     settings = arguments.parse_args()
-    print("the server on this computer is stopped" if local.stop_serving() else "on this computer: nothing ran")
+    print("the server on this computer is stopped" if server.stop() else "on this computer: nothing ran")
     if not settings.local:
         clean_aws(settings)
 
@@ -46,11 +46,11 @@ def clean_aws(settings: Namespace) -> None:
         print(f"the ECR repository {repository} with all its images")
     if not found and not stored and not repository:
         return
-    ask("End or delete all of these?", settings.yes)
+    console.ask("End or delete all of these?", settings.yes)
     for one in found:
         if one.kind == "Endpoint":
             unscale(aws, one.name)
-        one.call(aws, "Stop" if one.kind.endswith("Job") else "Delete")
+        aws.call("Stop" if one.kind.endswith("Job") else "Delete", one.kind, one.name)
         if one.kind == "Endpoint":
             aws.sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=one.name)
     for objects in stored.values():
@@ -67,7 +67,7 @@ def our_repository(aws: Aws) -> str:
     ecr = aws.session.client("ecr")
     (found,) = ecr.describe_repositories(repositoryNames=[name])["repositories"]
     if MADE_BY_PUSH not in ecr.list_tags_for_resource(resourceArn=found["repositoryArn"])["tags"]:
-        raise places.UserError(f"the ECR repository {name} is not tagged as made by build_and_push.sh: it stays")
+        raise UserError(f"the ECR repository {name} is not tagged as made by build_and_push.sh: it stays")
     return name
 
 
@@ -80,4 +80,4 @@ def unscale(aws: Aws, endpoint: str) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    console.run(main)

@@ -1,12 +1,19 @@
-"""What a person sees: errors in a sentence, questions before anything costs money, tables."""
+"""What a person sees: errors in a sentence, questions before anything costs money, tables.
+
+Every script imports it first: it puts local/ and the container's code into reach.
+"""
 
 import signal
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import places
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "container")]
+
+from classifier.errors import UserError  # noqa: E402
 
 
 def run(main: Callable[[], int | None]) -> None:
@@ -19,7 +26,7 @@ def run(main: Callable[[], int | None]) -> None:
         sys.exit(130)
     except Exception as error:
         sentence = str(error)
-        if not isinstance(error, places.UserError):
+        if not isinstance(error, UserError):
             if not type(error).__module__.startswith(("botocore", "boto3")):
                 raise
             from aws import sentence_for
@@ -29,14 +36,24 @@ def run(main: Callable[[], int | None]) -> None:
         sys.exit(1)
 
 
+@contextmanager
+def if_interrupted(sentence: str) -> Iterator[None]:
+    """Say so to whoever presses Ctrl-C while the block runs."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"\n{sentence}", file=sys.stderr)
+        raise
+
+
 def ask(question: str, yes: bool) -> None:
     """Go on only if the user says so: now, or with `yes`. Raises UserError where they do not, or nobody is there."""
     if yes:
         return
     if not sys.stdin.isatty():
-        raise places.UserError(f"{question} There is no terminal to answer on: repeat the command with --yes")
+        raise UserError(f"{question} There is no terminal to answer on: repeat the command with --yes")
     if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
-        raise places.UserError("nothing was done")
+        raise UserError("nothing was done")
 
 
 def ask_to_spend(settings: Namespace, what: str, hours: float) -> None:
@@ -53,7 +70,7 @@ def table(
     from rich import box
     from rich.table import Table
 
-    made = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title=title, title_justify="left")
+    made = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0, title=title, title_justify="left")
     for name in head:
         made.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
     for row in rows:

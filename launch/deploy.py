@@ -6,13 +6,12 @@ An endpoint that is there already gets the model in place, without an interrupti
 from argparse import Namespace
 from pathlib import Path
 
+import console
 import hosting
-import local
-import places
 from aws import Aws, tags
 from classifier.images import SUFFIXES
-from console import ask, ask_to_spend, run
-from predict import classify, pictures, show_answers, to_endpoint, to_url
+from local import pictures, places, server
+from predict import endpoint_sender, show_answers
 from settings import parser
 
 DAY = 24
@@ -27,15 +26,15 @@ def main() -> None:
     arguments.add_argument("--local", action="store_true", help="on this computer; --image then runs that image")
     arguments.add_argument("--yes", action="store_true", help="start without a question")
     settings = arguments.parse_args()
-    picture = pictures(settings.picture)[0] if settings.picture else None
+    picture = pictures.find(settings.picture)[0] if settings.picture else None
     deploy_here(settings, picture) if settings.local else deploy_on_aws(settings, picture)
 
 
 def deploy_here(settings: Namespace, picture: Path | None) -> None:
     job = settings.job or places.latest("local_job")
-    url = local.serve(job, settings.image)
-    picture = picture or pictures(places.RUNS / job / "input/data/train")[0]
-    show_answers([classify(str(picture), picture.read_bytes(), to_url(url))])
+    url = server.start(job, settings.image)
+    picture = picture or pictures.find(places.RUNS / job / "input/data/train")[0]
+    show_answers([server.classify(str(picture), picture.read_bytes(), server.sender(url))])
     print(f"{job} answers at {url}; its log: {places.RUNS / job / 'serve.log'}")
     print("next: launch/predict.py --local FILE, and at last launch/cleanup.py --local")
 
@@ -43,18 +42,18 @@ def deploy_here(settings: Namespace, picture: Path | None) -> None:
 def deploy_on_aws(settings: Namespace, picture: Path | None) -> None:
     aws = Aws(settings)
     job = settings.job or places.latest("job")
-    trained = aws.sagemaker.describe_training_job(TrainingJobName=job)
+    trained = aws.call("Describe", "TrainingJob", job)
     endpoint, name = settings.endpoint or settings.prefix, places.new_name(settings.prefix)
     model = hosting.model(settings, aws, name, trained["ModelArtifacts"]["S3ModelArtifacts"])
     if settings.serverless:
-        ask(f"A serverless endpoint costs by request. Start {endpoint} for {job}?", settings.yes)
+        console.ask(f"A serverless endpoint costs by request. Start {endpoint} for {job}?", settings.yes)
     else:
         most = max(settings.instance_count, settings.max_instances)
         what = f"endpoint {endpoint} for {job}, of up to {most} instances until cleanup.py, a day of it"
-        ask_to_spend(settings, what, DAY * most)
+        console.ask_to_spend(settings, what, DAY * most)
     aws.sagemaker.create_model(**model)
     aws.sagemaker.create_endpoint_config(**hosting.endpoint_config(settings, name))
-    live = aws.sagemaker.list_endpoints(NameContains=endpoint)["Endpoints"]
+    live = aws.sagemaker.list_endpoints(NameContains=endpoint, MaxResults=100)["Endpoints"]
     if endpoint in (one["EndpointName"] for one in live):
         aws.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=name)
     else:
@@ -67,7 +66,7 @@ def deploy_on_aws(settings: Namespace, picture: Path | None) -> None:
         scaling.register_scalable_target(**hosting.scaling_target(settings, endpoint))
         scaling.put_scaling_policy(**hosting.scaling_policy(settings, endpoint))
     sent = (str(picture), picture.read_bytes()) if picture else a_training_picture(aws, trained)
-    show_answers([classify(*sent, to_endpoint(aws, endpoint))])
+    show_answers([server.classify(*sent, endpoint_sender(aws, endpoint))])
     print(f"{endpoint} is in service; next: launch/predict.py FILE, and at last launch/cleanup.py")
 
 
@@ -79,4 +78,4 @@ def a_training_picture(aws: Aws, trained: dict) -> tuple[str, bytes]:
 
 
 if __name__ == "__main__":
-    run(main)
+    console.run(main)

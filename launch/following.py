@@ -2,18 +2,16 @@
 
 import io
 import tarfile
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 
-import places
 from aws import Aws, split_uri
-from trials import COMPLETED, FAILED, RUNNING, STOPPED, Trial, Tuning
+from classifier.errors import UserError
+from local import places
+from local.trials import COMPLETED, FAILED, RUNNING, STOPPED, Trial, Tuning
 
 LOGS = "/aws/sagemaker/TrainingJobs"
-SECONDS_BETWEEN_LOOKS = 5
-UNFINISHED = ("InProgress", "Stopping")
 STATUS = {"Completed": COMPLETED, "Stopped": STOPPED, "Failed": FAILED}
 
 
@@ -30,15 +28,12 @@ def log_lines(aws: Aws, job: str, seen: set[str]) -> Iterator[str]:
 
 def follow_training(aws: Aws, name: str) -> None:
     """Print the job's log until it ends, then unpack what it wrote besides the model. Raises UserError if it fails."""
-    seen, running = set(), True
-    while running:
-        job = aws.sagemaker.describe_training_job(TrainingJobName=name)
-        running = job["TrainingJobStatus"] in UNFINISHED
-        for line in log_lines(aws, name, seen):
+    seen = set()
+    for job in aws.until_ended("TrainingJob", name):
+        for line in log_lines(aws, job["TrainingJobName"], seen):
             print(line, flush=True)
-        time.sleep(SECONDS_BETWEEN_LOOKS if running else 0)
     if job["TrainingJobStatus"] == "Failed":
-        raise places.UserError(f"{name} failed: {job.get('FailureReason', 'see its log')}")
+        raise UserError(f"{name} failed: {job.get('FailureReason', 'see its log')}")
     uri = f"{job['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{name}/output/output.tar.gz"
     output = aws.s3.Object(*split_uri(uri)).get()["Body"].read()
     with tarfile.open(fileobj=io.BytesIO(output)) as archive:
@@ -47,13 +42,9 @@ def follow_training(aws: Aws, name: str) -> None:
 
 def follow_tuning(aws: Aws, name: str) -> Iterator[Tuning]:
     """The tuning job again and again until it ends. Only then are the metrics of its trials read, each from a log."""
-    running = True
-    while running:
-        job = aws.sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
-        running = job["HyperParameterTuningJobStatus"] in UNFINISHED
+    for job in aws.until_ended("HyperParameterTuningJob", name):
         tuning = read_tuning(aws, name, job)
         yield tuning
-        time.sleep(SECONDS_BETWEEN_LOOKS if running else 0)
     for trial in tuning.trials:
         for line in log_lines(aws, trial.name, set()):
             trial.read(line, tuning.objective)

@@ -4,9 +4,9 @@ import re
 from argparse import Namespace
 
 from aws import Aws, tags
+from local.server import IMAGE_TYPE
 
 VARIANT = "AllTraffic"
-IMAGE_TYPE = "application/x-image"
 
 
 def has_gpu(instance_type: str) -> bool:

@@ -1,17 +1,14 @@
-"""Training and tuning jobs with the SageMaker Python SDK: settings in, a ModelTrainer or HyperparameterTuner out.
-
-What the SDK has no argument for, or leaves out, is put into the very request it sends.
-"""
+"""Training and tuning jobs with the SageMaker Python SDK: settings in, a ModelTrainer or HyperparameterTuner out."""
 
 import logging
 import os
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-import places
 from aws import Aws, tags
 from classifier.training.hyperparameters import Between, text_of
 from classifier.training.metrics import METRICS
+from local import places
 
 METRIC_DEFINITIONS = [{"Name": metric.name, "Regex": metric.regex} for metric in METRICS.values()]
 # The SDK reports what is called with it to AWS, unless it is told not to.
@@ -68,6 +65,43 @@ def model_trainer(settings: Namespace, aws: Aws, hyperparameters: Mapping[str, s
     ).with_metric_definitions([shapes.MetricDefinition(name=m.name, regex=m.regex) for m in METRICS.values()])
 
 
+def start_training(trainer: object, **debugging: object) -> str:
+    """Start a training job; its name.
+
+    ModelTrainer.train does the same, but has no argument for SageMaker Debugger.
+    """
+    from sagemaker.core.resources import TrainingJob
+
+    request = trainer._create_training_job_args()
+    TrainingJob.create(session=trainer.sagemaker_session.boto_session, **request, **debugging)
+    return request["training_job_name"]
+
+
+def debugger(aws: Aws) -> dict[str, object]:
+    """SageMaker Debugger's hook, rules and profiler, as TrainingJob.create takes them."""
+    from sagemaker.core import shapes
+    from sagemaker.core.debugger import get_rule_container_image_uri
+
+    image, output = get_rule_container_image_uri(None, aws.session.region_name), f"{aws.home}/debugger"
+
+    def rules(shape: type, *names: str) -> list[object]:
+        return [
+            shape(rule_configuration_name=name, rule_evaluator_image=image, rule_parameters={"rule_to_invoke": name})
+            for name in names
+        ]
+
+    return {
+        "debug_hook_config": shapes.DebugHookConfig(
+            s3_output_path=output,
+            hook_parameters={"save_interval": "50"},
+            collection_configurations=[shapes.CollectionConfiguration(collection_name=name) for name in COLLECTIONS],
+        ),
+        "debug_rule_configurations": rules(shapes.DebugRuleConfiguration, *DEBUGGER_RULES),
+        "profiler_config": shapes.ProfilerConfig(s3_output_path=output, profiling_interval_in_milliseconds=500),
+        "profiler_rule_configurations": rules(shapes.ProfilerRuleConfiguration, "ProfilerReport"),
+    }
+
+
 def tuner(settings: Namespace, aws: Aws, trainer: object, space: Mapping[str, object]) -> object:
     """The SDK's HyperparameterTuner over the search space `space`."""
     from sagemaker.core.parameter import CategoricalParameter, ContinuousParameter
@@ -80,13 +114,14 @@ def tuner(settings: Namespace, aws: Aws, trainer: object, space: Mapping[str, ob
         for name, searched in space.items()
     }
 
-    def add_what_the_tuner_leaves_out(params: dict, **_) -> None:
+    def add_what_the_tuner_leaves_out(params: dict, **_) -> None:  # params: the very request that is sent
         definition = params["TrainingJobDefinition"]
         definition["EnableNetworkIsolation"] = settings.network_isolation
         if settings.kms_key:
             definition["ResourceConfig"]["VolumeKmsKeyId"] = settings.kms_key
 
-    before_sending(aws, "CreateHyperParameterTuningJob", add_what_the_tuner_leaves_out)
+    sending = "provide-client-params.sagemaker.CreateHyperParameterTuningJob"
+    aws.session.events.register(sending, add_what_the_tuner_leaves_out)
     return HyperparameterTuner(
         trainer,
         settings.objective,
@@ -100,30 +135,3 @@ def tuner(settings: Namespace, aws: Aws, trainer: object, space: Mapping[str, ob
         max_parallel_jobs=settings.max_parallel_jobs,
         tags=tags(settings),
     )
-
-
-def before_sending(aws: Aws, operation: str, change: Callable[..., None]) -> None:
-    """Let `change` alter the `params` of each such request to SageMaker; clients made from now on heed it."""
-    aws.session.events.register(f"provide-client-params.sagemaker.{operation}", change)
-
-
-def debugger(aws: Aws) -> dict[str, object]:
-    """SageMaker Debugger's hook, rules and profiler, for which ModelTrainer has no argument."""
-    from sagemaker.core.debugger import get_rule_container_image_uri
-
-    image = get_rule_container_image_uri(None, aws.session.region_name)
-
-    def rules(*names: str) -> list[dict[str, object]]:
-        about = {"RuleEvaluatorImage": image}
-        return [about | {"RuleConfigurationName": name, "RuleParameters": {"rule_to_invoke": name}} for name in names]
-
-    return {
-        "DebugHookConfig": {
-            "S3OutputPath": f"{aws.home}/debugger",
-            "HookParameters": {"save_interval": "50"},
-            "CollectionConfigurations": [{"CollectionName": name} for name in COLLECTIONS],
-        },
-        "DebugRuleConfigurations": rules(*DEBUGGER_RULES),
-        "ProfilerConfig": {"S3OutputPath": f"{aws.home}/debugger", "ProfilingIntervalInMilliseconds": 500},
-        "ProfilerRuleConfigurations": rules("ProfilerReport"),
-    }

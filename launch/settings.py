@@ -6,7 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
-import places
+from classifier.errors import UserError
 
 FILE = Path(__file__).with_name("settings.toml")
 SECTION = re.compile(r"^\[(\w+)\]\n(.*?)(?=^\[|\Z)", re.MULTILINE | re.DOTALL)
@@ -48,11 +48,11 @@ def parser(description: str, *sections: str) -> argparse.ArgumentParser:
     try:
         defaults = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise places.UserError(f"{FILE} is not valid TOML: {error}") from error
+        raise UserError(f"{FILE} is not valid TOML: {error}") from error
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     for section in sections:
         if section not in defaults:
-            raise places.UserError(f"{FILE} has no section [{section}]")
+            raise UserError(f"{FILE} has no section [{section}]")
         group = made.add_argument_group(f"settings, section [{section}]")
         meanings = comments(text)[section]
         for name, default in defaults[section].items():

@@ -1,14 +1,12 @@
 """Tell what of ours runs or exists in AWS, since when, and what it costs an hour; and what runs on this computer."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import local
-import places
+import console
 from aws import Aws, tags
-from console import run, show, table
+from local import places, server
 from settings import parser
 
 # Each kind's page of the console, in the order in which they are ended: nothing left refers to what is gone.
@@ -26,8 +24,8 @@ def main() -> None:
     arguments = parser(__doc__, "aws", "cost")
     arguments.add_argument("--local", action="store_true", help="only what runs on this computer")
     settings = arguments.parse_args()
-    server = f"a server at {places.latest('local_url')}" if local.serving() else "nothing runs"
-    print(f"on this computer: {server}")
+    here = f"a server at {places.latest('local_url')}" if server.running() else "nothing runs"
+    print(f"on this computer: {here}")
     if not settings.local:
         aws = Aws(settings)
         tell(aws, list(find(aws)))
@@ -42,30 +40,23 @@ class Resource:
     status: str
     since: datetime
 
-    def call(self, aws: Aws, verb: str) -> dict:
-        """Describe, Stop or Delete it."""
-        return getattr(aws.sagemaker, snake(f"{verb}{self.kind}"))(**{f"{self.kind}Name": self.name})
-
     def instances(self, aws: Aws) -> tuple[str, int]:
         """Type and number of the instances it occupies now; ("", 0) where it occupies none of its own."""
-        about = self.call(aws, "Describe")
+        about = aws.call("Describe", self.kind, self.name)
         used = about.get("ResourceConfig") or about.get("TransformResources") or {}
         if self.kind == "Endpoint":
-            config = aws.sagemaker.describe_endpoint_config(EndpointConfigName=about["EndpointConfigName"])
+            config = aws.call("Describe", "EndpointConfig", about["EndpointConfigName"])
             used = config["ProductionVariants"][0] | about.get("ProductionVariants", [{}])[0]
         counts = (used.get(f"{which}InstanceCount") for which in ("", "Current", "Initial"))
         return used.get("InstanceType", ""), next(filter(None, counts), 0)
 
 
-def snake(name: str) -> str:
-    """As boto3 writes it: TrainingJob is training_job."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
-
-
 def find(aws: Aws) -> Iterator[Resource]:
     """What has our tag: all that exists, and of jobs what runs, in the order in which it would be ended."""
+    from botocore import xform_name
+
     for kind in PAGES:
-        pages, is_job = aws.sagemaker.get_paginator(snake(f"List{kind}s")), kind.endswith("Job")
+        pages, is_job = aws.sagemaker.get_paginator(xform_name(f"List{kind}s")), kind.endswith("Job")
         listed = pages.paginate(StatusEquals="InProgress") if is_job else pages.paginate()
         for item in listed.search(f"{kind}Summaries[]" if is_job else f"{kind}s[]"):
             if tags(aws.settings)[0] in aws.sagemaker.list_tags(ResourceArn=item[f"{kind}Arn"])["Tags"]:
@@ -81,13 +72,13 @@ def tell(aws: Aws, found: list[Resource]) -> None:
         money = f"{price * count:.2f} {settings.currency}" if price else "price not set" if count else ""
         hours = (datetime.now(UTC) - one.since).total_seconds() / 3600
         used = f"{count} x {instance_type}" if count else ""
-        rows.append((snake(one.kind).replace("_", " "), one.name, one.status, f"{hours:.1f} h ago", used, money))
+        rows.append((one.kind, one.name, one.status, f"{hours:.1f} h ago", used, money))
     print(f"in AWS, {aws.session.region_name}:{'' if found else ' nothing of ours runs or exists'}")
     if found:
-        show(table(("what", "name", "status", "since", "instances", "an hour"), rows))
+        console.show(console.table(("what", "name", "status", "since", "instances", "an hour"), rows))
     for one in found:
         print(aws.link(f"{PAGES[one.kind]}/{one.name}"))
 
 
 if __name__ == "__main__":
-    run(main)
+    console.run(main)

@@ -4,18 +4,17 @@ Without --tuning or --hyperparameters the best ones of the last tuning are taken
 comes on top of them.
 """
 
-import sys
 from argparse import Namespace
 
+import console
 import jobs
-import local
-import places
 from aws import Aws
-from console import ask_to_spend, run
+from classifier.errors import UserError
 from following import follow_training
-from search import as_texts
+from local import pictures, places, programs
+from local.search import as_texts
+from local.trials import Tuning
 from settings import parser
-from trials import Tuning
 
 
 def main() -> None:
@@ -40,11 +39,11 @@ def best_of_tuning(name: str | None) -> dict[str, str]:
 
 
 def train_here(settings: Namespace) -> str:
-    data, defaults = local.data_and_defaults(settings.data, settings.image)
+    data, defaults = pictures.data_and_defaults(settings.data, settings.image)
     best = best_of_tuning(settings.tuning or places.noted().get("local_tuning"))
     name = places.new_name(settings.prefix)
-    local.prepare(places.RUNS / name, data, as_texts(defaults | best | settings.hyperparameters))
-    with local.training(places.RUNS / name, settings.image):
+    programs.prepare(places.RUNS / name, data, as_texts(defaults | best | settings.hyperparameters))
+    with programs.training(places.RUNS / name, settings.image):
         pass  # its log is on the terminal
     places.note(local_job=name)
     return name
@@ -55,30 +54,28 @@ def train_on_aws(settings: Namespace) -> str:
     texts = as_texts(best_of_tuning(settings.tuning or places.noted().get("tuning")) | settings.hyperparameters)
     uri = aws.data_for_job(settings.data)
     what = f"a training job on {uri} with {' '.join(f'{key}={value}' for key, value in texts.items()) or 'defaults'}"
-    ask_to_spend(settings, what, settings.instance_count * settings.max_minutes / 60)
-    if settings.debugger:
-        fields = jobs.debugger(aws)
-        jobs.before_sending(aws, "CreateTrainingJob", lambda params, **_: params.update(fields))
-    trainer = jobs.model_trainer(settings, aws, texts, uri)
-    try:
-        trainer.train(wait=False, logs=False)
-    except Exception as error:
-        if settings.debugger and type(error).__name__ == "ClientError":
-            raise places.UserError(
-                f"AWS refused the job with SageMaker Debugger, which new customers cannot have: {error}. Leave "
-                "--debugger out: the image's own debugging and profiling are in report.html"
-            ) from error
-        raise
-    name = trainer._latest_training_job.training_job_name
+    console.ask_to_spend(settings, what, settings.instance_count * settings.max_minutes / 60)
+    name = start(settings, aws, texts, uri)
     places.note(job=name)
     print(aws.link(f"jobs/{name}"))
-    try:
+    with console.if_interrupted(f"{name} goes on without this script; launch/cleanup.py stops it"):
         follow_training(aws, name)
-    except KeyboardInterrupt:
-        print(f"\n{name} goes on without this script; launch/cleanup.py stops it", file=sys.stderr)
-        raise
     return name
 
 
+def start(settings: Namespace, aws: Aws, hyperparameters: dict[str, str], uri: str) -> str:
+    """Start a training job; its name."""
+    trainer = jobs.model_trainer(settings, aws, hyperparameters, uri)
+    if not settings.debugger:
+        return jobs.start_training(trainer)
+    try:
+        return jobs.start_training(trainer, **jobs.debugger(aws))
+    except aws.sagemaker.exceptions.ClientError as error:
+        raise UserError(
+            f"AWS refused the job: {error}. Leave --debugger out if the account is without SageMaker Debugger, as all "
+            "new ones are: the image's own debugging and profiling are in report.html"
+        ) from error
+
+
 if __name__ == "__main__":
-    run(main)
+    console.run(main)

@@ -5,14 +5,13 @@ import json
 import time
 from pathlib import Path
 
+import console
 import hosting
-import places
 from aws import Aws, split_uri
-from console import ask_to_spend, run
-from following import UNFINISHED
+from classifier.errors import UserError
+from local import places
 from settings import parser
 
-SECONDS_BETWEEN_LOOKS = 10
 SUFFIX = ".out"
 
 
@@ -24,31 +23,24 @@ def main() -> None:
     settings = arguments.parse_args()
     aws = Aws(settings)
     images, name = aws.data_for_job(settings.images), places.new_name(settings.prefix)
-    trained = aws.sagemaker.describe_training_job(TrainingJobName=settings.job or places.latest("job"))
+    trained = aws.call("Describe", "TrainingJob", settings.job or places.latest("job"))
     model = hosting.model(settings, aws, name, trained["ModelArtifacts"]["S3ModelArtifacts"])
     output = f"{aws.home}/transform/{name}"
     what = f"transforming {images}, if this script keeps running"
-    ask_to_spend(settings, what, settings.instance_count * settings.max_minutes / 60)
+    console.ask_to_spend(settings, what, settings.instance_count * settings.max_minutes / 60)
     aws.sagemaker.create_model(**model)
     aws.sagemaker.create_transform_job(**hosting.transform_job(settings, name, images, output))
     print(aws.link(f"transform-jobs/{name}"), flush=True)
-    ended = wait(aws, name, time.monotonic() + 60 * settings.max_minutes)
+    deadline = time.monotonic() + 60 * settings.max_minutes
+    with console.if_interrupted(f"{name} goes on without this script; launch/cleanup.py stops it"):
+        for job in aws.until_ended("TransformJob", name):
+            if time.monotonic() > deadline and job["TransformJobStatus"] == "InProgress":
+                aws.call("Stop", "TransformJob", name)
     aws.sagemaker.delete_model(ModelName=name)
     table = places.RUNS / name / "predictions.csv"
     print(f"{write(aws, output, table)} images in {table}")
-    if ended["TransformJobStatus"] != "Completed":
-        raise places.UserError(f"{name} {ended['TransformJobStatus'].lower()}: {ended.get('FailureReason', '')}")
-
-
-def wait(aws: Aws, name: str, deadline: float) -> dict:
-    """The description of the job when it has ended, which is stopped at the deadline."""
-    while True:
-        job = aws.sagemaker.describe_transform_job(TransformJobName=name)
-        if job["TransformJobStatus"] not in UNFINISHED:
-            return job
-        if time.monotonic() > deadline and job["TransformJobStatus"] == "InProgress":
-            aws.sagemaker.stop_transform_job(TransformJobName=name)
-        time.sleep(SECONDS_BETWEEN_LOOKS)
+    if job["TransformJobStatus"] != "Completed":
+        raise UserError(f"{name} {job['TransformJobStatus'].lower()}: {job.get('FailureReason', '')}")
 
 
 def write(aws: Aws, output: str, path: Path) -> int:
@@ -66,4 +58,4 @@ def write(aws: Aws, output: str, path: Path) -> int:
 
 
 if __name__ == "__main__":
-    run(main)
+    console.run(main)

@@ -5,19 +5,19 @@ python launch/tune.py --local     handwritten digits, or --data FOLDER, on this 
 python launch/tune.py --resume    watch the last tuning job again; with --local do what is left of it
 """
 
-import sys
 from argparse import Namespace
 from contextlib import closing
 
+import console
 import jobs
-import local
-import places
 from aws import Aws
-from console import ask_to_spend, run, show
+from classifier.errors import UserError
 from following import follow_tuning
-from search import as_texts, search_space
+from local import pictures, places
+from local.search import as_texts, search_space
+from local.trials import Tuning
 from settings import parser
-from trials import Tuning, watch
+from watching import table, watch
 
 
 def main() -> None:
@@ -27,14 +27,14 @@ def main() -> None:
     arguments.add_argument("--yes", action="store_true", help="start without a question")
     settings = arguments.parse_args()
     tuning = tune_here(settings) if settings.local else tune_on_aws(settings)
-    from page import write_page
+    from local.page import write_page
 
     tuning.save()
     page = tuning.file(tuning.name).with_suffix(".html")
     write_page(tuning, page)
-    show(tuning.table())
+    console.show(table(tuning))
     if tuning.best is None:
-        raise places.UserError(f"no training job of {tuning.name} came to a value; see {page}")
+        raise UserError(f"no training job of {tuning.name} came to a value; see {page}")
     places.note(**{"local_job" if settings.local else "job": tuning.best.name})
     print(f"best: {tuning.best.name} with {tuning.objective}={tuning.best.value:.4f}")
     print(" ".join(f"{name}={tuning.best.hyperparameters[name]}" for name in tuning.tuned))
@@ -44,49 +44,37 @@ def main() -> None:
 
 
 def tune_here(settings: Namespace) -> Tuning:
-    data, defaults = local.data_and_defaults(settings.data, settings.image)
-    import local_tuning  # Optuna, which is there if PyTorch is
+    places.need("optuna", pictures.INSTALL)
+    from local.tuning import begin, tune
 
-    if settings.resume is None:
-        settings.data, settings.hyperparameters = str(data), defaults | settings.hyperparameters
-        name, tuned = places.new_name(settings.prefix), list(search_space(settings))
-        tuning = Tuning(name, settings.objective, tuned, settings=vars(settings))
-        places.note(local_tuning=name)
-    else:
-        tuning = Tuning.load(settings.resume or places.latest("local_tuning"))
-    try:
-        with closing(local_tuning.tune(tuning)) as updates:
-            return watch(updates)
-    except KeyboardInterrupt:
-        print(f"\nstopped; to go on: python launch/tune.py --local --resume {tuning.name}", file=sys.stderr)
-        raise
+    name = begin(settings) if settings.resume is None else settings.resume or places.latest("local_tuning")
+    again = f"stopped; to go on: python launch/tune.py --local --resume {name}"
+    with console.if_interrupted(again), closing(tune(name)) as updates:
+        return watch(updates)
 
 
 def tune_on_aws(settings: Namespace) -> Tuning:
     aws = Aws(settings)
-    if settings.resume is None:
-        start(settings, aws)
-    name = settings.resume or places.latest("tuning")
+    name = start(settings, aws) if settings.resume is None else settings.resume or places.latest("tuning")
     print(aws.link(f"hyper-tuning-jobs/{name}"))
-    try:
+    again, end = f"python launch/tune.py --resume {name}", "python launch/cleanup.py"
+    with console.if_interrupted(f"{name} goes on without this script; {again} watches it again, {end} stops it"):
         return watch(follow_tuning(aws, name))
-    except KeyboardInterrupt:
-        again, end = f"python launch/tune.py --resume {name}", "python launch/cleanup.py"
-        print(f"\n{name} goes on without this script; {again} watches it again, {end} stops it", file=sys.stderr)
-        raise
 
 
-def start(settings: Namespace, aws: Aws) -> None:
+def start(settings: Namespace, aws: Aws) -> str:
+    """Start a tuning job; its name."""
     space = search_space(settings)
     fixed = as_texts(settings.hyperparameters | {"objective": settings.objective})
     uri = aws.data_for_job(settings.data)
     what = f"{settings.max_jobs} training jobs on {uri}, {settings.max_parallel_jobs} at a time"
-    ask_to_spend(settings, what, settings.max_jobs * settings.instance_count * settings.max_minutes / 60)
+    console.ask_to_spend(settings, what, settings.max_jobs * settings.instance_count * settings.max_minutes / 60)
     name = places.new_name(settings.prefix)
     tuner = jobs.tuner(settings, aws, jobs.model_trainer(settings, aws, fixed, uri), space)
     tuner.tune(job_name=name, wait=False)
     places.note(tuning=name)
+    return name
 
 
 if __name__ == "__main__":
-    run(main)
+    console.run(main)

@@ -6,9 +6,9 @@ after a question.
 
 from pathlib import Path
 
-import places
+import console
 from aws import Aws
-from console import ask, run
+from local import pictures, places
 from settings import parser
 
 SHOWN = {"unit": "image", "leave": False, "disable": None}
@@ -21,7 +21,7 @@ def main() -> None:
     arguments.add_argument("--yes", action="store_true", help="remove without a question")
     settings = arguments.parse_args()
     aws = Aws(settings)
-    files = checked_images(settings.folder)
+    files = pictures.checked(settings.folder, **SHOWN)
     prefix = f"{settings.prefix}/data/{settings.name or settings.folder.resolve().name}"
     uri = f"s3://{aws.bucket}/{prefix}/"
     there = objects_below(aws, uri)
@@ -29,37 +29,14 @@ def main() -> None:
     changed = {key: file for key, file in keys.items() if key not in there or differs(file, there[key])}
     gone = sorted(there.keys() - keys.keys())
     if gone:
-        ask(f"{len(gone)} objects below {uri} are not in {settings.folder}, such as {gone[0]}. Remove?", settings.yes)
+        question = f"{len(gone)} objects below {uri} are not in {settings.folder}, such as {gone[0]}. Remove?"
+        console.ask(question, settings.yes)
     send(aws, changed)
     for key in gone:
         there[key].delete()
     places.note(data=uri)
     print(f"{uri}: {len(changed)} uploaded, {len(keys) - len(changed)} unchanged, {len(gone)} removed")
     print("next: launch/tune.py, or launch/train.py")
-
-
-def checked_images(folder: Path) -> list[Path]:
-    """The images in `folder`. Raises UserError for a layout that training would refuse, or many unreadable images."""
-    from tqdm.contrib.concurrent import thread_map
-
-    from classifier import images
-    from classifier.training.folders import read_dataset
-
-    dataset = read_dataset({"train": folder}, seed=0)
-    files = sorted({phase.folder / file for phase in dataset.phases for file in phase.files})
-
-    def fault(file: Path) -> str:
-        try:
-            images.decode(file.read_bytes(), 1)
-        except (images.ImageError, OSError) as error:
-            return f"unreadable, training will skip it: {file}: {error}"
-        return ""
-
-    broken = list(filter(None, thread_map(fault, files, desc="checking", **SHOWN)))
-    print(*broken, f"{len(files)} images in {len(dataset.classes)} classes", sep="\n")
-    if len(broken) > len(files) / 10:
-        raise places.UserError(f"{len(broken)} of {len(files)} images are unreadable; accepted: up to 10 %")
-    return files
 
 
 def objects_below(aws: Aws, uri: str) -> dict[str, object]:
@@ -95,4 +72,4 @@ def send(aws: Aws, changed: dict[str, Path]) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    console.run(main)

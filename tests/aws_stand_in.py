@@ -13,8 +13,10 @@ import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import boto3
+from botocore.config import Config
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
@@ -26,6 +28,18 @@ from strict_request import faults
 
 LOGS = "/aws/sagemaker/TrainingJobs"
 SPLIT = re.compile("s3://([^/]+)/(.*)")
+# How the requests of this class and the tests are told from the scripts'.
+OWN = Config(user_agent_extra="stand-in")
+# What a policy calls a request to S3: by its method, and whether it names an object.
+S3_ACTIONS = {
+    ("GET", False): "ListBucket",
+    ("PUT", False): "CreateBucket",
+    ("POST", False): "DeleteObject",
+    ("GET", True): "GetObject",
+    ("HEAD", True): "GetObject",
+    ("PUT", True): "PutObject",
+    ("DELETE", True): "DeleteObject",
+}
 # What a tuning job proposes, as shares of each range: never the same twice.
 PROPOSALS = (0.5, 0.3, 0.7, 0.1, 0.9)
 
@@ -33,12 +47,14 @@ PROPOSALS = (0.5, 0.3, 0.7, 0.1, 0.9)
 class StandIn:
     """A server at `url`; `calls` are the operations and parameters of all requests to SageMaker so far.
 
-    `refused` maps an operation to the error code and message that answer it.
+    `actions` are what a policy must permit for all that the scripts asked of AWS. `refused` maps an operation to the
+    error code and message that answer it.
     """
 
     def __init__(self, folder: Path):
         self.folder = folder
         self.calls: list[tuple[str, dict]] = []
+        self.actions: set[str] = set()
         self.refused: dict[str, tuple[str, str]] = {}
         self.jobs: dict[str, dict] = {}
         self.trials: dict[str, list[str]] = {}
@@ -54,13 +70,16 @@ class StandIn:
         self.http.shutdown()
 
     def client(self, service: str):
-        return boto3.Session(*CREDENTIALS, region_name=REGION).client(service, endpoint_url=self.url)
+        return boto3.Session(*CREDENTIALS, region_name=REGION).client(service, endpoint_url=self.url, config=OWN)
 
     def sent(self, operation: str) -> list[dict]:
         return [parameters for name, parameters in self.calls if name == operation]
 
     def answer(self, environ, start_response):
         request = Request(environ)
+        environ["wsgi.input"] = io.BytesIO(request.get_data())  # to be read once more
+        if OWN.user_agent_extra not in request.headers["User-Agent"]:
+            self.actions.add(action(request))
         operation = request.headers.get("X-Amz-Target", "")
         if re.fullmatch(r"/endpoints/[^/]+/invocations", request.path):
             response = self.invoke(request)
@@ -74,9 +93,7 @@ class StandIn:
 
     def sagemaker(self, operation: str, request: Request) -> Response:
         """Answer by a method of this name, by moto, or by moto and what the method changes of its answer."""
-        body = request.get_data()
-        request.environ["wsgi.input"] = io.BytesIO(body)
-        parameters = json.loads(body or "{}")
+        parameters = json.loads(request.get_data() or "{}")
         self.calls.append((operation, parameters))
         if wrong := faults(operation, parameters):
             return refusal("ValidationException", "; ".join(wrong))
@@ -231,10 +248,9 @@ class StandIn:
 
     def filter_log(self, request: Request) -> Response:
         """moto passes over logStreamNamePrefix."""
-        body = request.get_data()
-        request.environ["wsgi.input"] = io.BytesIO(body)
+        prefix = json.loads(request.get_data())["logStreamNamePrefix"]
         response = Response.from_app(self.moto, request.environ)
-        answer, prefix = json.loads(response.get_data()), json.loads(body)["logStreamNamePrefix"]
+        answer = json.loads(response.get_data())
         found = [event for event in answer.get("events", ()) if event["logStreamName"].startswith(prefix)]
         response.set_data(json.dumps(answer | {"events": found}))
         return response
@@ -258,6 +274,17 @@ ANSWERED_HERE = (
     "StopTransformJob",
     "UpdateEndpoint",
 )
+
+
+def action(request: Request) -> str:
+    """What a policy calls it, such as s3:GetObject."""
+    service = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/", request.headers["Authorization"])[1]
+    if service == "s3":
+        return f"s3:{S3_ACTIONS[request.method, '/' in request.path.strip('/')]}"
+    if request.path.endswith("/invocations"):
+        return "sagemaker:InvokeEndpoint"
+    named = request.headers.get("X-Amz-Target") or parse_qs(request.get_data(as_text=True))["Action"][0]
+    return f"{service}:{named.rpartition('.')[2]}"
 
 
 def propose(ranges: dict, share: float) -> dict[str, str]:

@@ -17,7 +17,7 @@ class Checkout:
     def __init__(self, folder: Path, **environ: str):
         self.folder = folder
         self.environ = NOBODY | {"OMP_NUM_THREADS": "1"} | environ
-        for name in ("container", "demo", "launch"):
+        for name in ("container", "demo", "launch", "local"):
             ignore = shutil.ignore_patterns("weights", "__pycache__")
             shutil.copytree(ROOT / name, folder / name, ignore=ignore, dirs_exist_ok=True)
 

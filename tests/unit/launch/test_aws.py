@@ -5,7 +5,7 @@ import pytest
 from botocore.exceptions import ClientError, ProfileNotFound
 
 import aws
-from places import UserError
+from classifier.errors import UserError
 
 ROLE = "arn:aws:iam::123456789012:role/service-role/Studio"
 

@@ -8,7 +8,7 @@ import pytest
 import jobs
 import settings
 from helpers import CREDENTIALS, REGION
-from search import search_space
+from local.search import search_space
 from strict_request import faults
 
 IMAGE = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/sagemaker-resnet18:abc"
@@ -38,12 +38,12 @@ def parsed(*flags):
     return settings.parser("", "aws", "cost", "training", "tuning").parse_args(flags)
 
 
-def training_request(aws, *flags, fields=None):
-    if fields:
-        jobs.before_sending(aws, "CreateTrainingJob", lambda params, **_: params.update(fields))
+def training_request(aws, *flags, **debugging):
     trainer = jobs.model_trainer(parsed(*flags), aws, {"epochs": "3", "lr": "0.01"}, f"{HOME}/data/dogs/")
-    trainer.train(wait=False, logs=False)
-    return only(aws, "CreateTrainingJob")
+    name = jobs.start_training(trainer, **debugging)
+    request = only(aws, "CreateTrainingJob")
+    assert request["TrainingJobName"] == name
+    return request
 
 
 def tuning_request(aws, *flags):
@@ -159,7 +159,7 @@ def test_an_objective_to_minimize(aws):
 
 
 def test_the_managed_debugger(aws):
-    request = training_request(aws, fields=jobs.debugger(aws))
+    request = training_request(aws, **jobs.debugger(aws))
     rules = {rule["RuleConfigurationName"] for rule in request["DebugRuleConfigurations"]}
     assert {"LossNotDecreasing", "Overfit"} <= rules
     assert request["DebugHookConfig"]["S3OutputPath"] == f"{HOME}/debugger"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import settings
-from places import UserError
+from classifier.errors import UserError
 
 LAUNCH = Path(settings.__file__).parent
 SECTIONS = tomllib.loads(settings.FILE.read_text())

@@ -8,6 +8,7 @@ import boto3
 import pytest
 
 import status
+from aws import Aws
 from helpers import CREDENTIALS, REGION
 from strict_request import faults
 
@@ -61,7 +62,8 @@ def client():
 
 
 def test_running_jobs_that_are_ours_are_found_and_stopped(client):
-    aws = SimpleNamespace(sagemaker=client, settings=SETTINGS)
+    aws = object.__new__(Aws)
+    vars(aws).update(sagemaker=client, settings=SETTINGS)
     found = list(status.find(aws))
     assert [(one.kind, one.name, one.status) for one in found] == [
         ("HyperParameterTuningJob", "tuning", "InProgress"),
@@ -70,7 +72,7 @@ def test_running_jobs_that_are_ours_are_found_and_stopped(client):
     ]
     assert [one.instances(aws) for one in found] == [("", 0), ("ml.g5.xlarge", 2), ("ml.m5.xlarge", 1)]
     for one in found:
-        one.call(aws, "Stop")
+        aws.call("Stop", one.kind, one.name)
     assert client.sent[-3:] == [
         ("StopHyperParameterTuningJob", {"HyperParameterTuningJobName": "tuning"}),
         ("StopTrainingJob", {"TrainingJobName": "tuning-001"}),

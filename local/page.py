@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from classifier.training.charts import GRAY, STYLE, TRAIN, VALIDATION, svg
 from classifier.training.hyperparameters import FIELDS, Real
-from trials import STOPPED, Tuning, short
+from local.trials import STOPPED, Tuning, short
 
 # The figures that are told over time besides the objective.
 OVER_TIME = ("validation:loss", "validation:accuracy")

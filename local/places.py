@@ -1,10 +1,12 @@
 """Where things are: the container's code, and runs/, in which the scripts leave results and the names they made."""
 
+import importlib.util
 import json
 import re
-import sys
 import time
 from pathlib import Path
+
+from classifier.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTAINER = ROOT / "container"
@@ -20,9 +22,11 @@ MISSING = {
     "local_url": "nothing is deployed here: run launch/deploy.py --local",
 }
 
-sys.path.insert(0, str(CONTAINER))
 
-from classifier.errors import UserError  # noqa: E402, F401
+def need(package: str, advice: str) -> None:
+    """Raises UserError where `package` is not installed; `advice` says what to do."""
+    if importlib.util.find_spec(package) is None:
+        raise UserError(f"{package} is not installed: {advice}")
 
 
 def new_name(prefix: str) -> str:

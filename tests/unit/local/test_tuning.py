@@ -6,12 +6,11 @@ from argparse import Namespace
 
 import pytest
 
-import local
-import local_tuning
-import places
-from places import UserError
-from search import search_space
-from trials import Tuning
+import local.tuning
+from classifier.errors import UserError
+from local import places, programs
+from local.search import search_space
+from local.trials import Tuning
 
 ACCURACY = "validation:accuracy"
 # Logs the accuracies that DATA/TRIAL.json lists for it, as long as nobody stops it.
@@ -54,10 +53,11 @@ def tune(tmp_path, monkeypatch):
             (data / f"trial-{number:03}.json").write_text(json.dumps(accuracies))
         given = {"objective": ACCURACY, "ranges": {}, "hyperparameters": {"epochs": 9}, "image": "", "data": str(data)}
         given |= {"strategy": "Bayesian", "early_stopping": "Auto", "max_jobs": len(trials)} | settings
-        new = Tuning("one", ACCURACY, list(search_space(Namespace(**given))), settings=given)
-        for tuning in local_tuning.tune(Tuning.load("one") if Tuning.file("one").exists() else new):
-            show(tuning)
-        return tuning
+        if not Tuning.file("one").exists():
+            Tuning("one", ACCURACY, list(search_space(Namespace(**given))), settings=given).save()
+        for told in local.tuning.tune("one"):
+            show(told)
+        return told
 
     return run
 
@@ -128,19 +128,28 @@ def test_what_was_interrupted_is_taken_up_with_the_same_hyperparameters(tune):
     assert [vars(trial) for trial in again.trials] == [vars(trial) for trial in tuning.trials]
 
 
+def test_no_other_process_works_on_the_same_tuning(tune):
+    def resume(_):
+        with pytest.raises(UserError, match="one is running already, in another process"):
+            next(local.tuning.tune("one"))
+
+    assert tune([[0.5]], resume).trials[0].value == 0.5
+    assert next(local.tuning.tune("one")).trials[0].value == 0.5
+
+
 def test_a_training_that_fails_is_told_with_its_cause(tune, tmp_path):
     (tmp_path / "data" / "job.json").write_text('"no data"')
-    local.prepare(tmp_path / "job", tmp_path / "data", {})
-    with pytest.raises(UserError, match="training failed: no data"), local.training(tmp_path / "job", ""):
+    programs.prepare(tmp_path / "job", tmp_path / "data", {})
+    with pytest.raises(UserError, match="training failed: no data"), programs.training(tmp_path / "job", ""):
         pass
 
 
 def test_ctrl_c_stops_a_training_in_order(tune, tmp_path):
     (tmp_path / "data" / "job.json").write_text(json.dumps([0.1] * 19))
-    local.prepare(tmp_path / "job", tmp_path / "data", {})
+    programs.prepare(tmp_path / "job", tmp_path / "data", {})
     signal.signal(signal.SIGALRM, signal.default_int_handler)
     signal.setitimer(signal.ITIMER_REAL, 0.4)
-    with pytest.raises(KeyboardInterrupt), local.training(tmp_path / "job", "") as process:
+    with pytest.raises(KeyboardInterrupt), programs.training(tmp_path / "job", "") as process:
         process.wait()
     rows = (tmp_path / "job/output/data/metrics.jsonl").read_text().splitlines()
     assert 0 < len(rows) < 19

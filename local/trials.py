@@ -1,16 +1,14 @@
-"""A tuning and its trials: what each came to, and which is best; as a table, JSON and a page."""
+"""A tuning and its trials, of AWS or of this computer: what each came to, and which is best; kept as JSON."""
 
 import json
 import re
-import sys
-from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import places
+from classifier.errors import UserError
 from classifier.training.metrics import EPOCH, METRICS
-from console import table
+from local import places
 
 RUNNING, COMPLETED, STOPPED, FAILED = "running", "completed", "stopped early", "failed"
 
@@ -69,22 +67,6 @@ class Tuning:
                 return self.better(ended, key=lambda trial: trial.value)
         return None
 
-    def table(self) -> object:
-        """As narrow as a terminal of 80 columns: what all trials share is said above them."""
-        best = self.best
-        rows = [
-            (
-                trial.name.removeprefix(self.name).strip("/-"),
-                "best" if trial is best else ": ".join(filter(None, (trial.status, trial.reason[:80]))),
-                *(short(trial.hyperparameters.get(name, "")) for name in self.tuned),
-                "" if trial.value is None else f"{trial.value:.4f}",
-                f"{trial.seconds:.0f} s",
-            )
-            for trial in self.trials
-        ]
-        head = ("trial", "status", *self.tuned, "value", "time")
-        return table(head, rows, (*self.tuned, "value", "time"), f"{self.name}, by {self.objective}")
-
     @staticmethod
     def file(name: str) -> Path:
         return places.RUNS / name / "tuning.json"
@@ -93,7 +75,7 @@ class Tuning:
     def load(cls, name: str) -> "Tuning":
         """Raises UserError where there is no tuning of this name."""
         if not cls.file(name).exists():
-            raise places.UserError(f"{cls.file(name)} is missing: name another tuning, or end this one with --resume")
+            raise UserError(f"{cls.file(name)} is missing: name another tuning, or end this one with --resume")
         values = json.loads(cls.file(name).read_text())
         trials = [Trial(**trial) for trial in values["trials"]]
         return cls(values["name"], values["objective"], values["tuned"], trials, values["settings"])
@@ -109,21 +91,3 @@ class Tuning:
 def short(value: str) -> str:
     """A hyperparameter as short as a table wants it."""
     return f"{float(value):.3g}" if re.fullmatch(r"-?\d+\.\d+(e-?\d+)?|-?\d+e-?\d+", value) else value
-
-
-def watch(updates: Iterable[Tuning]) -> Tuning:
-    """The tuning as it ended; until then a live table where a person watches, else a line for each piece of news."""
-    told, watched = set(), sys.stdout.isatty()
-    from rich.live import Live
-
-    with Live(refresh_per_second=2, transient=True) if watched else nullcontext() as live:
-        for tuning in updates:
-            if watched:
-                live.update(tuning.table())
-                continue
-            for trial in tuning.trials:
-                value = "" if trial.value is None else f", {tuning.objective}={trial.value:.4f}"
-                news = f"{trial.name}: {trial.status}{value}"
-                print(news + "\n" if news not in told else "", end="", flush=True)
-                told.add(news)
-    return tuning

@@ -2,9 +2,9 @@ from argparse import Namespace
 
 import pytest
 
-import search
+from classifier.errors import UserError
 from classifier.training.hyperparameters import Between, OneOf
-from places import UserError
+from local import search
 
 ACCURACY, LOSS = "validation:accuracy", "validation:loss"
 

@@ -3,14 +3,14 @@ import os
 
 import pytest
 
-import local
-from places import UserError
+from classifier.errors import UserError
+from local import pictures, programs
 
 
 @pytest.fixture
 def root(tmp_path):
     (tmp_path / "pictures").mkdir()
-    local.prepare(tmp_path / "job", tmp_path / "pictures", {"lr": "0.1"})
+    programs.prepare(tmp_path / "job", tmp_path / "pictures", {"lr": "0.1"})
     return tmp_path / "job"
 
 
@@ -20,7 +20,7 @@ def test_a_job_is_laid_out_as_sagemaker_does(root):
         "train": {"TrainingInputMode": "File"}
     }
     assert (root / "input/data/train").resolve() == root.parent / "pictures"
-    local.prepare(root, root.parent, {})
+    programs.prepare(root, root.parent, {})
     assert (root / "input/data/train").resolve() == root.parent
 
 
@@ -38,20 +38,20 @@ def test_the_image_runs_in_its_place(root, tmp_path, monkeypatch, name):
     monkeypatch.setenv("PATH", engine(tmp_path / "bin", name, "nvidia-smi"))
     monkeypatch.setattr(os, "getuid", lambda: 7)
     pictures = tmp_path / "pictures"
-    command = local.in_image("train", root, "an-image", 0)
+    command = programs.in_image("train", root, "an-image", 0)
     assert command[:3] == [name, "run", "--rm"]
     assert f"{root}:/opt/ml" in command
     assert f"{pictures}:{pictures}:ro" in command
     assert ("--gpus" in command, "--user" in command) == (True, name != "podman")
     assert command[-2:] == ["an-image", "train"]
-    command = local.in_image("serve", root, "an-image", 8123)
+    command = programs.in_image("serve", root, "an-image", 8123)
     assert "127.0.0.1:8123:8080" in command
 
 
 def test_an_engine_that_does_not_answer_is_passed_over(root, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", engine(tmp_path / "bin", "docker", "podman"))
     (tmp_path / "bin" / "docker").write_text("#!/bin/sh\nexit 1\n")  # its daemon does not run
-    assert local.in_image("train", root, "an-image", 0)[0] == "podman"
+    assert programs.in_image("train", root, "an-image", 0)[0] == "podman"
 
 
 def test_without_an_engine_or_a_folder_it_is_one_sentence(root, tmp_path, monkeypatch):
@@ -59,6 +59,6 @@ def test_without_an_engine_or_a_folder_it_is_one_sentence(root, tmp_path, monkey
     with pytest.raises(
         UserError, match="--image needs a container engine that runs; accepted: docker, podman or finch"
     ):
-        local.in_image("train", root, "an-image", 0)
+        programs.in_image("train", root, "an-image", 0)
     with pytest.raises(UserError, match="absent is not a folder"):
-        local.data_and_defaults("absent", "")
+        pictures.data_and_defaults("absent", "")

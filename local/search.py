@@ -4,7 +4,7 @@ import math
 from argparse import Namespace
 from collections.abc import Mapping
 
-import places
+from classifier.errors import UserError
 from classifier.training.hyperparameters import FIELDS, SEARCH_SPACE, Between, OneOf, Real, parse, text_of
 from classifier.training.metrics import OBJECTIVES
 
@@ -24,14 +24,14 @@ def search_space(settings: Namespace) -> dict[str, Between | OneOf]:
     """
     for name, accepted in (("objective", OBJECTIVES), ("strategy", STRATEGIES)):
         if vars(settings)[name] not in accepted:
-            raise places.UserError(f"{name} is {vars(settings)[name]!r}; accepted: {', '.join(accepted)}")
+            raise UserError(f"{name} is {vars(settings)[name]!r}; accepted: {', '.join(accepted)}")
     space = SEARCH_SPACE | {name: searched(name, values) for name, values in settings.ranges.items()}
     space = {name: values for name, values in space.items() if name not in settings.hyperparameters}
     if not space:
-        raise places.UserError("every hyperparameter is fixed: leave one of them out, or use train.py")
+        raise UserError("every hyperparameter is fixed: leave one of them out, or use train.py")
     if settings.strategy == "Grid":
         if wide := [name for name, values in space.items() if isinstance(values, Between)]:
-            raise places.UserError(f"strategy is 'Grid', which needs a list of values in ranges for {', '.join(wide)}")
+            raise UserError(f"strategy is 'Grid', which needs a list of values in ranges for {', '.join(wide)}")
         settings.max_jobs = math.prod(len(values.values) for values in space.values())
     return space
 
@@ -39,11 +39,11 @@ def search_space(settings: Namespace) -> dict[str, Between | OneOf]:
 def searched(name: str, values: object) -> Between | OneOf:
     """Two values of a real number are a range, anything else is a list of values."""
     if not isinstance(values, list) or not values:
-        raise places.UserError(f"the range of {name} is {values!r}; accepted: a list, such as [0.001, 0.01]")
+        raise UserError(f"the range of {name} is {values!r}; accepted: a list, such as [0.001, 0.01]")
     for value in values:
         parse({name: value})
     if not isinstance(FIELDS[name].metadata["accepted"], Real) or len(values) != 2:
         return OneOf(tuple(values))
     if not 0 < values[0] < values[1]:
-        raise places.UserError(f"the range of {name} is {values}; accepted: a lower and a higher number above 0")
+        raise UserError(f"the range of {name} is {values}; accepted: a lower and a higher number above 0")
     return Between(*values)

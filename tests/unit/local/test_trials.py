@@ -1,10 +1,10 @@
 import json
 import re
 
-import places
 from classifier.training.metrics import METRICS
-from page import write_page
-from trials import COMPLETED, FAILED, STOPPED, Trial, Tuning
+from local import places
+from local.page import write_page
+from local.trials import COMPLETED, FAILED, STOPPED, Trial, Tuning
 
 ACCURACY, LOSS = "validation:accuracy", "validation:loss"
 

@@ -1,0 +1,60 @@
+"""The pictures that lie here: those that are named, or else the handwritten digits; and whether they can be read."""
+
+from pathlib import Path
+
+from classifier import images
+from classifier.errors import UserError
+from classifier.training import imagenet
+from classifier.training.folders import read_dataset
+from local import places
+from local.digits import write_digits
+
+# Handwritten digits are 8 x 8 pixels.
+DIGITS = {"weights": "none", "image_size": 32, "epochs": 4, "augmentation": "none"}
+INSTALL = "make demo installs it, or pip install -r requirements/local.txt"
+
+
+def data_and_defaults(data: str, image: str) -> tuple[Path, dict[str, object]]:
+    """The folder of images, the handwritten digits where none is named, and hyperparameters that suit them here."""
+    if not image:
+        places.need("torch", INSTALL)
+    if not data:
+        places.need("sklearn", INSTALL)
+        return write_digits(places.RUNS / "digits"), DIGITS
+    folder = Path(data).resolve()
+    if not folder.is_dir():
+        raise UserError(f"{data} is not a folder; accepted with --local: a folder of images")
+    return folder, {} if image or (imagenet.FOLDER / imagenet.FILE).exists() else {"weights": "none"}
+
+
+def find(path: Path) -> list[Path]:
+    """The file, or the pictures in the folder. Raises UserError where there are none."""
+    suffixes = images.SUFFIXES
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes)
+    if not files:
+        raise UserError(f"{path} is no file, nor a folder with files ending in {', '.join(suffixes)}")
+    return files
+
+
+def checked(folder: Path, **shown: object) -> list[Path]:
+    """The images in `folder`, laid out as training wants it; `shown` is for the progress bar.
+
+    Raises UserError for a layout that training would refuse, or many unreadable images.
+    """
+    from tqdm.contrib.concurrent import thread_map
+
+    dataset = read_dataset({"train": folder}, seed=0)
+    files = sorted({phase.folder / file for phase in dataset.phases for file in phase.files})
+
+    def fault(file: Path) -> str:
+        try:
+            images.decode(file.read_bytes(), 1)
+        except (images.ImageError, OSError) as error:
+            return f"unreadable, training will skip it: {file}: {error}"
+        return ""
+
+    broken = list(filter(None, thread_map(fault, files, desc="checking", **shown)))
+    print(*broken, f"{len(files)} images in {len(dataset.classes)} classes", sep="\n")
+    if len(broken) > len(files) / 10:
+        raise UserError(f"{len(broken)} of {len(files)} images are unreadable; accepted: up to 10 %")
+    return files

@@ -1,0 +1,54 @@
+import io
+
+from rich.console import Console
+
+from local.trials import COMPLETED, RUNNING, STOPPED, Trial, Tuning
+from watching import table, watch
+
+ACCURACY = "validation:accuracy"
+TUNED = ["batch_size", "lr", "weight_decay", "eps"]
+
+
+def a_tuning():
+    given = {"batch_size": "128", "lr": "0.00012345678", "weight_decay": "0.0012345678", "eps": "1.2345678e-09"}
+    name = "resnet18-261122-120000"
+    trials = [
+        Trial(f"{name}/trial-001", given, COMPLETED, 0.75, 1234.5),
+        Trial(f"{name}/trial-002", given, COMPLETED, 0.5, 3),
+        Trial(f"{name}/trial-003", given, STOPPED, 0.25, 99),
+    ]
+    return Tuning(name, ACCURACY, TUNED, trials)
+
+
+def test_the_table_fits_into_a_terminal():
+    stream = io.StringIO()
+    Console(width=80, file=stream).print(table(a_tuning()))
+    title, head, _, *rows = stream.getvalue().splitlines()
+    assert title.split() == ["resnet18-261122-120000,", "by", ACCURACY]
+    assert head.split() == ["trial", "status", *TUNED, "value", "time"]
+    values = ["128", "0.000123", "0.00123", "1.23e-09"]
+    assert rows[0].split() == ["trial-001", "best", *values, "0.7500", "1234", "s"]
+    assert rows[1].split() == ["trial-002", "completed", *values, "0.5000", "3", "s"]
+    assert rows[2].split() == ["trial-003", "stopped", "early", *values, "0.2500", "99", "s"]
+
+
+def test_where_nobody_watches_news_is_told_once(capsys):
+    def updates():
+        tuning = a_tuning()
+        done, trial, _ = tuning.trials
+        trial.status, trial.value, tuning.trials = RUNNING, None, [done, trial]
+        yield tuning
+        yield tuning
+        trial.value = 0.25
+        yield tuning
+        trial.status = COMPLETED
+        yield tuning
+
+    assert watch(updates()).trials[1].value == 0.25
+    name = a_tuning().name
+    assert capsys.readouterr().out.splitlines() == [
+        f"{name}/trial-001: completed, {ACCURACY}=0.7500",
+        f"{name}/trial-002: running",
+        f"{name}/trial-002: running, {ACCURACY}=0.2500",
+        f"{name}/trial-002: completed, {ACCURACY}=0.2500",
+    ]
