@@ -34,7 +34,7 @@ def deploy_here(settings: Namespace, picture: Path | None) -> None:
     job = settings.job or places.latest("local_job")
     url = server.start(job, settings.image)
     picture = picture or pictures.find(places.RUNS / job / "input/data/train")[0]
-    show_answers([server.classify(str(picture), picture.read_bytes(), server.sender(url))])
+    show_answers([server.classify("/".join(picture.parts[-2:]), picture.read_bytes(), server.sender(url))])
     print(f"{job} answers at {url}; its log: {places.RUNS / job / 'serve.log'}")
     print("next: launch/predict.py --local FILE, and at last launch/cleanup.py --local")
 

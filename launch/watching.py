@@ -30,7 +30,7 @@ def table(tuning: Tuning) -> object:
     """Its trials, as narrow as a terminal of 80 columns: what all of them share is said above them."""
     rows = [
         (
-            trial.name.removeprefix(tuning.name).strip("/-"),
+            tuning.called(trial),
             "best" if trial is tuning.best else ": ".join(filter(None, (trial.status, trial.reason[:80]))),
             *(short(trial.hyperparameters.get(name, "")) for name in tuning.tuned),
             "" if trial.value is None else f"{trial.value:.4f}",

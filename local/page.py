@@ -49,9 +49,9 @@ def draw(plot: Callable[..., None], *what: object, **labels: str) -> str:
 def dots(axes: Axes, tuning: Tuning, positions: Iterable[float]) -> None:
     """The trials' objectives: the best in the colour of the best, hollow where a trial ended early."""
     for position, trial in zip(positions, tuning.measured, strict=True):
-        colour = VALIDATION if trial is tuning.best else TRAIN
+        colour, layer = (VALIDATION, 3) if trial is tuning.best else (TRAIN, 2)
         filling = "none" if trial.status == STOPPED else colour
-        axes.plot([position], [trial.value], "o", color=colour, markerfacecolor=filling)
+        axes.plot([position], [trial.value], "o", color=colour, markerfacecolor=filling, zorder=layer)
 
 
 def best_so_far(axes: Axes, tuning: Tuning) -> None:
@@ -69,7 +69,7 @@ def against(axes: Axes, tuning: Tuning, name: str) -> None:
     if isinstance(FIELDS[name].metadata["accepted"], Real) and all(map(float, values)):
         values = list(map(float, values))
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if max(values) > 9 * min(values) else MaxNLocator(4))
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)) if max(values) > 9 * min(values) else MaxNLocator(3))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())
     else:

@@ -67,6 +67,10 @@ class Tuning:
                 return self.better(ended, key=lambda trial: trial.value)
         return None
 
+    def called(self, trial: Trial) -> str:
+        """The trial's name without the tuning's, with which it begins."""
+        return trial.name.removeprefix(self.name).strip("/-")
+
     @staticmethod
     def file(name: str) -> Path:
         return places.RUNS / name / "tuning.json"
