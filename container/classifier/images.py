@@ -7,8 +7,8 @@ what it meets behind an endpoint.
 import contextlib
 import io
 import math
-import threading
 import warnings
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from PIL import Image
@@ -17,12 +17,9 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 FORMATS = ("JPEG", "PNG", "WEBP")
 # 64 million pixels are 192 MB of RGB: above every common camera, below what hurts a small container.
 MAX_PIXELS = 64_000_000
-# What a pixel takes at most until it is RGB. Beyond so many pixels, images are decoded one after the other, whatever
-# number of threads there is: a small container has room for one of the largest, not for one on each core.
-MOST_BYTES_A_PIXEL = 10
-LARGE_PIXELS = MAX_PIXELS // 4
 # Each scan of a progressive JPEG passes over all its pixels, and 20 MB hold a million scans; real ones have up to 12.
-MAX_SCANNED = 20 * MAX_PIXELS
+# So many passes take the time in which a PNG of as many pixels is decoded.
+SCANS_AS_PIXELS = 20
 _SCAN = b"\xff\xda"
 # ImageNet's convention: the evaluation crop is 224 of a 256 pixel short side.
 CROP_FRACTION = 0.875
@@ -32,7 +29,6 @@ Image.MAX_IMAGE_PIXELS = None
 # Damaged metadata is no news to whoever trains on 100,000 photos; damaged pixels raise.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
-_one_large = threading.Lock()
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -45,35 +41,55 @@ _UPRIGHT = {
 }
 
 
+# Called with the number of pixels that decoding an image comes to; it is decoded within the result.
+Turn = Callable[[int], contextlib.AbstractContextManager]
+
+
 class ImageError(ValueError):
     """These bytes are no image that can be read; the text says why."""
 
 
-def decode(data: bytes, short_side: int) -> Image.Image:
+def at_once(pixels: int) -> contextlib.AbstractContextManager:
+    """The Turn of who decodes one image at a time."""
+    return contextlib.nullcontext()
+
+
+def decode(data: bytes, short_side: int, turn: Turn = at_once) -> Image.Image:
     """Decode a JPEG, PNG or WebP to an upright 8-bit RGB image.
 
     A JPEG is decoded at 1/2, 1/4 or 1/8 of its size where its shorter side stays at least `short_side` pixels, and
     others are made smaller where it stays at least twice that.
     Transparency is laid on white, 16-bit samples keep their upper 8 bits, an animation gives its first frame.
 
-    Raises ImageError for anything else.
+    Raises ImageError for anything else, and what `turn` raises.
     """
+    with _errors_named():
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        pixels = image.width * image.height
+        if pixels > MAX_PIXELS:
+            raise ImageError(f"{image.width} x {image.height} pixels are too many; accepted: up to {MAX_PIXELS:,}")
+        scans = data.count(_SCAN) if image.format == "JPEG" else 0
+        scanning = pixels * scans // SCANS_AS_PIXELS
+        if scanning > MAX_PIXELS:
+            raise ImageError(f"{image.width} x {image.height} pixels in {scans} scans are too many")
+        image.draft(None, (short_side, short_side))
+    with turn(max(image.width * image.height, scanning)), _errors_named():
+        image.load()
+        # A mode's conversion to itself is a copy.
+        plain = image.convert("RGBA") if image.has_transparency_data and image.mode != "RGBA" else image
+        return _upright(_rgb(_reduced(plain, short_side)), _orientation(image))
+
+
+@contextlib.contextmanager
+def _errors_named() -> Iterator[None]:
+    """Whatever broken bytes lead Pillow to raise, SyntaxError and struct.error included, as an ImageError."""
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ImageError(f"{image.width} x {image.height} pixels are too many; accepted: up to {MAX_PIXELS:,}")
-            if image.format == "JPEG" and image.width * image.height * data.count(_SCAN) > MAX_SCANNED:
-                raise ImageError(f"{image.width} x {image.height} pixels in {data.count(_SCAN)} scans are too many")
-            image.draft(None, (short_side, short_side))
-            with _one_large if image.width * image.height > LARGE_PIXELS else contextlib.nullcontext():
-                image.load()
-                plain = image.convert("RGBA") if image.has_transparency_data else image
-                return _upright(_rgb(_reduced(plain, short_side)), _orientation(image))
+        yield
     except ImageError:
         raise
     except Image.UnidentifiedImageError as error:
         raise ImageError("not a JPEG, PNG or WebP image") from error
-    except Exception as error:  # Pillow raises whatever broken bytes lead it to, SyntaxError and struct.error included
+    except Exception as error:
         raise ImageError(f"damaged image: {error or type(error).__name__}") from error
 
 
@@ -85,12 +101,12 @@ def warm_up() -> None:
         evaluation_pixels(stream.getvalue(), 8)
 
 
-def evaluation_pixels(data: bytes, size: int) -> np.ndarray:
+def evaluation_pixels(data: bytes, size: int, turn: Turn = at_once) -> np.ndarray:
     """Decode `data` and take the centre crop that evaluation and serving see.
 
     Returns uint8 pixels of shape (size, size, 3). Raises ImageError where the bytes are no readable image.
     """
-    image = decode(data, math.ceil(size / CROP_FRACTION))
+    image = decode(data, math.ceil(size / CROP_FRACTION), turn)
     side = min(image.size) * CROP_FRACTION
     left, top = (image.width - side) / 2, (image.height - side) / 2
     # Cropping and scaling in one step touches only the pixels that are kept.

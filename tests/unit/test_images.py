@@ -290,7 +290,7 @@ def scans(image: Image.Image, n: int) -> bytes:
 
 def test_a_jpeg_of_very_many_scans_is_refused_before_it_is_decoded(monkeypatch):
     assert decode(scans(photo(100, 100), 90), 8).width <= 100
-    monkeypatch.setattr(images, "MAX_SCANNED", 100 * 100 * 50)
+    monkeypatch.setattr(images, "SCANS_AS_PIXELS", 100 * 100 * 50 / images.MAX_PIXELS)
     with pytest.raises(ImageError, match="100 x 100 pixels in [0-9]+ scans are too many"):
         decode(scans(photo(100, 100), 90), 8)
 

@@ -24,6 +24,7 @@ class Trace:
     request: str = ""
     request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     images: int = 0
+    decode_pixels: int = 0
     decode_ms: float = 0
     queue_ms: float = 0
     model_ms: float = 0

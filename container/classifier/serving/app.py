@@ -2,7 +2,6 @@
 
 import json
 import logging
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -13,10 +12,11 @@ import numpy as np
 from flask import Flask, Response, g, render_template, request
 from werkzeug.exceptions import BadRequest, HTTPException, ServiceUnavailable
 
-from classifier import images
+from classifier.images import ImageError
 from classifier.serving import accesslog, answers, inputs
 from classifier.serving.accesslog import Trace
 from classifier.serving.batcher import Expired
+from classifier.serving.decoding import Decoder
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +44,7 @@ def create_app(model: Future, max_payload_mb: int, cores: int) -> Flask:
     """
     app = Flask(__name__, static_folder=None, template_folder=str(Path(__file__).parent))
     app.config["MAX_CONTENT_LENGTH"] = max_payload_mb << 20
-    # An image may take 200 MB while it is decoded: as many at once as there are cores for, no more.
-    decoding = threading.Semaphore(cores)
+    decoder = Decoder(cores)
 
     @app.get("/")
     def page() -> str:
@@ -67,12 +66,13 @@ def create_app(model: Future, max_payload_mb: int, cores: int) -> Flask:
     @app.post("/invocations")
     def invocations() -> Response:
         if not model.done():
-            raise ServiceUnavailable(
-                "the model is still loading; GET /ping answers 200 once it is ready", retry_after=RETRY_AFTER_S
-            )
+            raise _unavailable("the model is still loading; GET /ping answers 200 once it is ready")
         media_type = answers.choose_type(request.accept_mimetypes)
         query = inputs.read(request)
-        results = _classify(query, model.result(), decoding, g.trace)
+        try:
+            results = _classify(query, model.result(), decoder, g.trace)
+        except (Expired, TimeoutError) as error:
+            raise _unavailable("the server has too many requests to answer this one in time") from error
         return Response(answers.write(media_type, results, query.many), mimetype=media_type)
 
     app.register_error_handler(HTTPException, _http_error)
@@ -82,19 +82,22 @@ def create_app(model: Future, max_payload_mb: int, cores: int) -> Flask:
     return app
 
 
-def _classify(query: inputs.Query, model: Model, decoding: threading.Semaphore, trace: Trace) -> list[dict]:
+def _classify(query: inputs.Query, model: Model, decoder: Decoder, trace: Trace) -> list[dict]:
     """One result for each image: its classes, or why it could not be read.
 
-    Raises BadRequest where none could be, and ServiceUnavailable where the request's time is over.
+    Raises BadRequest where none could be, and Expired or TimeoutError where the request's time is over.
     """
     deadline = trace.start + DEADLINE_S
     trace.images = len(query.images)
     results: list[dict] = [{} for _ in query.images]
     submitted: list[tuple[dict, Future]] = []
+    # Until now, since the request's first byte.
+    trace.queue_ms = 1000 * (time.monotonic() - trace.start)
     for result, data in zip(results, query.images, strict=True):
         try:
-            submitted.append((result, model.submit(_decode(data, model.image_size, decoding, trace), deadline)))
-        except images.ImageError as error:
+            pixels = decoder.pixels(data, model.image_size, deadline, trace)
+            submitted.append((result, model.submit(pixels, deadline)))
+        except ImageError as error:
             result["error"] = str(error)
     if not submitted:
         raise BadRequest("; ".join(_named_errors(results)) if query.many else results[0]["error"])
@@ -103,33 +106,15 @@ def _classify(query: inputs.Query, model: Model, decoding: threading.Semaphore, 
     return results
 
 
-def _decode(data: bytes, size: int, decoding: threading.Semaphore, trace: Trace) -> np.ndarray:
-    waiting = time.monotonic()
-    with decoding:
-        start = time.monotonic()
-        if start > trace.start + DEADLINE_S:
-            raise _too_late()
-        try:
-            return images.evaluation_pixels(data, size)
-        finally:
-            # Before the first image, all since the request's first byte.
-            trace.queue_ms += 1000 * (start - (waiting if trace.decode_ms else trace.start))
-            trace.decode_ms += 1000 * (time.monotonic() - start)
-
-
 def _wait(future: Future, deadline: float, trace: Trace) -> np.ndarray:
-    try:
-        outcome = future.result(timeout=max(0, deadline - time.monotonic()))
-    except (Expired, TimeoutError) as error:
-        raise _too_late() from error
+    outcome = future.result(timeout=max(0, deadline - time.monotonic()))
     trace.queue_ms += outcome.queue_ms
     trace.model_ms += outcome.model_ms
     trace.batch_size = max(trace.batch_size, outcome.batch_size)
     return outcome.probabilities
 
 
-def _too_late() -> ServiceUnavailable:
-    sentence = f"the request could not be answered within {DEADLINE_S} s: the server has too many"
+def _unavailable(sentence: str) -> ServiceUnavailable:
     return ServiceUnavailable(sentence, retry_after=RETRY_AFTER_S)
 
 

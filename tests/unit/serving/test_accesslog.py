@@ -8,7 +8,7 @@ from classifier.serving.accesslog import Trace
 
 
 def test_a_line_is_json_with_all_that_is_known(caplog):
-    trace = Trace(time.monotonic() - 0.1, 1234, "POST /invocations", "abc", 2, 5.04, 20.06, 9.99, 4)
+    trace = Trace(time.monotonic() - 0.1, 1234, "POST /invocations", "abc", 2, 5000, 5.04, 20.06, 9.99, 4)
     with caplog.at_level("INFO", logger="access"):
         accesslog.write(trace, 200, 567)
     line = json.loads(caplog.messages[0])
@@ -18,6 +18,7 @@ def test_a_line_is_json_with_all_that_is_known(caplog):
         "request": "POST /invocations",
         "request_id": "abc",
         "images": 2,
+        "decode_pixels": 5000,
         "decode_ms": 5.0,
         "queue_ms": 20.1,
         "model_ms": 10.0,

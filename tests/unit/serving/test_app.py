@@ -4,7 +4,6 @@ import io
 import json
 import logging
 import re
-import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -138,7 +137,7 @@ def test_the_one_decoder_decodes(client, predictor, monkeypatch):
     pixels, seen = images.evaluation_pixels(JPEG, IMAGE_SIZE), []
     monkeypatch.setattr(images, "evaluation_pixels", lambda *arguments: seen.append(arguments) or pixels)
     assert post(client, b"whatever it is").status_code == 200
-    assert seen == [(b"whatever it is", IMAGE_SIZE)]
+    assert [arguments[:2] for arguments in seen] == [(b"whatever it is", IMAGE_SIZE)]
 
 
 @pytest.mark.parametrize("content_type", ["image/jpeg", "application/octet-stream", None])
@@ -370,15 +369,15 @@ def test_a_fault_of_ours(model, caplog):
 
 def test_a_request_whose_turn_comes_too_late(model):
     response = post(failing(model, Expired()), JPEG)
-    assert_error(response, 503, "the request could not be answered within 60 s")
+    assert_error(response, 503, "too many requests to answer this one in time")
     assert int(response.headers["Retry-After"]) >= 1
 
 
 def test_a_request_that_is_too_old_is_not_even_decoded(client, monkeypatch):
-    monkeypatch.setattr(images, "evaluation_pixels", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda _: pytest.fail("decoded"))
     late = Trace(start=time.monotonic() - DEADLINE_S)
     with ThreadPoolExecutor(1, initializer=accesslog.current.set, initargs=(late,)) as pool:
-        assert_error(pool.submit(post, client, JPEG).result(), 503, "could not be answered within 60 s")
+        assert_error(pool.submit(post, client, JPEG).result(), 503, "too many requests to answer this one in time")
 
 
 @pytest.mark.parametrize("header", ["X-Request-Id", "X-Amzn-RequestId"])
@@ -394,24 +393,3 @@ def test_a_request_id_that_cannot_be_one_is_replaced(client, value):
 
 def test_unknown_headers_do_no_harm(client):
     assert post(client, JPEG, **{"X-Amzn-Something": "1", "X-Forwarded-For": "::", "Cookie": "é"}).status_code == 200
-
-
-def test_no_more_images_are_decoded_at_once_than_there_are_cores(model, monkeypatch):
-    lock, running, most = threading.Lock(), [0], [0]
-    app = client_of(model).application
-    pixels = images.evaluation_pixels(JPEG, IMAGE_SIZE)
-
-    def slow(*_: object) -> np.ndarray:
-        with lock:
-            running[0] += 1
-            most[0] = max(most[0], running[0])
-        time.sleep(0.05)
-        with lock:
-            running[0] -= 1
-        return pixels
-
-    monkeypatch.setattr(images, "evaluation_pixels", slow)
-    with ThreadPoolExecutor(8) as pool:
-        statuses = [r.status_code for r in pool.map(lambda _: post(app.test_client(), JPEG), range(8))]
-    assert statuses == [200] * 8
-    assert most == [2]
