@@ -96,4 +96,7 @@ class Normalize(nn.Module):
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32) * 255)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        return (pixels - self.mean).div_(self.std).permute(0, 3, 1, 2)
+        # By whole rows: by the three values of a pixel, as the statistics come, it takes twenty times as long.
+        width = pixels.shape[2]
+        rows = pixels.flatten(2).float().sub_(self.mean.repeat(width)).div_(self.std.repeat(width))
+        return rows.unflatten(2, (width, 3)).permute(0, 3, 1, 2)

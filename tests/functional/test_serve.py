@@ -88,6 +88,9 @@ def test_the_log_says_what_is_served(server, artifact_folder):
 def test_each_request_but_a_good_ping_has_a_line_in_the_log(server):
     invoke(server, **{"X-Request-Id": "of-an-image"})
     invoke(server, b"hello", **{"X-Request-Id": "of-no-image"})
+    end = time.monotonic() + 10
+    while "of-no-image" not in server.log and time.monotonic() < end:  # written once it was answered
+        time.sleep(0.01)
     lines = [json.loads(line[line.index("{") :]) for line in server.log.splitlines() if "request_id" in line]
     image, none = (
         next(line for line in lines if line["request_id"] == name) for name in ("of-an-image", "of-no-image")
