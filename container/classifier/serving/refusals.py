@@ -7,7 +7,8 @@ import socket
 from gunicorn import util
 from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
 
-RETRY_AFTER_S = 2
+from classifier.serving.app import RETRY_AFTER_S
+
 FULL, TOO_LARGE = "503 Service Unavailable", "413 Content Too Large"
 SLOW, CUT_OFF, TINY_CHUNKS = "408 Request Timeout", "400 Bad Request", "400 Tiny Chunks"
 _SENTENCES = {
