@@ -19,7 +19,7 @@ sys.path.insert(0, str(LAUNCH))
 import console  # noqa: E402
 from classifier.errors import UserError  # noqa: E402
 from classifier.training.folders import read_dataset, split_phase  # noqa: E402
-from local import pictures, places  # noqa: E402
+from local import pictures, places, tables  # noqa: E402
 from local.digits import UNSEEN  # noqa: E402
 from pdf import print_to_pdf  # noqa: E402
 
@@ -107,7 +107,7 @@ def show_answers(lines: str, truths: dict[str, str]) -> None:
         truth, best = truths[answer["file"]], answer["predictions"][0]
         right += best["class"] == truth
         rows.append((truth, best["class"], f"{best['probability']:.3f}", Path(answer["file"]).name))
-    console.show(console.table(("truth", "answer", "probability", "file"), rows))
+    tables.terminal().print(tables.table(("truth", "answer", "probability", "file"), rows))
     print(f"{right} of {len(rows)} right")
 
 

@@ -48,11 +48,12 @@ def clean_aws(settings: Namespace) -> None:
         return
     console.ask("End or delete all of these?", settings.yes)
     for one in found:
-        if one.kind == "Endpoint":
-            unscale(aws, one.name)
-        aws.call("Stop" if one.kind.endswith("Job") else "Delete", one.kind, one.name)
-        if one.kind == "Endpoint":
-            aws.sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=one.name)
+        if one.kind.endswith("Job"):
+            stop(aws, one.kind, one.name)
+        elif one.kind == "Endpoint":
+            delete_endpoint(aws, one.name)
+        else:
+            aws.call("Delete", one.kind, one.name)
     for objects in stored.values():
         objects.delete()
     if repository:
@@ -71,12 +72,23 @@ def our_repository(aws: Aws) -> str:
     return name
 
 
-def unscale(aws: Aws, endpoint: str) -> None:
-    """Deregister the endpoint's scaling target, if it has one."""
+def stop(aws: Aws, kind: str, name: str) -> None:
+    """Stop a job. One that ended meanwhile, as a tuning's do when that is stopped, refuses, and may."""
+    try:
+        aws.call("Stop", kind, name)
+    except aws.sagemaker.exceptions.ClientError:
+        if aws.call("Describe", kind, name)[f"{kind}Status"] == "InProgress":
+            raise
+
+
+def delete_endpoint(aws: Aws, endpoint: str) -> None:
+    """Delete it with its scaling target, if it has one, and wait until it is gone."""
     scaling, scaled = aws.session.client("application-autoscaling"), hosting.scaled(endpoint)
     named = {"ServiceNamespace": scaled["ServiceNamespace"], "ResourceIds": [scaled["ResourceId"]]}
     if scaling.describe_scalable_targets(**named)["ScalableTargets"]:
         scaling.deregister_scalable_target(**scaled)
+    aws.sagemaker.delete_endpoint(EndpointName=endpoint)
+    aws.sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=endpoint)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a person sees: errors in a sentence, questions before anything costs money, tables.
+"""What every script begins and ends with: errors in a sentence, and questions before anything costs money.
 
 Every script imports it first: it puts local/ and the container's code into reach.
 """
@@ -6,7 +6,7 @@ Every script imports it first: it puts local/ and the container's code into reac
 import signal
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,25 +61,3 @@ def ask_to_spend(settings: Namespace, what: str, hours: float) -> None:
     price = settings.prices.get(settings.instance_type)
     money = f", {hours * price:,.2f} {settings.currency}" if price else " (set prices to see the money)"
     ask(f"{what}: up to {hours:,.4g} instance hours of {settings.instance_type}{money}. Start?", settings.yes)
-
-
-def table(
-    head: Iterable[str], rows: Iterable[Iterable[object]], numbers: Iterable[str] = (), title: str | None = None
-) -> object:
-    """A rich table; the columns named in `numbers` are set to the right."""
-    from rich import box
-    from rich.table import Table
-
-    made = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0, title=title, title_justify="left")
-    for name in head:
-        made.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
-    for row in rows:
-        made.add_row(*map(str, row))
-    return made
-
-
-def show(made: object) -> None:
-    """Print a table, in full width where nobody watches."""
-    from rich.console import Console
-
-    Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 500).print(made)

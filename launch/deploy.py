@@ -60,7 +60,8 @@ def deploy_on_aws(settings: Namespace, picture: Path | None) -> None:
         aws.sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=name, Tags=tags(settings))
     places.note(endpoint=endpoint)
     print(f"starting, which takes some minutes: {aws.link(f'endpoints/{endpoint}')}", flush=True)
-    aws.sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=endpoint)
+    with console.if_interrupted(f"{endpoint} goes on without this script; launch/cleanup.py ends it"):
+        aws.sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=endpoint)
     if settings.max_instances > settings.instance_count and not settings.serverless:
         scaling = aws.session.client("application-autoscaling")
         scaling.register_scalable_target(**hosting.scaling_target(settings, endpoint))

@@ -35,7 +35,10 @@ def follow_training(aws: Aws, name: str) -> None:
     if job["TrainingJobStatus"] == "Failed":
         raise UserError(f"{name} failed: {job.get('FailureReason', 'see its log')}")
     uri = f"{job['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{name}/output/output.tar.gz"
-    output = aws.s3.Object(*split_uri(uri)).get()["Body"].read()
+    try:
+        output = aws.s3.Object(*split_uri(uri)).get()["Body"].read()
+    except aws.s3.meta.client.exceptions.NoSuchKey:
+        raise UserError(f"{name} is {job['TrainingJobStatus']}, and left no report") from None
     with tarfile.open(fileobj=io.BytesIO(output)) as archive:
         archive.extractall(places.RUNS / name / "output/data", filter="data")
 

@@ -31,6 +31,7 @@ def model_trainer(settings: Namespace, aws: Aws, hyperparameters: Mapping[str, s
         seconds["max_wait_time_in_seconds"] = max(settings.max_wait_minutes, settings.max_minutes) * 60
     key = {"kms_key_id": settings.kms_key} if settings.kms_key else {}
     images = shapes.S3DataSource(s3_data_type="S3Prefix", s3_uri=uri, s3_data_distribution_type="FullyReplicated")
+    channel = shapes.Channel(channel_name="train", data_source=shapes.DataSource(s3_data_source=images))
     checkpoints = shapes.CheckpointConfig(s3_uri=f"{aws.home}/checkpoints/{places.new_name(settings.prefix)}")
     return ModelTrainer(
         training_image=aws.image,
@@ -38,13 +39,7 @@ def model_trainer(settings: Namespace, aws: Aws, hyperparameters: Mapping[str, s
         sagemaker_session=Session(boto_session=aws.session, sagemaker_config=QUIET),
         base_job_name=settings.prefix,
         training_input_mode=settings.input_mode,
-        input_data_config=[
-            shapes.Channel(
-                channel_name="train",
-                data_source=shapes.DataSource(s3_data_source=images),
-                input_mode=settings.input_mode,
-            )
-        ],
+        input_data_config=[channel],
         compute=Compute(
             instance_type=settings.instance_type,
             instance_count=settings.instance_count,

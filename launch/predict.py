@@ -6,7 +6,7 @@ from pathlib import Path
 
 import console
 from aws import Aws
-from local import pictures, places, server
+from local import pictures, places, server, tables
 from settings import parser
 
 
@@ -52,7 +52,7 @@ def show_answers(results: Iterable[dict]) -> None:
         then = f"{second['class']} {second['probability']:.3f}" if second else ""
         rows.append((result["file"], best.get("class") or result["error"], probability, then, result["milliseconds"]))
     head = ("file", "class", "probability", "then", "ms")
-    console.show(console.table(head, rows, numbers=("probability", "ms")))
+    tables.terminal().print(tables.table(head, rows, numbers=("probability", "ms")))
 
 
 if __name__ == "__main__":

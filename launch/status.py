@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import console
 from aws import Aws, tags
-from local import places, server
+from local import places, server, tables
 from settings import parser
 
 # Each kind's page of the console, in the order in which they are ended: nothing left refers to what is gone.
@@ -75,7 +75,7 @@ def tell(aws: Aws, found: list[Resource]) -> None:
         rows.append((one.kind, one.name, one.status, f"{hours:.1f} h ago", used, money))
     print(f"in AWS, {aws.session.region_name}:{'' if found else ' nothing of ours runs or exists'}")
     if found:
-        console.show(console.table(("what", "name", "status", "since", "instances", "an hour"), rows))
+        tables.terminal().print(tables.table(("what", "name", "status", "since", "instances", "an hour"), rows))
     for one in found:
         print(aws.link(f"{PAGES[one.kind]}/{one.name}"))
 

@@ -13,11 +13,10 @@ import jobs
 from aws import Aws
 from classifier.errors import UserError
 from following import follow_tuning
-from local import pictures, places
+from local import pictures, places, tables
 from local.search import as_texts, search_space
 from local.trials import Tuning
 from settings import parser
-from watching import table, watch
 
 
 def main() -> None:
@@ -32,7 +31,7 @@ def main() -> None:
     tuning.save()
     page = tuning.file(tuning.name).with_suffix(".html")
     write_page(tuning, page)
-    console.show(table(tuning))
+    tables.terminal().print(tables.of_tuning(tuning))
     if tuning.best is None:
         raise UserError(f"no training job of {tuning.name} came to a value; see {page}")
     places.note(**{"local_job" if settings.local else "job": tuning.best.name})
@@ -50,7 +49,7 @@ def tune_here(settings: Namespace) -> Tuning:
     name = begin(settings) if settings.resume is None else settings.resume or places.latest("local_tuning")
     again = f"stopped; to go on: python launch/tune.py --local --resume {name}"
     with console.if_interrupted(again), closing(tune(name)) as updates:
-        return watch(updates)
+        return tables.watch(updates)
 
 
 def tune_on_aws(settings: Namespace) -> Tuning:
@@ -59,7 +58,7 @@ def tune_on_aws(settings: Namespace) -> Tuning:
     print(aws.link(f"hyper-tuning-jobs/{name}"))
     again, end = f"python launch/tune.py --resume {name}", "python launch/cleanup.py"
     with console.if_interrupted(f"{name} goes on without this script; {again} watches it again, {end} stops it"):
-        return watch(follow_tuning(aws, name))
+        return tables.watch(follow_tuning(aws, name))
 
 
 def start(settings: Namespace, aws: Aws) -> str:

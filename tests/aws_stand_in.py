@@ -144,16 +144,16 @@ class StandIn:
         }
         root = self.folder / name
         datasets.write_hyperparameters(root, **given)
-        config = {}
+        config, algorithm = {}, request["AlgorithmSpecification"]
         for channel in request["InputDataConfig"]:
-            config[channel["ChannelName"]] = {"TrainingInputMode": channel["InputMode"]}
+            config[channel["ChannelName"]] = {"TrainingInputMode": algorithm["TrainingInputMode"]}
             self.download(channel["DataSource"]["S3DataSource"]["S3Uri"], root / "input/data" / channel["ChannelName"])
         (root / "input/config/inputdataconfig.json").write_text(json.dumps(config))
         result = datasets.train(root, TRAINING_JOB_NAME=name)
         lines = (result.stdout + result.stderr).splitlines()
         self.write_log(name, lines)
         found = {}
-        for definition in request["AlgorithmSpecification"]["MetricDefinitions"]:
+        for definition in algorithm["MetricDefinitions"]:
             values = [match[1] for line in lines for match in re.finditer(definition["Regex"], line)]
             found |= {definition["Name"]: float(values[-1])} if values else {}
         if objective in found:

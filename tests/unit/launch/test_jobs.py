@@ -65,8 +65,9 @@ def test_a_training_job(aws):
     assert request["HyperParameters"] == {"epochs": "3", "lr": "0.01"}
     assert request["AlgorithmSpecification"]["TrainingImage"] == IMAGE
     assert request["AlgorithmSpecification"]["MetricDefinitions"] == jobs.METRIC_DEFINITIONS
+    assert request["AlgorithmSpecification"]["TrainingInputMode"] == "FastFile"
     (channel,) = request["InputDataConfig"]
-    assert (channel["ChannelName"], channel["InputMode"]) == ("train", "FastFile")
+    assert channel["ChannelName"] == "train"
     assert channel["DataSource"]["S3DataSource"]["S3Uri"] == f"{HOME}/data/dogs/"
     assert request["ResourceConfig"] == {"InstanceType": "ml.g4dn.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 50}
     assert request["EnableManagedSpotTraining"]
@@ -84,7 +85,7 @@ SETTINGS = {
     ),
     "--no-checkpoints": lambda request: "CheckpointConfig" not in request,
     "--no-network-isolation": lambda request: not request["EnableNetworkIsolation"],
-    "--input-mode File": lambda request: request["InputDataConfig"][0]["InputMode"] == "File",
+    "--input-mode File": lambda request: request["AlgorithmSpecification"]["TrainingInputMode"] == "File",
     "--instance-count 2 --instance-type ml.g5.12xlarge --volume-gb 200": lambda request: (
         request["ResourceConfig"] == {"InstanceType": "ml.g5.12xlarge", "InstanceCount": 2, "VolumeSizeInGB": 200}
     ),
@@ -131,8 +132,9 @@ def test_a_tuning_job(aws):
     expected = {"lr": (1e-4, 0.1), "eps": (1e-9, 1e-8), "weight_decay": (1e-3, 0.1)}
     assert found == {name: (*limits, "Logarithmic") for name, limits in expected.items()}
     assert definition["StaticHyperParameters"] == {"epochs": "3"}
+    assert definition["AlgorithmSpecification"]["TrainingInputMode"] == "FastFile"
     (channel,) = definition["InputDataConfig"]
-    assert (channel["ChannelName"], channel["InputMode"]) == ("train", "FastFile")
+    assert channel["ChannelName"] == "train"
     assert channel["DataSource"]["S3DataSource"]["S3Uri"] == f"{HOME}/data/dogs/"
     assert definition["AlgorithmSpecification"]["MetricDefinitions"] == jobs.METRIC_DEFINITIONS
     assert request["Tags"] == [{"Key": "created-by", "Value": "launch-resnet18"}]

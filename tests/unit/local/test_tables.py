@@ -2,8 +2,8 @@ import io
 
 from rich.console import Console
 
-from local.trials import COMPLETED, RUNNING, STOPPED, Trial, Tuning
-from watching import table, watch
+from local.tables import of_tuning, terminal, watch
+from local.trials import COMPLETED, FAILED, RUNNING, STOPPED, Trial, Tuning
 
 ACCURACY = "validation:accuracy"
 TUNED = ["batch_size", "lr", "weight_decay", "eps"]
@@ -22,7 +22,7 @@ def a_tuning():
 
 def test_the_table_fits_into_a_terminal():
     stream = io.StringIO()
-    Console(width=80, file=stream).print(table(a_tuning()))
+    Console(width=80, file=stream).print(of_tuning(a_tuning()))
     title, head, _, *rows = stream.getvalue().splitlines()
     assert title.split() == ["resnet18-261122-120000,", "by", ACCURACY]
     assert head.split() == ["trial", "status", *TUNED, "value", "time"]
@@ -30,6 +30,12 @@ def test_the_table_fits_into_a_terminal():
     assert rows[0].split() == ["trial-001", "best", *values, "0.7500", "1234", "s"]
     assert rows[1].split() == ["trial-002", "completed", *values, "0.5000", "3", "s"]
     assert rows[2].split() == ["trial-003", "stopped", "early", *values, "0.2500", "99", "s"]
+
+
+def test_words_in_brackets_are_told_as_they_are(capsys):
+    failed = Trial("one/trial-001", {}, FAILED, reason="[/opt/ml] is full")
+    terminal().print(of_tuning(Tuning("one", ACCURACY, [], [failed])))
+    assert "failed: [/opt/ml] is full" in capsys.readouterr().out
 
 
 def test_where_nobody_watches_news_is_told_once(capsys):

@@ -1,0 +1,33 @@
+from types import SimpleNamespace
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+import cleanup
+from aws import Aws
+from helpers import CREDENTIALS, REGION
+
+
+@pytest.fixture
+def refusing():
+    """A way into AWS where a job of the status in `job` cannot be stopped."""
+    aws, job = object.__new__(Aws), {}
+    client = boto3.Session(*CREDENTIALS, region_name=REGION).client("sagemaker")
+
+    def answer(model, **_):
+        if model.name.startswith("Stop"):
+            return SimpleNamespace(status_code=400), {"Error": {"Code": "ValidationException", "Message": "rejected"}}
+        return SimpleNamespace(status_code=200), job
+
+    client.meta.events.register("before-call", answer)
+    vars(aws).update(sagemaker=client, job=job)
+    return aws
+
+
+def test_a_job_that_ended_meanwhile_is_no_hindrance(refusing):
+    refusing.job["TrainingJobStatus"] = "Stopping"
+    cleanup.stop(refusing, "TrainingJob", "tuning-001")
+    refusing.job["TrainingJobStatus"] = "InProgress"
+    with pytest.raises(ClientError, match="rejected"):
+        cleanup.stop(refusing, "TrainingJob", "tuning-001")
