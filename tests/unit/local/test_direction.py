@@ -1,0 +1,15 @@
+"""launch/ stands on local/, and local/ on the container's tables: never the other way round."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_local_knows_nothing_of_launch_and_aws():
+    above = {path.stem for path in (ROOT / "launch").glob("*.py")} | {"boto3", "botocore", "sagemaker", "torch"}
+    modules = sorted((ROOT / "local").glob("*.py"))
+    assert modules
+    for path in modules:
+        imported = set(re.findall(r"^ *(?:import|from) (\w+)", path.read_text(), re.MULTILINE))
+        assert imported & above == set(), path.name
