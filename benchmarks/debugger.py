@@ -3,11 +3,11 @@
 Usage: python benchmarks/debugger.py [--steps N]
 
 Batch 1 at 32 pixels, one thread: the network itself is as small as it gets, and what remains is the hook. The cost of
-a step of which nothing or the losses are saved is that of the hook's callbacks alone, called many times. That of a step
-of which everything is saved, and of a training's first, is the difference of trainings that take turns, one without a
-hook. Times are of the processor, since the clock would count whatever else the machine does. Batch normalisation is in
-evaluation mode: one image has no statistics. From these follows the average for trainings of so many steps that save at
-our default intervals.
+a step of which nothing or the losses are saved is that of the hook's callbacks alone, each time after a step of another
+training, which leaves the processor's caches as a training does. That of a step of which everything is saved, and of a
+training's first, is the difference of trainings that take turns, one without a hook. Times are of the processor, since
+the clock would count whatever else the machine does. Batch normalisation is in evaluation mode: one image has no
+statistics. From these follows the average for trainings of so many steps that save at our default intervals.
 """
 
 import argparse
@@ -41,8 +41,8 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        unsaved = Training(folder / "nothing", Intervals(NEVER, NEVER)).callbacks()
-        losses = Training(folder / "losses", Intervals(1, NEVER)).callbacks()
+        unsaved = Training(folder / "nothing", Intervals(NEVER, NEVER)).callbacks(steps)
+        losses = Training(folder / "losses", Intervals(1, NEVER)).callbacks(steps)
         without, saving = Training(), Training(folder / "everything", Intervals(1, 1))
         plain, everything = take_turns(without, saving, steps=WARM_UP + steps)
         kilobytes = sum(path.stat().st_size for path in (folder / "everything").rglob("*") if path.is_file()) / 1000
@@ -104,20 +104,27 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         return 1000 * (time.process_time() - started)
 
-    def callbacks(self, times: int = 1000) -> float:
-        """The milliseconds of processor time that the hook's callbacks take in one step."""
+    def callbacks(self, times: int) -> float:
+        """The milliseconds of processor time that the hook's callbacks take in one step, on average."""
         self.step()  # the first of a run is always saved
-        output = torch.zeros(1, 1, 1, 1)
-        started = time.process_time()
+        self.hook.flush()
+        other, activation, loss = Training(), torch.zeros(1, 1, 1, 1), torch.tensor(1.0)
+        modules = [(module, activation) for module in self.model.modules()] + [(self.loss, loss)]
+        seconds = 0.0
         for _ in range(times):
-            for module in (*self.model.modules(), self.loss):
+            other.step()
+            started = time.process_time()
+            for module, output in modules:
                 for callback in module._forward_pre_hooks.values():
                     callback(module, (output,))
                 for callback in module._forward_hooks.values():
                     callback(module, (output,), output)
             self.hook.before_update()
             self.hook.after_update()
-        return 1000 * (time.process_time() - started) / times
+            seconds += time.process_time() - started
+        started = time.process_time()
+        self.hook.flush()
+        return 1000 * (seconds + time.process_time() - started) / times
 
 
 if __name__ == "__main__":

@@ -132,6 +132,9 @@ class HookDebugger(Debugger):
         return Debugging(self.why, str(self.tensors), answer.rules, answer.series, answer.error)
 
     def close(self) -> None:
+        if self.why is None:
+            with self._guard():
+                self.hook.flush()
         self.agent.disable_smdebug = True  # the callbacks that stay on the model do nothing from here on
         self.hook.release()
         self.rules.end_input()

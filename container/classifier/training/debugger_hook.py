@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
-from smdebug.core.collection import CollectionKeys
 from smdebug.core.utils import error_handling_agent
 from smdebug.pytorch import modes
 
@@ -57,15 +56,11 @@ class DebugHook(LeanHook):
         saved = self._get_collections_to_save_for_step()
         return any(collection in (None, item.name) for item in saved)
 
-    def is_saving_tensors(self) -> bool:
-        """Whether this step saves anything besides the losses."""
-        return any(item.name != CollectionKeys.LOSSES for item in self._get_collections_to_save_for_step())
-
     def record(self, **scalars: float) -> None:
         """Save `scalars` with the step that is just over, whether or not it was to be saved."""
         for name, value in scalars.items():
             self.save_scalar(name, value)
-        self._close_writers()
+        self.flush()
 
     def measured_units(self) -> list[torch.Tensor]:
         """Of each layer's weights every nth unit, as views."""
@@ -120,8 +115,8 @@ class DebugHook(LeanHook):
             super()._log_params(module)
 
     def state_dict(self) -> dict[str, object]:
-        """The numbers of the steps so far. What is under way is written first."""
-        self._close_writers()
+        """The numbers of the steps so far. What they saved is written first."""
+        self.flush()
         steps = {mode.name: step for mode, step in self.mode_steps.items()}
         return {"steps": steps, "last_saved_step": self.last_saved_step}
 

@@ -1,9 +1,28 @@
 """smdebug's hook, made lean: a step that is not saved costs next to nothing, and a saved one as little as may be."""
 
+import time
+from typing import NamedTuple
+
 import numpy as np
 import torch
+from smdebug.core.collection import CollectionKeys
+from smdebug.core.modes import ModeKeys
 from smdebug.core.utils import match_inc
+from smdebug.core.writer import FileWriter
 from smdebug.pytorch import Hook
+
+# Steps to be written together, at most: rules wait for them.
+MOST_UNWRITTEN = 30
+
+
+class SavedStep(NamedTuple):
+    """A step that is over, but not written: what writes it, and its scalars, which may still be on the device."""
+
+    writer: FileWriter
+    scalars: list[tuple[str, torch.Tensor]]
+    mode: ModeKeys
+    number: int  # in its mode
+    time: float
 
 
 class LeanHook(Hook):
@@ -12,7 +31,8 @@ class LeanHook(Hook):
     def __init__(self, *arguments, **parameters):
         super().__init__(*arguments, **parameters)
         self.normed: dict[str, torch.Tensor] = {}  # tensors whose norms are still to be taken
-        self.waiting: list[tuple[str, torch.Tensor]] = []  # scalars still on the device
+        self.waiting: list[tuple[str, torch.Tensor]] = []  # scalars of this step
+        self.unwritten: list[SavedStep] = []
         self.scratch = torch.empty(0)  # kept, since new memory costs more than what is done in it
 
     def is_wanted(self, module: str) -> bool:
@@ -37,6 +57,25 @@ class LeanHook(Hook):
 
     def _write_state(self):
         """No state of its own among the checkpoints, which would be looked through at every step."""
+
+    def forward_pre_hook(self, module, inputs):
+        """A step begins. smdebug's own also looks at every step whether its profiling has been asked for."""
+        if self.writer is not None:
+            self._close_writers()
+        self._close_tb_writer()
+        self._increment_step()
+        if self._get_collections_to_save_for_step():
+            self._initialize_writers()
+            self._log_params(module)
+        if self.last_saved_step is not None and not self.exported_collections:
+            self.export_collections()
+            self.exported_collections = True
+
+    def forward_hook(self, module, inputs, outputs):
+        """Save them; smdebug's own also notes times for its profiling."""
+        self._write_inputs(module._module_name, inputs)
+        self._write_outputs(module._module_name, outputs)
+        self.last_saved_step = self.step
 
     def _log_save(self, tensor_name, save_collections):
         """Its logger is off, and the sentence takes time."""
@@ -79,22 +118,45 @@ class LeanHook(Hook):
         super()._log_params(module)
         self.take_norms()
 
+    def is_saving_tensors(self) -> bool:
+        """Whether this step saves anything besides the losses."""
+        return any(item.name != CollectionKeys.LOSSES for item in self._get_collections_to_save_for_step())
+
     def set_mode(self, mode):
-        self._write_waiting()  # with the mode they belong to
+        self.flush()
         super().set_mode(mode)
 
-    def _close_writers(self):
-        self._write_waiting()
-        super()._close_writers()
+    def flush(self) -> None:
+        """Write all that was saved so far."""
+        self._close_writers()
+        self._write_steps()
 
-    def _write_waiting(self) -> None:
-        if not self.waiting:
+    def _close_writers(self):
+        """End a step. Steps of which only the losses are saved wait for others: alone each costs several times more."""
+        self._write_scalars()
+        if self.writer is None:
             return
-        names, values = zip(*self.waiting, strict=True)
-        self.waiting = []
-        for writer in self._get_writers(names[0]):
-            for name, value in zip(names, torch.stack(values).cpu().numpy(), strict=True):
-                writer.write_tensor(np.asarray(value), name, mode=self.mode, mode_step=self.mode_steps[self.mode])
+        number = self.mode_steps[self.mode]
+        self.unwritten.append(SavedStep(self.writer, self.waiting, self.mode, number, time.time()))
+        self.writer, self.waiting = None, []
+        if self.is_saving_tensors() or len(self.unwritten) == MOST_UNWRITTEN:
+            self._write_steps()
+
+    def _write_steps(self) -> None:
+        steps, self.unwritten = self.unwritten, []
+        for step in steps:
+            if step.scalars:
+                names, values = zip(*step.scalars, strict=True)
+                for name, value in zip(names, torch.stack(values).cpu().numpy(), strict=True):
+                    step.writer.write_tensor(
+                        np.asarray(value), name, mode=step.mode, mode_step=step.number, timestamp=step.time
+                    )
+            step.writer.close()
+        super()._close_writers()  # those for TensorBoard
+
+    def _cleanup(self):
+        self.flush()
+        super()._cleanup()
 
     @staticmethod
     def _get_reduction_of_data(reduction_name, tensor_value, tensor_name, abs):

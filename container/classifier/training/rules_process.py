@@ -9,6 +9,7 @@ report. LOSS is what guessing would give.
 
 import json
 import math
+import os
 import select
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from classifier.training import debugger_compat
 from classifier.training.interrupt import ignore_signals
 
 SECONDS_BETWEEN_LOOKS = 0.5
+# Where every core trains, whatever holds up one of them holds up the step.
+NICENESS = 10
 # Each cause with what it often leads to, the first cause first.
 CONSEQUENCES = {
     "LearningRateTooHigh": (
@@ -37,6 +40,7 @@ def main(folder: str, guessing_loss: str) -> None:
     # smdebug can do without torch when it only reads; this process is to be small and quick to start.
     sys.modules["torch"] = None
     ignore_signals()  # the training process decides when this one ends
+    os.nice(NICENESS)
     debugger_compat.load()
     try:
         follow(Path(folder), float(guessing_loss))

@@ -48,11 +48,11 @@ def steps(model, loss, optimizer, count=STEPS, each=lambda: None, dtype=None, sc
         optimizer.zero_grad()
 
 
-def watch(folder: Path, model, loss, optimizer, interval=1):
+def watch(folder: Path, model, loss, optimizer, interval=1, rest=None):
     debugger_compat.load()
     from classifier.training.debugger_hook import MODES, make_hook
 
-    intervals = debugger_config.Intervals(interval, interval)
+    intervals = debugger_config.Intervals(interval, rest or interval)
     debugger_config.write(folder / "config.json", folder / "tensors", {"train": intervals, "eval": intervals})
     hook = make_hook(folder / "config.json", model, loss, optimizer, lambda _phase: contextlib.nullcontext())
     hook.set_mode(MODES["train"])

@@ -139,3 +139,24 @@ def test_evaluation_saves_losses_and_activations_alone(tmp_path):
     assert trial.tensor_names(step=STEPS) == ["CrossEntropyLoss_output_0", "relu_input_0", "relu_input_1"]
     assert float(trial.tensor("scalar/train_loss").value(STEPS - 1)[0]) == 0.5
     assert float(trial.tensor("scalar/validation_loss").value(STEPS + 3)[0]) == pytest.approx(0.7)
+
+
+def test_steps_with_losses_alone_are_written_with_the_next_that_has_more(tmp_path):
+    training = make_training()
+    hook = watch(tmp_path, *training, rest=4)
+    written = []
+
+    def look():
+        written.append(len(list((tmp_path / "tensors/index").rglob("*.json"))))
+
+    steps(*training, count=7, each=look)
+    assert written == [0, 1, 1, 1, 1, 5, 5]
+    hook.state_dict()
+    look()
+    assert written[-1] == 7
+    hook.close()
+    hook.release()
+    trial = open_trial(tmp_path / "tensors")
+    assert trial.steps() == list(range(7))
+    assert trial.tensor("CrossEntropyLoss_output_0").steps() == list(range(7))
+    assert trial.tensor("gradient/Net_fc.weight").steps() == [0, 4]
