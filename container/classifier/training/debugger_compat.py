@@ -1,9 +1,9 @@
 """smdebug 1.0.34 on a modern stack. `load()` before anything is imported from smdebug.
 
 The package was last released for protobuf 3 and numpy 1. Its format and its classes are still good, so the four
-places that broke are mended here, from outside: generated protobuf modules, numpy's `tostring`, writers of which one
-has a thread that hangs the training when the disk is full, and framework profiling, which no torch since 2.0 supports
-and which would import pandas and pyinstrument.
+places that broke are mended here, from outside: generated protobuf modules, numpy's `tostring`, a writer whose
+thread hangs the training when the disk is full, and framework profiling, which no torch since 2.0 supports and
+which would import pandas and pyinstrument.
 """
 
 import ast
@@ -65,7 +65,7 @@ def load() -> None:
         writer = importlib.import_module("smdebug.core.writer")
         tfevent = importlib.import_module("smdebug.core.tfevent.util")
     writer.make_tensor_proto = tfevent.make_tensor_proto = _make_tensor_proto
-    writer.EventFileWriter, writer.IndexWriter = _event_file_writer(), IndexWriter
+    writer.EventFileWriter = _event_file_writer()
     writer._get_default_bins = functools.cache(writer._get_default_bins)
     # The same for all of a step.
     writer.FileWriter._get_metadata = staticmethod(functools.lru_cache(1)(writer.FileWriter._get_metadata))
@@ -124,8 +124,8 @@ def _event_file_writer() -> type:
             self.write_checksum = write_checksum  # TensorBoard's readers want one
             self.path = Path(path)
             self.index_writer = index_writer
-            self.relative_path = get_relative_event_file_path(path)
-            self.worker = parse_worker_name_from_file(path)
+            self.relative_path = get_relative_event_file_path(str(self.path))
+            self.worker = parse_worker_name_from_file(str(self.path))
             self.records = bytearray()
             self.locations = []
 
@@ -155,38 +155,11 @@ def _event_file_writer() -> type:
             """There is nothing to flush before the step is whole."""
 
         def close(self):
-            _write_whole(self.path, self.records)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            partial = self.path.with_name(f"{self.path.name}.tmp")
+            partial.write_bytes(self.records)
+            partial.replace(self.path)
             for location in self.locations:  # a reader looks for events only once they are in the index
                 self.index_writer.add_index(location)
 
     return EventFileWriter
-
-
-class IndexWriter:
-    """Writes where in its file of events each of a step's tensors is, with fewer system calls than smdebug's own."""
-
-    def __init__(self, path):
-        self.path = Path(path)
-        self.locations = []
-
-    def add_index(self, location):
-        self.locations.append(location)
-
-    def close(self):
-        from smdebug.core.tfevent.index_file_writer import Index
-
-        if not self.locations:
-            return
-        first = self.locations[0]
-        meta = {"mode": first.mode, "mode_step": first.mode_step, "event_file_name": first.event_file_name}
-        payload = [location.to_dict() for location in self.locations]
-        _write_whole(self.path, Index(meta, payload, []).to_json().encode())
-        self.locations = []
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """A reader sees all of the file or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.tmp")
-    partial.write_bytes(content)
-    partial.replace(path)
