@@ -13,6 +13,7 @@ statistics. From these follows the average for trainings of so many steps that s
 import argparse
 import contextlib
 import math
+import os
 import random
 import statistics
 import sys
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=120)
     steps = parser.parse_args().steps
     torch.set_num_threads(1)
+    os.sync()  # what others wrote and removed before is not the hook's cost
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         unsaved = Training(folder / "nothing", Intervals(NEVER, NEVER)).callbacks(steps)
