@@ -9,7 +9,7 @@ from typing import NamedTuple
 # A rule needs a few dozen looks at a run; more cost time and tell little.
 SAVED_STEPS = 30
 LONGEST_INTERVAL = 500
-# To save everything costs some 25 ms, the losses 1 ms: in a short run they are saved more often than the rest, so that
+# To save everything costs some 30 ms, the losses 1 ms: in a short run they are saved more often than the rest, so that
 # both together keep under 2 % of steps of 100 ms (benchmarks/debugger.py).
 STEPS_FOR_ALL = 30
 NEVER = {"eval.end_step": "0"}
