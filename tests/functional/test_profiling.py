@@ -12,6 +12,7 @@ import sys
 import pytest
 from PIL import Image
 
+from classifier.training import debugger_config
 from datasets import DIGITS, QUICK, TRAIN, digit_jpegs, train, write_channel, write_hyperparameters
 
 FIND = """
@@ -77,9 +78,12 @@ def test_a_job_that_saves_more_than_it_trains(tmp_path):
     assert not has(profile["findings"], "Validation takes ")
 
 
-def test_a_short_job_on_a_cpu_that_validates_more_than_it_trains(tmp_path):
+def test_a_short_job_on_a_cpu_that_saves_every_step_and_validates_more_than_it_trains(tmp_path):
     write_channel(tmp_path, "train", digit_jpegs(range(2), 0, 8))
     write_channel(tmp_path, "validation", digit_jpegs(range(2), 8, 90))
+    each = debugger_config.Intervals(1, 1)
+    config = tmp_path / "input/config/debughookconfig.json"
+    debugger_config.write(config, tmp_path / "tensors", {"train": each, "eval": each})
     profile, _ = profile_of(tmp_path, batch_size=2, epochs=2)
     findings = profile["findings"]
     assert has(findings, "Validation takes ")

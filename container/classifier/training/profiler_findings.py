@@ -126,7 +126,7 @@ def hook(profile: Profile, _setting: Setting) -> str | None:
     share = profile.share("hook")
     if share <= HOOK:
         return None
-    return f"The debugging hook takes {share:.0%} of a step in this short job: debug=off saves that."
+    return f"The debugging hook takes {share:.0%} of a step: a longer save_interval, or debug=off, saves that."
 
 
 def shared_memory(_profile: Profile, setting: Setting) -> str | None:
