@@ -40,7 +40,7 @@ def draw(plot: Callable[..., None], *what: object, **labels: str) -> str:
     with rc_context(STYLE):
         figure = Figure(figsize=(5.4, 3.2), layout="constrained")
         axes = figure.subplots()
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         plot(axes, *what)
         axes.set(**labels)
         return svg(figure)
