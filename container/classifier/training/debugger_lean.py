@@ -134,11 +134,11 @@ class LeanHook(Hook):
     def _close_writers(self):
         """End a step. Steps of which only the losses are saved wait for others: alone each costs several times more."""
         self._write_scalars()
-        if self.writer is None:
-            return
-        number = self.mode_steps[self.mode]
-        self.unwritten.append(SavedStep(self.writer, self.waiting, self.mode, number, time.time()))
+        writer, scalars = self.writer, self.waiting
         self.writer, self.waiting = None, []
+        if writer is None:  # nothing is saved, or by another process
+            return
+        self.unwritten.append(SavedStep(writer, scalars, self.mode, self.mode_steps[self.mode], time.time()))
         if self.is_saving_tensors() or len(self.unwritten) == MOST_UNWRITTEN:
             self._write_steps()
 
