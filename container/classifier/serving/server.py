@@ -4,7 +4,6 @@ The master checks the artifact and binds the port; the one worker loads the mode
 CUDA nor torch's threads survive one.
 """
 
-import ctypes
 import logging
 import mmap
 import os
@@ -20,7 +19,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
-from classifier import artifact, device, images
+from classifier import artifact, device, images, memory
 from classifier.artifact import Artifact
 from classifier.contract import Contract
 from classifier.errors import UserError
@@ -32,8 +31,6 @@ from classifier.serving.settings import LOG_FORMAT, SETTINGS, WORKERS
 from classifier.serving.worker import Worker
 
 log = logging.getLogger(__name__)
-
-_M_ARENA_MAX = -8
 
 
 class Master(Arbiter):
@@ -58,7 +55,7 @@ class Server(BaseApplication):
 
     def load(self) -> Flask:
         """The WSGI application; runs in the worker, so that the model is loaded there."""
-        _return_freed_memory()
+        memory.share_heaps()
         model: Future[Model] = Future()
         threading.Thread(target=self._load_model, args=(model,), name="load").start()
         return create_app(model, self.contract.max_payload_mb, device.usable_cores())
@@ -148,12 +145,6 @@ def _log_start(contract: Contract, folder: Path, description: Artifact) -> None:
             contract.max_payload_mb,
         ),
     )
-
-
-def _return_freed_memory() -> None:
-    """Let glibc keep two heaps instead of 8 for each core: each would hold on to the largest image it ever had."""
-    if hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(_M_ARENA_MAX, 2)
 
 
 def _exit_worker(sentence: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from classifier import images
+from classifier import images, memory
 from classifier.device import usable_cores
 from classifier.errors import UserError
 from classifier.training.augment import draw_crop, resize, whole_side
@@ -152,7 +152,7 @@ class ImageBatches:
             num_workers=workers,
             collate_fn=dataset.collate,
             pin_memory=device.type == "cuda",
-            worker_init_fn=ignore_signals,
+            worker_init_fn=start_worker,
             prefetch_factor=PREFETCH if workers else None,
             persistent_workers=workers > 0,
         )
@@ -169,6 +169,12 @@ class ImageBatches:
         """End the processes that read images, although an epoch's batches may still be referred to."""
         if self.loader._iterator:  # there is no public way, and a traceback keeps what its frames refer to
             self.loader._iterator._shutdown_workers()
+
+
+def start_worker(_number: int) -> None:
+    """Prepare this process to read images."""
+    ignore_signals()
+    memory.keep_small()
 
 
 def count_workers(hp: Hyperparameters, shared_memory: Path = Path("/dev/shm"), trainers: int = 1) -> int:

@@ -30,7 +30,7 @@ class Interrupt:
         self.signal = signal.Signals(number).name
 
 
-def ignore_signals(_worker: int = 0) -> None:
+def ignore_signals() -> None:
     """For the processes that read images: the main process decides when they end."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from classifier import device
+from classifier import device, memory
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.training import (
@@ -48,6 +48,8 @@ def train(contract: Contract, interrupt: Interrupt, group: distributed.Alone) ->
     log_dataset(dataset)
     torch.manual_seed(hp.seed)
     where = device.choose_device()
+    if where.type == "cpu":
+        memory.keep_all()
     compute = Compute(where, device.compute_dtype(hp.precision, where), group)
     where_and_how = device.describe(where), compute.dtype, group.size
     logger.info("device: %s; matrix products in %s; processes: %d", *where_and_how)

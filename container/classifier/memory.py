@@ -1,0 +1,37 @@
+"""What glibc's allocator does with memory that was freed. Under another C library nothing changes.
+
+By itself it returns large blocks to the kernel at once, which clears every page before it gives it out again: a
+training step that takes and frees a gigabyte pays for that each time. See mallopt(3).
+"""
+
+import ctypes
+
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+_M_MMAP_MAX = -4
+_M_ARENA_MAX = -8
+# glibc accepts no more.
+_LARGEST_THRESHOLD = 32 * 2**20
+
+
+def keep_all() -> None:
+    """Keep whatever is freed, for the next step, which needs as much."""
+    _set(_M_MMAP_MAX, 0)
+    _set(_M_TRIM_THRESHOLD, -1)
+
+
+def keep_small() -> None:
+    """Keep what images of common sizes take, and return what a rare large one took."""
+    _set(_M_MMAP_MAX, 65_536)
+    _set(_M_MMAP_THRESHOLD, _LARGEST_THRESHOLD)
+    _set(_M_TRIM_THRESHOLD, 4 * _LARGEST_THRESHOLD)
+
+
+def share_heaps() -> None:
+    """Let all threads share two heaps instead of 8 for each core, each of which would keep its largest image."""
+    _set(_M_ARENA_MAX, 2)
+
+
+def _set(parameter: int, value: int) -> None:
+    if hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(parameter, value)
