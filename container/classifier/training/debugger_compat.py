@@ -127,6 +127,7 @@ def _event_file_writer() -> type:
             self.relative_path = get_relative_event_file_path(str(self.path))
             self.worker = parse_worker_name_from_file(str(self.path))
             self.records = bytearray()
+            self.start = 0  # of the records in the file
             self.locations = []
 
         def write_summary_with_index(self, summary, step, tname, mode, mode_step, timestamp=None):
@@ -154,12 +155,21 @@ def _event_file_writer() -> type:
         def flush(self):
             """There is nothing to flush before the step is whole."""
 
+        def join(self, other):
+            """Have all events in the file of `other`, which is to be closed before: readers go by the index."""
+            self.relative_path, self.start = other.relative_path, len(other.records)
+            other.records += self.records
+            self.records = bytearray()
+
         def close(self):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            partial = self.path.with_name(f"{self.path.name}.tmp")
-            partial.write_bytes(self.records)
-            partial.replace(self.path)
+            if self.records:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                partial = self.path.with_name(f"{self.path.name}.tmp")
+                partial.write_bytes(self.records)
+                partial.replace(self.path)
             for location in self.locations:  # a reader looks for events only once they are in the index
+                location.event_file_name = self.relative_path
+                location.start_idx += self.start
                 self.index_writer.add_index(location)
 
     return EventFileWriter

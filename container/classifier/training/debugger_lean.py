@@ -151,6 +151,10 @@ class LeanHook(Hook):
                     step.writer.write_tensor(
                         np.asarray(value), name, mode=step.mode, mode_step=step.number, timestamp=step.time
                     )
+        files = [step.writer.proto_writer for step in steps]
+        for file in files[1:]:
+            file.join(files[0])
+        for step in steps:
             step.writer.close()
         super()._close_writers()  # those for TensorBoard
 

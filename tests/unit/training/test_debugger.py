@@ -163,7 +163,7 @@ def test_an_absent_smdebug_turns_it_off_with_one_line(tmp_path, plain, caplog, m
 
 def test_a_full_disk_turns_it_off_with_one_line_and_training_goes_on(tmp_path, plain, caplog):
     def fill(made):
-        for step in range(3, 6):
+        for step in range(1, 6):
             folder = tmp_path / "output/data/tensors/events/000000000000"
             (folder.parent / f"{step:012}").mkdir()
             (folder.parent / f"{step:012}" / f"{step:012}_worker_0.tfevents.tmp").symlink_to("/dev/full")

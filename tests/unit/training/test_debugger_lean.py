@@ -33,3 +33,19 @@ def test_what_waits_when_the_mode_changes_is_saved_with_the_mode_it_belongs_to(t
     assert trial.tensor("CrossEntropyLoss_output_0").steps(mode=MODES["train"]) == [0, 1]
     assert trial.tensor("gradient/Net_fc.weight").steps(mode=MODES["train"]) == [0, 1]
     assert trial.steps(mode=MODES["validation"]) == []
+
+
+def test_steps_that_are_written_together_share_a_file_and_come_back_each_with_its_values(tmp_path):
+    apart, together = tmp_path / "apart", tmp_path / "together"
+    for folder, rest in ((apart, 1), (together, 3)):
+        hook = watch(folder, *(training := make_training()), rest=rest)
+        steps(*training, count=6)
+        hook.close()
+        hook.release()
+    assert len(list(apart.rglob("*.tfevents"))) == 6
+    assert len(list(together.rglob("*.tfevents"))) == 3  # of step 0, of 1 to 3, of 4 and 5
+    expected, found = (open_trial(folder / "tensors") for folder in (apart, together))
+    assert found.steps() == expected.steps() == list(range(6))
+    for name, saved in (("CrossEntropyLoss_output_0", range(6)), ("relu_activity/relu_1", (0, 3))):
+        for step in saved:
+            assert found.tensor(name).value(step) == pytest.approx(expected.tensor(name).value(step))
