@@ -3,29 +3,26 @@
 Usage: python benchmarks/training.py FOLDER [--images N] [--image-size N] [--batch-size N] [--epochs N]
 
 FOLDER holds train/ with a folder per class; N images of it are used, of every class, and of validation a fifth as many.
-Input: every loader has one process that reads images, so that its images per second are those of one core; the best
-of three passes counts. Whole trainings are programs of their own, from start to end, on all cores.
+Input is in reading.py. Whole trainings are programs of their own, from start to end, on all cores.
 """
 
 import argparse
 import dataclasses
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-import torchvision
-from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "container"))
 
-from peers.training import timm_loader, torchvision_loader
+import reading
+from reading import PASSES, link, seconds, table
 
 import jobs
-from classifier import device
-from classifier.training.data import ImageBatches
+from classifier import device, memory
+from classifier.training.data import Batch, ImageBatches
 from classifier.training.evaluate import Compute
 from classifier.training.features import FeatureBatches
 from classifier.training.folders import Phase, read_dataset
@@ -33,11 +30,11 @@ from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt
 from classifier.training.model import make_model, split, training_mode
 from classifier.training.optimization import make_optimizer
+from classifier.training.profiler import Profiler
+from classifier.training.step import Step
 
 CPU = torch.device("cpu")
-PASSES = 3
-# So many of the images are also read at a camera's size.
-LARGE, TIMES = 60, 4
+OUR_COMPUTE = Compute(CPU, device.compute_dtype("auto", CPU))
 PEERS = Path(__file__).parent / "peers" / "training.py"
 
 
@@ -57,80 +54,16 @@ def main() -> None:
         values = {"image_size": arguments.image_size, "batch_size": arguments.batch_size, "weights": "none"}
         hp = Hyperparameters(**values, workers=1)
         print(f"{len(phase)} images, {hp.image_size} px, batches of {hp.batch_size}")
-        compare_input("images/s with one process that reads", phase, hp)
-        enlarge(data / "train", Path(scratch) / "large", LARGE)
-        large = read_dataset({"train": Path(scratch) / "large"}, seed=0).train
-        compare_input(f"the same from {len(large)} of them, enlarged {TIMES} times", large, hp)
+        reading.compare(phase, hp, Path(scratch) / "large")
         compare_head(phase, hp)
+        compare_steps(phase, hp)
         compare_trainings(Path(scratch), len(phase), values | {"epochs": arguments.epochs})
-
-
-def link(source: Path, target: Path, count: int) -> None:
-    """Make `target` of `count` of the images in `source`, evenly taken."""
-    files = sorted(source.glob("*/*"))
-    for file in files[:: max(1, len(files) // count)][:count]:
-        (target / file.parent.name).mkdir(parents=True, exist_ok=True)
-        (target / file.parent.name / file.name).symlink_to(file)
-
-
-def enlarge(source: Path, target: Path, count: int) -> None:
-    """As link, but larger."""
-    link(source, target, count)
-    for path in target.glob("*/*"):
-        image = Image.open(path).convert("RGB")
-        path.unlink()
-        image.resize([TIMES * side for side in image.size], Image.Resampling.BICUBIC).save(path, "JPEG", quality=90)
-
-
-def table(columns: Iterable[str], rows: Iterable[tuple]) -> None:
-    print(f"\n| {' | '.join(columns)} |\n{'|---' * len(list(columns))}|")
-    for name, *values in rows:
-        print(f"| {name} | {' | '.join(values)} |", flush=True)
-
-
-def seconds(batches: Iterable) -> float:
-    """How long a pass takes."""
-    started = time.perf_counter()
-    for _batch in batches:
-        pass
-    return time.perf_counter() - started
-
-
-def compare_input(title: str, phase: Phase, hp: Hyperparameters) -> None:
-    shape = phase.folder, hp.image_size, hp.batch_size, 1
-    contents = [(phase.folder / file).read_bytes() for file in phase.files]
-    makers = {
-        "as torchvision's reference": lambda: iter_of(torchvision_loader(*shape)),
-        "as timm": lambda: iter_of(timm_loader(*shape)),
-        "ours": lambda: ImageBatches(phase, hp, CPU).epoch,
-        "bare decode by libjpeg-turbo": lambda: lambda _epoch: map(bare_decode, contents),
-    }
-    speeds = {}
-    for name, make in makers.items():
-        fresh = [make() for _ in range(PASSES)]
-        first = min(seconds(epoch(1)) for epoch in fresh)
-        later = min(seconds(fresh[-1](number + 2)) for number in range(PASSES))
-        speeds[name] = len(phase) / first, len(phase) / later
-    reference = speeds["as torchvision's reference"]
-    rows = [
-        (name, f"{first:,.0f}", f"{first / reference[0]:.2f}", f"{later:,.0f}", f"{later / reference[1]:.2f}")
-        for name, (first, later) in speeds.items()
-    ]
-    table((title, "first epoch", "times", "later epochs", "times"), rows)
-
-
-def iter_of(loader: Iterable) -> Callable[[int], Iterable]:
-    return lambda _epoch: loader
-
-
-def bare_decode(data: bytes) -> torch.Tensor:
-    return torchvision.io.decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8))
 
 
 def compare_head(phase: Phase, hp: Hyperparameters) -> None:
     """A later training epoch with the backbone frozen, without augmentation: the ordinary way, and ours."""
     hp = dataclasses.replace(hp, trainable="head", augmentation="none", workers=0)
-    compute = Compute(CPU, device.compute_dtype("auto", CPU))
+    compute = OUR_COMPUTE
     model = make_model(tuple(map(str, range(1 + max(phase.labels)))), hp, None)
     backbone, head = split(model, "head")
     training_mode(model, "head")
@@ -158,6 +91,26 @@ def compare_head(phase: Phase, hp: Hyperparameters) -> None:
     plain = speeds["the ordinary way, fp32"][1]
     rows = [(name, f"{one:,.0f}", f"{later:,.0f}", f"{later / plain:.1f}") for name, (one, later) in speeds.items()]
     table(("images/s with trainable=head", "first epoch", "later epochs", "times"), rows)
+
+
+def compare_steps(phase: Phase, hp: Hyperparameters) -> None:
+    """What no loop can surpass: forward, backward and optimiser of the same batch again and again, nothing to read."""
+    classes = tuple(map(str, range(1 + max(phase.labels))))
+    pixels = torch.randint(256, (hp.batch_size, hp.image_size, hp.image_size, 3), dtype=torch.uint8)
+    labels = torch.randint(len(classes), (hp.batch_size,))
+    rows = []
+    for name, compute in (("plain fp32", Compute(CPU, torch.float32)), ("our precision and memory", OUR_COMPUTE)):
+        model = make_model(classes, hp, None)
+        inputs, _ = compute.move(Batch(pixels, labels, labels, {}))
+        if compute is OUR_COMPUTE:
+            memory.keep_all()
+        else:
+            model, inputs = model.to(memory_format=torch.contiguous_format), inputs.contiguous()
+        step = Step(model, torch.nn.CrossEntropyLoss(), make_optimizer(model, hp), compute, Profiler("measured here"))
+        steps = (step.take(inputs, labels, share=1.0, lr=hp.lr) for _ in range(1 + PASSES))
+        next(steps)
+        rows.append((name, PASSES * hp.batch_size / seconds(steps)))
+    table(("steps alone", "images/s", "times"), ((name, f"{x:.1f}", f"{x / rows[0][1]:.1f}") for name, x in rows))
 
 
 def compare_trainings(root: Path, images: int, values: dict) -> None:
