@@ -48,6 +48,15 @@ class Hosts:
         for pid in map(int, found.split()):
             os.kill(pid, signal.SIGKILL)
 
+    @contextlib.contextmanager
+    def silence(self, name: str):
+        """For as long as this lasts, the host hears nothing and is not heard."""
+        ip("-n", self.spaces[name], "link", "set", "eth0", "down")
+        try:
+            yield
+        finally:
+            ip("-n", self.spaces[name], "link", "set", "eth0", "up")
+
 
 @contextlib.contextmanager
 def two_hosts(root: Path):

@@ -14,14 +14,24 @@ from datasets import QUICK, TRAIN, digit_jpegs, train, write_channel, write_hype
 from hosts import NAMES, two_hosts
 
 # One process sees whole batches and several see parts: with batch normalisation that learns they must differ.
-FIXED_STATISTICS = f"""
+FIXED_STATISTICS = "fit.training_mode = lambda model, trainable: model.eval()"
+IMPATIENT = "distributed.LONGEST_WAIT = timedelta(seconds=10)"
+LOST = "another process of the job has ended or cannot be reached ("
+
+
+def train_with(root, change):
+    """A program in `root` that is container/train with `change` made to its modules."""
+    program = root / "train.py"
+    program.write_text(f"""
 import sys
+from datetime import timedelta
 from importlib.machinery import SourceFileLoader
 sys.path.insert(0, {str(TRAIN.parent)!r})
-from classifier.training import fit
-fit.training_mode = lambda model, trainable: model.eval()
+from classifier.training import distributed, fit
+{change}
 sys.exit(SourceFileLoader("program", {str(TRAIN)!r}).load_module().main())
-"""
+""")
+    return program
 
 
 def prepare(root, **hyperparameters):
@@ -57,13 +67,28 @@ def hosts(module_path):
         pytest.skip(str(error))
 
 
+def start_both(hosts, program, **hyperparameters):
+    """A long job on both hosts that has done its first epoch."""
+    values = {"batch_size": 8, "epochs": 100} | hyperparameters
+    first, second = (
+        hosts.start(name, [str(program), "--root", str(prepare(hosts.root / name, **values))]) for name in NAMES
+    )
+    for line in first.stdout:
+        if line.startswith("epoch 1/"):
+            break
+    return first, second
+
+
+def failure(hosts, name):
+    return (hosts.root / name / "output/failure").read_text()
+
+
 @pytest.mark.timeout(300)
 def test_two_hosts_come_to_what_one_does(hosts, tmp_path):
     """20 steps of the same global batches. The name of the second host is known only after a while."""
     values = {"batch_size": 8, "epochs": 2, "optimizer": "sgd", "class_weights": "balanced", "label_smoothing": 0.1}
     alone = prepare(tmp_path, **values)
-    program = tmp_path / "train.py"
-    program.write_text(FIXED_STATISTICS)
+    program = train_with(tmp_path, FIXED_STATISTICS)
     finish(subprocess.Popen([sys.executable, program, "--root", alone], stdout=subprocess.PIPE, text=True))
     hosts.know(NAMES[0])
     together = [
@@ -84,20 +109,26 @@ def test_two_hosts_come_to_what_one_does(hosts, tmp_path):
 @pytest.mark.timeout(300)
 def test_a_lost_host_ends_the_job_and_is_named_as_the_cause(hosts):
     hosts.know(*NAMES)
-    values = {"batch_size": 8, "epochs": 100}
-    first, second = (
-        hosts.start(name, [str(TRAIN), "--root", str(prepare(hosts.root / name, **values))]) for name in NAMES
-    )
-    for line in first.stdout:
-        if line.startswith("epoch 1/"):
-            break
+    first, second = start_both(hosts, TRAIN)
     hosts.lose(NAMES[1])
     lost = time.monotonic()
     finish(first, returncode=1)
     assert time.monotonic() - lost < 60
     second.communicate()
-    failure = (hosts.root / NAMES[0] / "output/failure").read_text()
-    assert failure.startswith("another process of the job has ended or cannot be reached (")
+    assert failure(hosts, NAMES[0]).startswith(LOST)
+
+
+@pytest.mark.timeout(300)
+def test_a_host_that_falls_silent_ends_the_job_on_both(hosts):
+    """Its network is taken away, so that nothing is refused and nothing answered."""
+    hosts.know(*NAMES)
+    both = start_both(hosts, train_with(hosts.root, IMPATIENT), seed=1)
+    with hosts.silence(NAMES[1]):
+        silent = time.monotonic()
+        for process in both:
+            finish(process, returncode=1)
+        assert time.monotonic() - silent < 60
+    assert [failure(hosts, name)[: len(LOST)] for name in NAMES] == [LOST, LOST]
 
 
 @pytest.mark.timeout(300)
