@@ -1,6 +1,9 @@
 # Everything runs in .venv, which each target makes or renews by itself.
 PYTHON ?= python3.11
 BIN := .venv/bin
+INSTALL_LOCKED := bin/python -m pip install --no-deps --require-hashes --disable-pip-version-check -r
+# The packages of this repository, in place; nothing is fetched.
+INSTALL_OURS := bin/python -m pip install --quiet --no-deps --no-build-isolation --no-index --disable-pip-version-check --editable .
 SCRIPTS := build_and_push.sh requirements/lock.sh .ci/run
 
 .PHONY: demo launch test resume soak fuzz bench bench-serving recipe lint image weights audit lock clean
@@ -45,6 +48,7 @@ recipe: .venv/dev
 
 lint: .venv/dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/pyright --warnings
 	$(BIN)/hadolint Dockerfile
 	@if command -v shellcheck > /dev/null || [ -n "$$CI" ]; then shellcheck $(SCRIPTS); \
 		else echo "shellcheck is not installed: the shell scripts were not checked"; fi
@@ -65,13 +69,15 @@ clean:
 	rm -rf .venv .venv-bench .venv-fuzz runs/demo-* recipe
 
 # Environments of their own: what a benchmark or a fuzzer needs is neither in the image nor among the tests.
-.venv-bench/ready .venv-fuzz/ready: .venv-%/ready: requirements/%.txt
+.venv-bench/ready .venv-fuzz/ready: .venv-%/ready: requirements/%.txt pyproject.toml
 	$(PYTHON) -m venv .venv-$*
-	.venv-$*/bin/python -m pip install --no-deps --require-hashes --disable-pip-version-check -r $<
+	.venv-$*/$(INSTALL_LOCKED) $<
+	.venv-$*/$(INSTALL_OURS)
 	touch $@
 
 # demo needs local.txt alone; launch.txt is for AWS.
-.venv/local .venv/launch .venv/dev: .venv/%: requirements/%.txt
+.venv/local .venv/launch .venv/dev: .venv/%: requirements/%.txt pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --no-deps --require-hashes --disable-pip-version-check -r $<
+	.venv/$(INSTALL_LOCKED) $<
+	.venv/$(INSTALL_OURS)
 	touch $@

@@ -16,18 +16,15 @@ import math
 import os
 import random
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "container"))
-
-from classifier import memory, network  # noqa: E402
-from classifier.training import debugger_compat, debugger_config  # noqa: E402
-from classifier.training.debugger_config import Intervals  # noqa: E402
+from classifier import memory, network
+from classifier.training.debugging import smdebug_compat
+from classifier.training.debugging.config import Intervals, save_intervals, write_config
 
 WARM_UP = 5
 NEVER = 10**9
@@ -62,7 +59,7 @@ def main() -> None:
     print(f"everything saved                  {saved:6.1f} ms more and {kilobytes / (WARM_UP + steps):.0f} kB")
     print(f"a training's first step           {first:6.1f} ms more")
     for total in EXAMPLES:
-        intervals = debugger_config.intervals(total)
+        intervals = save_intervals(total)
         some, all_ = (math.ceil(total / interval) for interval in intervals)
         average = (first + (all_ - 1) * saved + (some - all_) * losses + (total - some) * unsaved) / total
         shares = ", ".join(f"{average / step:.1%} of {step} ms" for step in (40, 100))
@@ -92,11 +89,11 @@ class Training:
             self.watch(folder, intervals)
 
     def watch(self, folder: Path, intervals: Intervals) -> None:
-        debugger_compat.load()
-        from classifier.training.debugger_hook import MODES, make_hook
+        smdebug_compat.load()
+        from classifier.training.debugging.hook import MODES, make_hook
 
         config = folder / "debughookconfig.json"
-        debugger_config.write(config, folder / "tensors", {"train": intervals, "eval": intervals})
+        write_config(config, folder / "tensors", {"train": intervals, "eval": intervals})
         self.hook = make_hook(config, self.model, self.loss, self.optimizer, lambda _phase: contextlib.nullcontext())
         self.hook.set_mode(MODES["train"])
 

@@ -9,7 +9,6 @@ model is torchvision's. The sample server's transform is torchvision's usual one
 import argparse
 import io
 import statistics
-import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -20,11 +19,9 @@ import torchvision
 from PIL import Image
 from torchvision import transforms
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "container"))
-
-from classifier import artifact, network  # noqa: E402
-from classifier.images import evaluation_pixels  # noqa: E402
-from classifier.serving.predictor import Predictor  # noqa: E402
+from classifier import artifact, network
+from classifier.images import evaluation_pixels
+from classifier.serving.predictor import Predictor
 
 LARGE = (4000, 3000)
 

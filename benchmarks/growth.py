@@ -12,9 +12,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import watched
 from PIL import Image
-
-import jobs
 
 FILES, CLASSES = 10_000, 10
 VALUES = {"weights": "none", "epochs": 1, "image_size": 32, "batch_size": 64}
@@ -34,7 +33,7 @@ def main() -> None:
         for files, classes in sizes:
             root = Path(scratch) / "opt_ml"
             multiply(small, root / "input/data/train", files, classes)
-            job = jobs.ours(root, **VALUES)
+            job = watched.ours(root, **VALUES)
             each = 1000 * (job.end - job.first_step) / files
             print(f"| {files:,} | {classes:,} | {job.first_step:.1f} | {job.end:.1f} ", end="")
             print(f"| {each:.2f} | {job.memory:.0f} |", flush=True)

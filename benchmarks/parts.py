@@ -9,7 +9,6 @@ torchvision's usual transforms and its plain network.
 import argparse
 import io
 import os
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -23,8 +22,6 @@ import torch
 import torchvision
 from PIL import Image
 from torchvision import transforms
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "container"))
 
 from classifier import artifact, network, quantized
 from classifier.images import evaluation_pixels

@@ -5,7 +5,6 @@ time of the processor, all processes together: that is what a core gives where a
 """
 
 import resource
-import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -13,14 +12,11 @@ from pathlib import Path
 import psutil
 import torch
 import torchvision
+from peers.training import timm_loader, torchvision_loader
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "container"))
-
-from peers.training import timm_loader, torchvision_loader
-
-from classifier.training.data import ImageBatches
-from classifier.training.folders import Phase, read_dataset
+from classifier.training.data.batches import ImageBatches
+from classifier.training.data.folders import Phase, read_dataset
 from classifier.training.hyperparameters import Hyperparameters
 
 PASSES = 5

@@ -16,7 +16,6 @@ import logging
 import random
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -25,15 +24,13 @@ from pathlib import Path
 from unittest import mock
 
 import torch
+from pretrained import PHASES, pretrain
 from torchvision.transforms import v2
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "container"))
-
-from pretrained import PHASES, pretrain
-
 from classifier.contract import Contract
-from classifier.training import fit, run
-from classifier.training.augment import Augmentation
+from classifier.training import job as run
+from classifier.training import trainer as fit
+from classifier.training.data.augment import Augmentation
 from classifier.training.interrupt import Interrupt
 from classifier.training.optimization import learning_rate
 

@@ -165,7 +165,6 @@ def limit(model: Path, photos: list[Path], precision: str, seconds: float, image
 
     Runs in a process of its own.
     """
-    sys.path.insert(0, str(SERVE.parent))
     import numpy as np
     import torch
 

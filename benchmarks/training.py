@@ -13,24 +13,21 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "container"))
-
 import reading
+import torch
+import watched
 from reading import PASSES, link, seconds, table
 
-import jobs
 from classifier import device, memory
-from classifier.training.data import Batch, ImageBatches
-from classifier.training.evaluate import Compute
+from classifier.training.compute import Compute
+from classifier.training.data.batches import Batch, ImageBatches
+from classifier.training.data.folders import Phase, read_dataset
 from classifier.training.features import FeatureBatches
-from classifier.training.folders import Phase, read_dataset
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt
 from classifier.training.model import make_model, split, training_mode
 from classifier.training.optimization import make_optimizer
-from classifier.training.profiler import Profiler
+from classifier.training.profiling.profiler import Profiler
 from classifier.training.step import Step
 
 CPU = torch.device("cpu")
@@ -120,10 +117,10 @@ def compare_trainings(root: Path, images: int, values: dict) -> None:
     for name in ("torchvision", "timm"):
         for more in ([], ["--our-precision"]):
             title = f"as {name}{', our precision and memory format' if more else ', fp32'}"
-            found[title] = jobs.watch([*command, name, str(root / "input/data"), *options, *more])
-    found["ours"] = jobs.ours(root, **values)
+            found[title] = watched.watch([*command, name, str(root / "input/data"), *options, *more])
+    found["ours"] = watched.ours(root, **values)
     # Another seed, or it would go on where the one before ended.
-    found["ours, debug=off and profile=off"] = jobs.ours(root, **values, debug="off", profile="off", seed=1)
+    found["ours, debug=off and profile=off"] = watched.ours(root, **values, debug="off", profile="off", seed=1)
     speeds = {name: images * values["epochs"] / (job.epochs - job.first_step) for name, job in found.items()}
     plain = next(iter(speeds.values()))
     rows = [

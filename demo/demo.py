@@ -13,16 +13,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from classifier.errors import UserError
+from classifier.training.data.folders import read_dataset, split_phase
+from launch import console
+from local import pictures, places, tables
+from local.digits import UNSEEN
+from local.pdf import print_to_pdf
+
 LAUNCH = Path(__file__).resolve().parents[1] / "launch"
-sys.path.insert(0, str(LAUNCH))
-
-import console  # noqa: E402
-from classifier.errors import UserError  # noqa: E402
-from classifier.training.folders import read_dataset, split_phase  # noqa: E402
-from local import pictures, places, tables  # noqa: E402
-from local.digits import UNSEEN  # noqa: E402
-from pdf import print_to_pdf  # noqa: E402
-
 PREFIX = "demo"
 # Short, and within what does well on few images: the demo shows how tuning works.
 TUNING = ("--max-jobs", "2", "--early-stopping", "Off", "--ranges", "lr=[0.001, 0.004]", "batch_size=[32, 64]")

@@ -7,13 +7,11 @@ in S3 and images in ECR stay, unless --outputs, --data or --images asks for them
 import re
 from argparse import Namespace
 
-import console
-import hosting
-import status
-from aws import Aws
 from classifier.errors import UserError
+from launch import console, hosting, status
+from launch.aws import Aws
+from launch.settings import parser
 from local import places, server
-from settings import parser
 
 MADE_BY_PUSH = {"Key": "created-by", "Value": "build_and_push.sh"}
 OUTPUTS = ("output", "checkpoints", "debugger", "transform")

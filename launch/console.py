@@ -1,7 +1,4 @@
-"""What every script begins and ends with: errors in a sentence, and questions before anything costs money.
-
-Every script imports it first: it puts local/ and the container's code into reach.
-"""
+"""What every script begins and ends with: errors in a sentence, and questions before anything costs money."""
 
 import signal
 import sys
@@ -10,10 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "container")]
-
-from classifier.errors import UserError  # noqa: E402
+from classifier.errors import UserError
 
 
 def run(main: Callable[[], int | None]) -> None:
@@ -29,7 +23,7 @@ def run(main: Callable[[], int | None]) -> None:
         if not isinstance(error, UserError):
             if not type(error).__module__.startswith(("botocore", "boto3")):
                 raise
-            from aws import sentence_for
+            from launch.aws import sentence_for
 
             sentence = sentence_for(error)
         print(f"{Path(sys.argv[0]).stem}: {sentence}", file=sys.stderr)

@@ -6,13 +6,12 @@ An endpoint that is there already gets the model in place, without an interrupti
 from argparse import Namespace
 from pathlib import Path
 
-import console
-import hosting
-from aws import Aws, tags
 from classifier.images import SUFFIXES
+from launch import console, hosting
+from launch.aws import Aws, tags
+from launch.predict import endpoint_sender, show_answers
+from launch.settings import parser
 from local import pictures, places, server
-from predict import endpoint_sender, show_answers
-from settings import parser
 
 DAY = 24
 

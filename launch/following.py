@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from aws import Aws, split_uri
 from classifier.errors import UserError
+from launch.aws import Aws, split_uri
 from local import places
 from local.trials import COMPLETED, FAILED, RUNNING, STOPPED, Trial, Tuning
 

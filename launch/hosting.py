@@ -3,7 +3,7 @@
 import re
 from argparse import Namespace
 
-from aws import Aws, tags
+from launch.aws import Aws, tags
 from local.server import IMAGE_TYPE
 
 VARIANT = "AllTraffic"

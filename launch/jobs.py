@@ -5,9 +5,9 @@ import os
 from argparse import Namespace
 from collections.abc import Mapping
 
-from aws import Aws, tags
 from classifier.training.hyperparameters import Between, text_of
 from classifier.training.metrics import METRICS
+from launch.aws import Aws, tags
 from local import places
 
 METRIC_DEFINITIONS = [{"Name": metric.name, "Regex": metric.regex} for metric in METRICS.values()]

@@ -4,10 +4,10 @@ import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import console
-from aws import Aws
+from launch import console
+from launch.aws import Aws
+from launch.settings import parser
 from local import pictures, places, server, tables
-from settings import parser
 
 
 def main() -> int:

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import console
-from aws import Aws, tags
+from launch import console
+from launch.aws import Aws, tags
+from launch.settings import parser
 from local import places, server, tables
-from settings import parser
 
 # Each kind's page of the console, in the order in which they are ended: nothing left refers to what is gone.
 PAGES = {

@@ -6,15 +6,14 @@ comes on top of them.
 
 from argparse import Namespace
 
-import console
-import jobs
-from aws import Aws
 from classifier.errors import UserError
-from following import follow_training
+from launch import console, jobs
+from launch.aws import Aws
+from launch.following import follow_training
+from launch.settings import parser
 from local import pictures, places, programs
 from local.search import as_texts
 from local.trials import Tuning
-from settings import parser
 
 
 def main() -> None:

@@ -5,12 +5,11 @@ import json
 import time
 from pathlib import Path
 
-import console
-import hosting
-from aws import Aws, split_uri
 from classifier.errors import UserError
+from launch import console, hosting
+from launch.aws import Aws, split_uri
+from launch.settings import parser
 from local import places
-from settings import parser
 
 SUFFIX = ".out"
 

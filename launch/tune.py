@@ -8,15 +8,14 @@ python launch/tune.py --resume    watch the last tuning job again; with --local 
 from argparse import Namespace
 from contextlib import closing
 
-import console
-import jobs
-from aws import Aws
 from classifier.errors import UserError
-from following import follow_tuning
+from launch import console, jobs
+from launch.aws import Aws
+from launch.following import follow_tuning
+from launch.settings import parser
 from local import pictures, places, tables
 from local.search import as_texts, search_space
 from local.trials import Tuning
-from settings import parser
 
 
 def main() -> None:

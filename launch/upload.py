@@ -6,10 +6,10 @@ after a question.
 
 from pathlib import Path
 
-import console
-from aws import Aws
+from launch import console
+from launch.aws import Aws
+from launch.settings import parser
 from local import pictures, places
-from settings import parser
 
 SHOWN = {"unit": "image", "leave": False, "disable": None}
 

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from classifier.training.charts import GRAY, STYLE, TRAIN, VALIDATION, svg
 from classifier.training.hyperparameters import FIELDS, Real
+from classifier.training.reporting.charts import GRAY, STYLE, TRAIN, VALIDATION, svg
 from local.trials import STOPPED, Tuning, short
 
 # The figures that are told over time besides the objective.

@@ -5,7 +5,7 @@ from pathlib import Path
 from classifier import images
 from classifier.errors import UserError
 from classifier.training import imagenet
-from classifier.training.folders import read_dataset
+from classifier.training.data.folders import read_dataset
 from local import places
 from local.digits import write_digits
 

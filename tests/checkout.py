@@ -16,7 +16,9 @@ class Checkout:
 
     def __init__(self, folder: Path, **environ: str):
         self.folder = folder
-        self.environ = NOBODY | {"OMP_NUM_THREADS": "1"} | environ
+        # The copy's packages, and not those of this checkout, which are installed.
+        packages = os.pathsep.join([str(folder), str(folder / "container")])
+        self.environ = NOBODY | {"OMP_NUM_THREADS": "1", "PYTHONPATH": packages} | environ
         for name in ("container", "demo", "launch", "local"):
             ignore = shutil.ignore_patterns("weights", "__pycache__")
             shutil.copytree(ROOT / name, folder / name, ignore=ignore, dirs_exist_ok=True)

@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from pdf import BROWSERS, QUIET
+from local.pdf import BROWSERS, QUIET
 
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 

@@ -19,8 +19,6 @@ import atheris
 import numpy as np
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "container"))
-
 with atheris.instrument_imports(include=["classifier", "PIL", "werkzeug"]):
     from classifier import images
     from classifier.serving.app import Model, create_app

@@ -23,11 +23,9 @@ from pathlib import Path
 
 import psutil
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "container")]
-
-from classifier import network  # noqa: E402
-from classifier.artifact import Artifact  # noqa: E402
-from helpers import Server, encode, photo, serve  # noqa: E402
+from classifier import network
+from classifier.artifact import Artifact
+from helpers import Server, encode, photo, serve
 
 THREADS = 12
 GROWTH_MB = 40

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -29,7 +28,6 @@ TRANSFORM = transforms.Compose(
 def load():
     """What takes float32 (n, 3, 224, 224) to logits."""
     if PREPARED:
-        sys.path.insert(0, str(Path(__file__).parents[2] / "container"))
         from classifier import artifact
         from classifier.serving.predictor import Predictor
 

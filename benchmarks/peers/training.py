@@ -7,7 +7,6 @@ ours are, and nothing else is. --our-precision gives the loop our dtype and memo
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import timm.data
@@ -16,10 +15,8 @@ import torch
 import torchvision
 from torchvision.transforms import v2
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "container"))
-
 from classifier import device, network
-from classifier.training.augment import SMALLEST_CROP
+from classifier.training.data.augment import SMALLEST_CROP
 
 SCALE = (SMALLEST_CROP, 1.0)
 EVALUATION_SIDE = 1 / 0.875

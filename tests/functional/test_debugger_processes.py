@@ -9,24 +9,25 @@ from pathlib import Path
 
 import pytest
 
-from classifier.training import debugger_compat
+from classifier.training.debugging import smdebug_compat
 
-UNIT = Path(__file__).parents[1] / "unit" / "training"
-CONTAINER = Path(__file__).parents[2] / "container"
+TESTS = Path(__file__).parents[1]
+CONTAINER = TESTS.parent / "container"
 PROGRAM = """
 import json, sys
 from pathlib import Path
 import torch
 from classifier.contract import Contract
-from classifier.training import debugger, debugger_config, profiler
+from classifier.training.debugging import config, debugger
+from classifier.training.profiling import profiler
 from classifier.training.hyperparameters import Hyperparameters
-from debugging import make_training
+from hooked import make_training
 
 torch.distributed.init_process_group("gloo")
 rank = torch.distributed.get_rank()
 root = Path(sys.argv[1])
 model, loss, optimizer = make_training()
-debugger_config.STEPS_FOR_ALL = 1  # all of every step
+config.STEPS_FOR_ALL = 1  # all of every step
 made = debugger.create(
     Contract(root, {}), Hyperparameters(), model, loss, optimizer, {"train": 4, "eval": 1}, 0.69, profiler.Profiler("")
 )
@@ -50,7 +51,7 @@ def test_the_first_process_debugs_for_all_and_sees_the_gradients_of_all(tmp_path
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environ = os.environ | {
-        "PYTHONPATH": os.pathsep.join(map(str, (CONTAINER, UNIT))),
+        "PYTHONPATH": os.pathsep.join(map(str, (CONTAINER, TESTS))),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
         "WORLD_SIZE": "2",
@@ -67,7 +68,7 @@ def test_the_first_process_debugs_for_all_and_sees_the_gradients_of_all(tmp_path
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
     assert (first["why"], second["why"]) == (None, "the first process debugs for all")
     assert first["weight"] == second["weight"]
-    debugger_compat.load()
+    smdebug_compat.load()
     from smdebug.trials import create_trial
 
     trial = create_trial(str(tmp_path / "output/data/tensors"))

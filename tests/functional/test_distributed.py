@@ -14,8 +14,8 @@ from datasets import QUICK, TRAIN, digit_jpegs, train, write_channel, write_hype
 from hosts import NAMES, two_hosts
 
 # One process sees whole batches and several see parts: with batch normalisation that learns they must differ.
-FIXED_STATISTICS = "fit.training_mode = lambda model, trainable: model.eval()"
-IMPATIENT = "distributed.LONGEST_WAIT = timedelta(seconds=10)"
+FIXED_STATISTICS = "trainer.training_mode = lambda model, trainable: model.eval()"
+IMPATIENT = "processes.LONGEST_WAIT = timedelta(seconds=10)"
 LOST = "another process of the job has ended or cannot be reached ("
 
 
@@ -26,8 +26,8 @@ def train_with(root, change):
 import sys
 from datetime import timedelta
 from importlib.machinery import SourceFileLoader
-sys.path.insert(0, {str(TRAIN.parent)!r})
-from classifier.training import distributed, fit
+from classifier.training import trainer
+from classifier.training.parallel import processes
 {change}
 sys.exit(SourceFileLoader("program", {str(TRAIN)!r}).load_module().main())
 """)

@@ -1,6 +1,6 @@
 """The findings of the profiler, each in a real job where it really occurs.
 
-Those of a GPU need one: their numbers are in tests/unit/training/test_profiler_findings.py.
+Those of a GPU need one: their numbers are in tests/unit/training/profiling/test_findings.py.
 """
 
 import json
@@ -12,13 +12,13 @@ import sys
 import pytest
 from PIL import Image
 
-from classifier.training import debugger_config
+from classifier.training.debugging.config import Intervals, write_config
 from datasets import DIGITS, QUICK, TRAIN, digit_jpegs, train, write_channel, write_hyperparameters
 
 FIND = """
 import torch
-from classifier.training.profiler import Profile
-from classifier.training.profiler_findings import Setting, find
+from classifier.training.profiling.profiler import Profile
+from classifier.training.profiling.findings import Setting, find
 print(*find(Profile(steps=[{"other": 1.0}]), Setting.of(torch.device("cpu"), torch.float32, 1)))
 """
 
@@ -81,9 +81,9 @@ def test_a_job_that_saves_more_than_it_trains(tmp_path):
 def test_a_short_job_on_a_cpu_that_saves_every_step_and_validates_more_than_it_trains(tmp_path):
     write_channel(tmp_path, "train", digit_jpegs(range(2), 0, 8))
     write_channel(tmp_path, "validation", digit_jpegs(range(2), 8, 90))
-    each = debugger_config.Intervals(1, 1)
+    each = Intervals(1, 1)
     config = tmp_path / "input/config/debughookconfig.json"
-    debugger_config.write(config, tmp_path / "tensors", {"train": each, "eval": each})
+    write_config(config, tmp_path / "tensors", {"train": each, "eval": each})
     profile, _ = profile_of(tmp_path, batch_size=2, epochs=2)
     findings = profile["findings"]
     assert has(findings, "Validation takes ")

@@ -14,7 +14,7 @@ import time
 import pytest
 
 from classifier import artifact
-from classifier.training import debugger_config
+from classifier.training.debugging.config import save_intervals
 from datasets import QUICK, TRAIN, digit_jpegs, write_channel, write_hyperparameters
 
 KILLS = int(os.environ.get("KILLS", 1))
@@ -121,7 +121,7 @@ def test_after_a_signal_it_goes_on_in_the_middle_of_an_epoch(whole, tmp_path):
     assert outcome(root) == expected
     series = json.loads((root / "output/data/debug.json").read_text())["series"]
     steps = 12 * EPOCHS
-    assert series["steps"] == list(range(0, steps, debugger_config.intervals(steps).rest))
+    assert series["steps"] == list(range(0, steps, save_intervals(steps).rest))
     assert "Interrupted 1 time and resumed after step " in (root / "output/data/report.html").read_text()
 
 

@@ -53,7 +53,9 @@ def test_search_space():
 def test_launch_scripts():
     scripts = {row[0] for row in table("script", "does")}
     launch = Path(__file__).parents[2] / "launch"
-    assert scripts == {path.name for path in launch.glob("*.py") if "from settings import parser" in path.read_text()}
+    assert scripts == {
+        path.name for path in launch.glob("*.py") if "from launch.settings import parser" in path.read_text()
+    }
     commands = re.findall(r"^\.venv/bin/python launch/(\w+\.py)", README, re.MULTILINE)
     assert set(commands) <= scripts
 

@@ -17,11 +17,11 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from classifier.training.distributed import ALONE, Alone
+from classifier.training.data.folders import Dataset
 from classifier.training.evaluate import Evaluation, Mistake
-from classifier.training.folders import Dataset
 from classifier.training.history import EpochUnderWay, History
 from classifier.training.hyperparameters import Hyperparameters
+from classifier.training.parallel.processes import ALONE, Alone
 
 logger = logging.getLogger(__name__)
 # The newest, and the one before it in case the newest is damaged.

@@ -1,49 +1,18 @@
 """Evaluation: one phase through the model, every readable image once."""
 
 import heapq
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torchmetrics import MetricCollection
-from torchmetrics.classification import (
-    MulticlassAccuracy,
-    MulticlassConfusionMatrix,
-    MulticlassF1Score,
-    MulticlassPrecision,
-    MulticlassRecall,
-)
 
-from classifier.network import Normalize
 from classifier.training.calibration import calibration_error, fit_temperature
-from classifier.training.data import Batch, ImageBatches, SkippedImages
-from classifier.training.distributed import ALONE, Alone
+from classifier.training.compute import Compute
+from classifier.training.data.batches import ImageBatches, SkippedImages
 from classifier.training.interrupt import Interrupt
 from classifier.training.progress import progress
 
 WORST_MISTAKES = 24
-
-
-class Compute:
-    """The device, the dtype of its matrix products, and the processes that share the work."""
-
-    def __init__(self, device: torch.device, dtype: torch.dtype, group: Alone = ALONE):
-        self.device = device
-        self.dtype = dtype
-        self.group = group
-        self.normalize = Normalize().to(device)
-
-    def move(self, batch: Batch, change: Callable = lambda pixels: pixels) -> tuple[torch.Tensor, torch.Tensor]:
-        """The network's input, (n, 3, size, size) of changed pixels or features as they are, and labels (n,)."""
-        inputs = batch.pixels.to(self.device, non_blocking=True)
-        if inputs.dtype == torch.uint8:
-            inputs = self.normalize(change(inputs))
-        return inputs, batch.labels.to(self.device, non_blocking=True)
-
-    def autocast(self) -> AbstractContextManager:
-        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32)
 
 
 @dataclass(frozen=True, order=True)
@@ -106,7 +75,6 @@ def evaluate(
     group = compute.group
     model.eval()
     group.copy_buffers(model)
-    metrics = _metrics(classes).to(compute.device)
     loss = torch.zeros((), dtype=torch.float64, device=compute.device)
     step_losses = torch.zeros(len(batches), 2, device=compute.device)  # sum over the images, and their number
     columns: list[tuple[torch.Tensor, ...]] = []
@@ -122,7 +90,6 @@ def evaluate(
         loss += torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
         step_losses[step, 0] = criterion(logits, labels) * len(batch)
         step_losses[step, 1] = len(batch)
-        metrics.update(logits, labels)
         columns.append((batch.positions, batch.labels, logits.cpu()))
     skipped.share(group)
     columns = [torch.cat(column) for column in zip(*sum(group.gather(columns), []), strict=True)]
@@ -131,13 +98,13 @@ def evaluate(
     temperature = temperature or fit_temperature(logits, labels)
     confidence, predicted = (logits / temperature).softmax(1).max(1)
     sums, counts = group.sum(step_losses).cpu().numpy().T
-    values = {name: value.cpu().numpy() for name, value in metrics.compute().items()}
-    scalars = {name: float(values.pop(name)) for name in ("accuracy", "macro_f1")}
+    confusion = np.zeros((classes, classes), np.int64)
+    np.add.at(confusion, (labels.numpy(), predicted.numpy()), 1)
     return Evaluation(
         phase=phase.name,
         loss=group.sum(loss).item() / len(positions),
-        **scalars,
-        **values,
+        confusion=confusion,
+        **scores(confusion),
         step_losses=sums[counts > 0] / counts[counts > 0],
         positions=positions.numpy(),
         labels=labels.numpy(),
@@ -150,17 +117,21 @@ def evaluate(
     )
 
 
-def _metrics(classes: int) -> MetricCollection:
-    return MetricCollection(
-        {
-            "accuracy": MulticlassAccuracy(classes, average="micro"),
-            "macro_f1": MulticlassF1Score(classes, average="macro"),
-            "precision": MulticlassPrecision(classes, average=None),
-            "recall": MulticlassRecall(classes, average=None),
-            "f1": MulticlassF1Score(classes, average=None),
-            "confusion": MulticlassConfusionMatrix(classes),
-        }
-    )
+def scores(confusion: np.ndarray) -> dict[str, np.ndarray | float]:
+    """Accuracy, macro F1, and precision, recall and F1 of each class (k,), from the counts `confusion` (k, k).
+
+    What has nothing to be divided by is 0. The macro F1 is the mean over the classes that occur, as labels or as
+    predictions.
+    """
+    right, of_class, predicted = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
+    f1 = 2 * right / np.maximum(1, of_class + predicted)
+    return {
+        "accuracy": float(right.sum() / confusion.sum()),
+        "macro_f1": float(f1[of_class + predicted > 0].mean()),
+        "precision": right / np.maximum(1, predicted),
+        "recall": right / np.maximum(1, of_class),
+        "f1": f1,
+    }
 
 
 def _worst(*columns: torch.Tensor) -> tuple[Mistake, ...]:

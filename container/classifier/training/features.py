@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import torch
 
-from classifier.training.data import Batch, EpochBatches, ImageBatches
-from classifier.training.evaluate import Compute
-from classifier.training.folders import Phase
+from classifier.training.compute import Compute
+from classifier.training.data.batches import Batch, EpochBatches, ImageBatches
+from classifier.training.data.folders import Phase
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt
 from classifier.training.progress import progress

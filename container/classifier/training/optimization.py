@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from classifier.training.folders import Dataset
+from classifier.training.data.folders import Dataset
 from classifier.training.hyperparameters import Hyperparameters
 
 # Adam's and batch normalisation's statistics are noise in the first steps.

@@ -2,10 +2,11 @@
 
 import torch
 
-from classifier.training.data import ImageBatches, SkippedImages
-from classifier.training.evaluate import Compute, Evaluation, evaluate
+from classifier.training.compute import Compute
+from classifier.training.data.batches import ImageBatches, SkippedImages
+from classifier.training.data.folders import Phase
+from classifier.training.evaluate import Evaluation, evaluate
 from classifier.training.features import FeatureBatches
-from classifier.training.folders import Phase
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt
 from classifier.training.model import split

@@ -2,10 +2,10 @@
 
 import torch
 
-from classifier.training.data import Batch
-from classifier.training.evaluate import Compute
+from classifier.training.compute import Compute
+from classifier.training.data.batches import Batch
 from classifier.training.optimization import loss_weight
-from classifier.training.profiler import Profiler
+from classifier.training.profiling.profiler import Profiler
 
 
 class Step:

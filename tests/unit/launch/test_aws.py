@@ -4,8 +4,8 @@ from types import SimpleNamespace
 import pytest
 from botocore.exceptions import ClientError, ProfileNotFound
 
-import aws
 from classifier.errors import UserError
+from launch import aws
 
 ROLE = "arn:aws:iam::123456789012:role/service-role/Studio"
 

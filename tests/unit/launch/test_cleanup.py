@@ -4,9 +4,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-import cleanup
-from aws import Aws
 from helpers import CREDENTIALS, REGION
+from launch import cleanup
+from launch.aws import Aws
 
 
 @pytest.fixture

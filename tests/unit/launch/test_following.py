@@ -2,10 +2,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-import following
-from aws import Aws
 from classifier.errors import UserError
 from helpers import CREDENTIALS, REGION
+from launch import following
+from launch.aws import Aws
 
 
 def test_a_job_that_leaves_no_report_is_one_sentence(monkeypatch):

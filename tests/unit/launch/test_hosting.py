@@ -4,8 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-import hosting
-import settings
+from launch import hosting, settings
 from strict_request import faults
 
 from .test_jobs import HOME, IMAGE, KEY, ROLE

@@ -5,9 +5,8 @@ from types import SimpleNamespace
 import boto3
 import pytest
 
-import jobs
-import settings
 from helpers import CREDENTIALS, REGION
+from launch import jobs, settings
 from local.search import search_space
 from strict_request import faults
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-import settings
 from classifier.errors import UserError
+from launch import settings
 
 LAUNCH = Path(settings.__file__).parent
 SECTIONS = tomllib.loads(settings.FILE.read_text())

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import boto3
 import pytest
 
-import status
-from aws import Aws
 from helpers import CREDENTIALS, REGION
+from launch import status
+from launch.aws import Aws
 from strict_request import faults
 
 SETTINGS = Namespace(prefix="resnet18", tags={})

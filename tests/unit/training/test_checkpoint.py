@@ -7,8 +7,8 @@ import torch
 
 from classifier.training import checkpoint
 from classifier.training.checkpoint import Checkpoints, RandomState, identity
+from classifier.training.data.folders import Dataset, Phase
 from classifier.training.evaluate import Evaluation, Mistake
-from classifier.training.folders import Dataset, Phase
 from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
 

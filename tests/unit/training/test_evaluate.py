@@ -5,9 +5,10 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix, f1_score, log_loss, precision_recall_fscore_support
 
 from classifier.network import Normalize
-from classifier.training.data import ImageBatches, SkippedImages
-from classifier.training.evaluate import WORST_MISTAKES, Compute, evaluate
-from classifier.training.folders import Phase
+from classifier.training.compute import Compute
+from classifier.training.data.batches import ImageBatches, SkippedImages
+from classifier.training.data.folders import Phase
+from classifier.training.evaluate import WORST_MISTAKES, evaluate
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt, Interrupted
 

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from classifier import network
-from classifier.training.data import ImageBatches, SkippedImages
-from classifier.training.evaluate import Compute, evaluate
+from classifier.training.compute import Compute
+from classifier.training.data.batches import ImageBatches, SkippedImages
+from classifier.training.data.folders import Phase
+from classifier.training.evaluate import evaluate
 from classifier.training.features import FeatureBatches
-from classifier.training.folders import Phase
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt, Interrupted
 from classifier.training.model import split, training_mode

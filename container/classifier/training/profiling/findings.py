@@ -1,0 +1,135 @@
+"""What the profile's numbers mean, in sentences. Each finding has its threshold here."""
+
+import math
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from classifier.device import usable_cores
+from classifier.training.profiling.profiler import Profile
+
+WAITING = 0.25
+HOOK = 0.05
+ON_THE_CPU = 0.5
+VALIDATING = 0.3
+SAVING = 0.1
+SHARED_MEMORY_FULL = 0.8
+GPU_BUSY = 0.5
+GPU_MEMORY_USED = 0.4
+# Tensor cores since this compute capability: Volta, V100.
+MIXED_PRECISION = (7, 0)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the findings need to know of the job besides its profile."""
+
+    device: torch.device
+    dtype: torch.dtype
+    workers: int
+    cores: int
+    shared_memory: float  # share of /dev/shm that is used
+    capability: tuple[int, int] | None  # of the GPU
+
+    @classmethod
+    def of(cls, device: torch.device, dtype: torch.dtype, workers: int) -> "Setting":
+        capability = torch.cuda.get_device_capability(device) if device.type == "cuda" else None
+        return cls(device, dtype, workers, usable_cores(), used_share(Path("/dev/shm")), capability)
+
+
+def used_share(folder: Path) -> float:
+    """The share of the file system of `folder` that is used; 0 where there is no such folder."""
+    if not folder.is_dir():
+        return 0.0
+    usage = shutil.disk_usage(folder)
+    return usage.used / usage.total if usage.total else 0.0
+
+
+def find(profile: Profile, setting: Setting) -> list[str]:
+    """A sentence for each threshold that is passed, the costliest first."""
+    if not profile.steps:
+        return []
+    checks = (waiting, on_the_cpu, gpu_idle, full_precision, gpu_memory, validating, saving, hook, shared_memory)
+    return [sentence for check in checks if (sentence := check(profile, setting))]
+
+
+def waiting(profile: Profile, setting: Setting) -> str | None:
+    share = profile.share("data wait")
+    if share <= WAITING:
+        return None
+    needed = workers_needed(share, setting.workers)
+    if needed <= setting.cores and needed > setting.workers:
+        what = f"raise workers from {setting.workers} to {needed}"
+    elif setting.workers < setting.cores:
+        what = f"raise workers from {setting.workers} to {setting.cores}, or take an instance with {needed} CPU cores"
+    else:
+        what = f"all {setting.cores} CPU cores read already, so take an instance with {needed}, or smaller image files"
+    return f"{share:.0%} of a step waits for images: {what}."
+
+
+def workers_needed(share: float, workers: int) -> int:
+    """Workers that read as fast as the rest of a step computes, when now `workers` leave it waiting for `share`."""
+    computing = max(1 - share, 1e-3)
+    reading = max(1, workers) * (1 if workers else share)  # seconds of one worker for a batch, of a step's second
+    return max(1, math.ceil(reading / computing))
+
+
+def on_the_cpu(profile: Profile, setting: Setting) -> str | None:
+    share = profile.share("forward", "backward", "optimizer")
+    if setting.device.type != "cpu" or share <= ON_THE_CPU:
+        return None
+    return (
+        f"{share:.0%} of a step computes, on {setting.cores} CPU cores: an instance with a GPU, such as "
+        f"ml.g4dn.xlarge, does that many times faster."
+    )
+
+
+def gpu_idle(profile: Profile, setting: Setting) -> str | None:
+    busy = [sample.gpu for sample in profile.samples if sample.gpu is not None]
+    if not busy or sum(busy) / len(busy) >= GPU_BUSY:
+        return None
+    return (
+        f"The GPU is busy {sum(busy) / len(busy):.0%} of the time: raise batch_size or workers, or take a smaller GPU."
+    )
+
+
+def full_precision(_profile: Profile, setting: Setting) -> str | None:
+    if setting.capability is None or setting.capability < MIXED_PRECISION or setting.dtype is not torch.float32:
+        return None
+    return "Mixed precision is off on a GPU that has it: precision=auto is about twice as fast."
+
+
+def gpu_memory(profile: Profile, setting: Setting) -> str | None:
+    used = max((sample.gpu_memory for sample in profile.samples if sample.gpu_memory is not None), default=1.0)
+    if setting.device.type != "cuda" or used >= GPU_MEMORY_USED:
+        return None
+    return f"At most {used:.0%} of the GPU's memory is used: batch_size can be raised (with lr in proportion)."
+
+
+def validating(profile: Profile, _setting: Setting) -> str | None:
+    share = profile.span_share("validation")
+    if share <= VALIDATING:
+        return None
+    return f"Validation takes {share:.0%} of the time: fewer validation images, or more training images an epoch, help."
+
+
+def saving(profile: Profile, _setting: Setting) -> str | None:
+    share = profile.span_share("saving")
+    if share <= SAVING:
+        return None
+    return f"Saving the model takes {share:.0%} of the time: the epochs are short, so fewer and longer ones would help."
+
+
+def hook(profile: Profile, _setting: Setting) -> str | None:
+    share = profile.share("hook")
+    if share <= HOOK:
+        return None
+    return f"The debugging hook takes {share:.0%} of a step: a longer save_interval, or debug=off, saves that."
+
+
+def shared_memory(_profile: Profile, setting: Setting) -> str | None:
+    if setting.shared_memory <= SHARED_MEMORY_FULL:
+        return None
+    return f"/dev/shm is {setting.shared_memory:.0%} full: use fewer workers, or give it more (docker run --shm-size)."

@@ -1,0 +1,44 @@
+"""The job's output beside the model: predictions, confusion matrix, per-class figures and skipped images, as CSV."""
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+
+from classifier.training.data.batches import SkippedImages
+from classifier.training.data.folders import Dataset
+from classifier.training.evaluate import Evaluation
+
+
+def write(folder: Path, dataset: Dataset, evaluation: Evaluation | None, skipped: SkippedImages) -> None:
+    """Write the files to `folder`, named after the phase that was evaluated, test or else validation."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_csv(folder / "skipped_images.csv", ("phase", "file", "reason"), skipped.rows())
+    if evaluation is None:
+        return
+    name = evaluation.phase
+    columns = ("file", "class", "predicted", "confidence")
+    _write_csv(folder / f"{name}_predictions.csv", columns, _predictions(dataset, evaluation))
+    matrix = ((name, *row) for name, row in zip(dataset.classes, evaluation.confusion.tolist(), strict=True))
+    _write_csv(folder / f"{name}_confusion_matrix.csv", ("true class \\ predicted", *dataset.classes), matrix)
+    columns = ("class", "images", "precision", "recall", "f1")
+    _write_csv(folder / f"{name}_per_class.csv", columns, per_class(dataset.classes, evaluation))
+
+
+def per_class(classes: tuple[str, ...], evaluation: Evaluation) -> list[tuple[str, int, float, float, float]]:
+    """Class, its number of images, precision, recall and F1, in the order of the classes."""
+    figures = (evaluation.confusion.sum(1), evaluation.precision, evaluation.recall, evaluation.f1)
+    return list(zip(classes, *(figure.round(5).tolist() for figure in figures), strict=True))
+
+
+def _predictions(dataset: Dataset, evaluation: Evaluation) -> Iterable[tuple]:
+    phase = dataset.phase(evaluation.phase)
+    columns = (evaluation.positions, evaluation.labels, evaluation.predicted, evaluation.confidence)
+    for position, label, predicted, confidence in zip(*(column.tolist() for column in columns), strict=True):
+        yield phase.files[position], dataset.classes[label], dataset.classes[predicted], round(confidence, 5)
+
+
+def _write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)

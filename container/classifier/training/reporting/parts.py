@@ -1,0 +1,103 @@
+"""What the report's debugging and profiling parts show, drawn and put into words."""
+
+import functools
+import logging
+from collections.abc import Callable
+
+from classifier.training.debugging.debugger import Debugging
+from classifier.training.history import History
+from classifier.training.profiling.profiler import TRACED, Profile
+from classifier.training.reporting import charts_debugging, charts_profiling
+from classifier.training.reporting.loss_trends import training_trend, validation_trend
+
+logger = logging.getLogger(__name__)
+LAYER_CHARTS = (
+    (
+        "gradient",
+        charts_debugging.gradients,
+        "From input (top) to output. Even colours are healthy; a dark band is a layer that hardly learns, a row that "
+        "gets brighter and brighter one that is about to diverge.",
+    ),
+    (
+        "update",
+        charts_debugging.updates,
+        "How far one step moves the weights, as a share of their size, in the middle layer of each part. Far above the "
+        "gray band lr is too high, far below it too low; it ends low because lr does.",
+    ),
+    (
+        "dead",
+        charts_debugging.dead_units,
+        "Units behind a ReLU that were active in less than 1 % of the last cases. They learn no more; more than half "
+        "of a layer is too many.",
+    ),
+)
+
+
+def guarded(part: Callable[..., dict]) -> Callable[..., dict]:
+    """A part that cannot be drawn says so in its place, and leaves the job and the rest of the report alone."""
+
+    @functools.wraps(part)
+    def draw(*arguments) -> dict[str, object]:
+        try:
+            return part(*arguments)
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            logger.warning("the report lacks its %s: %s", part.__name__.replace("_", " "), why)
+            return {"broken": why, "rules": ()}
+
+    return draw
+
+
+@guarded
+def debugging_part(debugging: Debugging, history: History, batch_size: int) -> dict[str, object]:
+    """The values of report_debugging.html."""
+    series = debugging.series
+    saved = series.get("saved", {})
+    whole = len(series.get("steps", ()))
+    return {
+        "why": debugging.why,
+        "error": debugging.rules_error,
+        "rules": sorted(debugging.rules, key=lambda verdict: (verdict["status"] != "found", bool(verdict["cause"]))),
+        "saved": {"train": saved.get("train", 0), "whole": whole, "other": saved.get("validation and test", 0)},
+        "trends": trends(history, batch_size),
+        "layers": [
+            (draw(series["steps"], series[name]), text) for name, draw, text in LAYER_CHARTS if series.get(name)
+        ],
+    }
+
+
+def trends(history: History, batch_size: int) -> list[tuple[str, str]]:
+    """The charts of the losses of single steps, each with what it says."""
+    shown = []
+    if training := training_trend(history.train_losses):
+        chart = charts_debugging.training_losses(history.train_losses, training)
+        shown.append((chart, training.sentences(batch_size)))
+    if validation := validation_trend(history.validation_losses):
+        chart = charts_debugging.validation_losses(history.validation_losses, validation)
+        shown.append((chart, validation.sentences()))
+    return shown
+
+
+@guarded
+def profiling_part(profile: Profile, findings: list[str]) -> dict[str, object]:
+    """The values of report_profiling.html."""
+    drawn = [charts_profiling.steps(profile.steps)] if profile.steps else []
+    if len(profile.samples) > 1:
+        drawn.append(charts_profiling.utilisation(profile.samples))
+    return {
+        "why": profile.why,
+        "findings": findings,
+        "charts": drawn,
+        "sentence": summary(profile),
+        "operators": profile.operators,
+        "trace": profile.trace,
+        "traced": TRACED,
+    }
+
+
+def summary(profile: Profile) -> str:
+    """Where the time went: of a step, and of the whole job."""
+    spans = sorted(profile.spans.items(), key=lambda span: -span[1])
+    job = ", ".join(f"{name} {seconds:,.1f} s" for name, seconds in spans)
+    steps = f"{len(profile.steps)} steps after the warm-up took {profile.step_milliseconds():,.0f} ms each. "
+    return (steps if profile.steps else "") + f"The whole job: {job}."

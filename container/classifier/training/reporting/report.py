@@ -1,0 +1,133 @@
+"""report.html: the job on one self-contained page."""
+
+import base64
+import io
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import numpy as np
+from PIL import Image
+
+from classifier import images
+from classifier.artifact import VERSIONS
+from classifier.training import hyperparameters
+from classifier.training.data.batches import SkippedImages
+from classifier.training.data.folders import Dataset, Phase
+from classifier.training.debugging.debugger import Debugging
+from classifier.training.evaluate import Evaluation, Mistake
+from classifier.training.history import History
+from classifier.training.hyperparameters import Hyperparameters
+from classifier.training.profiling.profiler import Profile
+from classifier.training.reporting import charts
+from classifier.training.reporting.csv_files import per_class
+from classifier.training.reporting.parts import debugging_part, profiling_part
+
+MOST_ROWS = 10
+THUMBNAIL = 160
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What debugging and profiling came to."""
+
+    debugging: Debugging
+    profile: Profile
+    findings: list[str]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the report tells of a job; `evaluation` of the test phase or else the best validation, `ending` if early."""
+
+    hp: Hyperparameters
+    dataset: Dataset
+    history: History
+    evaluation: Evaluation | None
+    skipped: SkippedImages
+    origin: str
+    device: str
+    ending: str | None
+    observed: Observed
+
+
+def write(path: Path, summary: Summary) -> None:
+    """Render `summary` to `path`."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["percent"] = lambda value: f"{value:.1%}"
+    environment.filters["sentence"] = lambda text: f"{text[:1].upper()}{text[1:]}."
+    page = environment.get_template("report.html").render(
+        summary=summary,
+        dataset=summary.dataset,
+        history=summary.history,
+        evaluation=summary.evaluation,
+        **_evaluation_parts(summary),
+        curves=_curves(summary.history),
+        debugging=debugging_part(summary.observed.debugging, summary.history, summary.hp.batch_size),
+        profiling=profiling_part(summary.observed.profile, summary.observed.findings),
+        skipped=summary.skipped.rows(),
+        hyperparameters=_hyperparameters(summary.hp),
+        environment={"device": summary.device, "machine": platform.platform()} | VERSIONS,
+    )
+    path.write_text(page, encoding="utf-8")
+
+
+def _curves(history: History) -> list[str]:
+    return [charts.curve(history.epochs, name, history.best_epoch) for name in ("loss", "accuracy") if history.epochs]
+
+
+def _evaluation_parts(summary: Summary) -> dict[str, object]:
+    evaluation, classes = summary.evaluation, summary.dataset.classes
+    if evaluation is None:
+        return {"matrix": None, "per_class": [], "confused": [], "mistakes": []}
+    phase = summary.dataset.phase(evaluation.phase)
+    shown = evaluation.mistakes if summary.hp.report_images else ()
+    return {
+        "matrix": charts.confusion_matrix(evaluation.confusion, classes),
+        "per_class": sorted(per_class(classes, evaluation), key=lambda row: row[-1]),
+        "confused": most_confused(evaluation.confusion, classes),
+        "mistakes": [_mistake(mistake, phase, classes, summary.hp.image_size) for mistake in shown],
+    }
+
+
+def most_confused(confusion: np.ndarray, classes: tuple[str, ...]) -> list[tuple[str, str, int, float]]:
+    """True class, predicted class, count and share of the true class, of the most frequent confusions."""
+    errors = confusion - np.diag(np.diag(confusion))
+    order = np.argsort(-errors, axis=None, kind="stable")[:MOST_ROWS]
+    pairs = zip(*np.unravel_index(order, errors.shape), strict=True)
+    totals = np.maximum(1, confusion.sum(1))
+    return [(classes[i], classes[j], int(errors[i, j]), errors[i, j] / totals[i]) for i, j in pairs if errors[i, j]]
+
+
+def _mistake(mistake: Mistake, phase: Phase, classes: tuple[str, ...], size: int) -> dict[str, object]:
+    file = phase.files[mistake.position]
+    return {
+        "file": file,
+        "source": _picture(phase.folder / file, size),
+        "label": classes[mistake.label],
+        "predicted": classes[mistake.predicted],
+        "confidence": mistake.confidence,
+    }
+
+
+def _picture(path: Path, size: int) -> str | None:
+    """What the model saw, read once more, as a data URL; None where it can no longer be read."""
+    try:
+        image = Image.fromarray(images.evaluation_pixels(path.read_bytes(), size))
+    except (OSError, images.ImageError):
+        return None
+    buffer = io.BytesIO()
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    image.save(buffer, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _hyperparameters(hp: Hyperparameters) -> list[tuple[str, str, bool]]:
+    """Name, value, and whether it differs from the default."""
+    return [
+        (name, hyperparameters.text_of(getattr(hp, name)), getattr(hp, name) != item.default)
+        for name, item in hyperparameters.FIELDS.items()
+    ]

@@ -1,0 +1,1 @@
+"""The scripts of Amazon SageMaker, one verb a file, and what they share."""

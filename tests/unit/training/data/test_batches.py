@@ -1,0 +1,211 @@
+import dataclasses
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from classifier import images
+from classifier.errors import UserError
+from classifier.training.data import batches as data
+from classifier.training.data.batches import (
+    Batch,
+    EpochBatches,
+    ImageBatches,
+    ImageDataset,
+    SkippedImages,
+    count_workers,
+)
+from classifier.training.data.cache import NoCache
+from classifier.training.data.folders import Phase
+from classifier.training.hyperparameters import Hyperparameters
+from classifier.training.interrupt import Interrupt
+from classifier.training.parallel.processes import Alone
+from helpers import encode, photo
+
+SIZE = 32
+
+
+@pytest.fixture
+def phase(tmp_path):
+    """Ten photos of two classes; the fourth is truncated."""
+    files = []
+    for number in range(10):
+        path = tmp_path / f"class{number % 2}" / f"{number}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        content = encode(photo(90, 60, seed=number))
+        path.write_bytes(content[: len(content) // 2] if number == 3 else content)
+        files.append(f"class{number % 2}/{number}.jpg")
+    return Phase("validation", tmp_path, tuple(files), tuple(number % 2 for number in range(10)), {})
+
+
+def hyperparameters(**values):
+    return Hyperparameters(**{"image_size": SIZE, "batch_size": 4, "workers": 0} | values)
+
+
+def test_evaluation_sees_what_serving_sees_byte_for_byte(phase):
+    seen = 0
+    for batch in ImageBatches(phase, hyperparameters(), torch.device("cpu")).epoch():
+        for pixels, position in zip(batch.pixels, batch.positions, strict=True):
+            served = images.evaluation_pixels((phase.folder / phase.files[position]).read_bytes(), SIZE)
+            assert pixels.numpy().tobytes() == served.tobytes()
+            seen += 1
+    assert seen == 9
+
+
+def test_an_unreadable_image_is_left_out_of_its_batch_and_named(phase):
+    batches = list(ImageBatches(phase, hyperparameters(), torch.device("cpu")).epoch())
+    assert [len(batch) for batch in batches] == [3, 4, 2]
+    assert batches[0].positions.tolist() == [0, 1, 2]
+    assert batches[0].labels.tolist() == [0, 1, 0]
+    assert list(batches[0].skipped) == [3]
+    assert "truncated" in batches[0].skipped[3]
+
+
+def test_a_batch_of_unreadable_images_is_empty(phase):
+    dataset = ImageDataset(phase, SIZE, False, 0, NoCache())
+    batch = dataset.collate([dataset[0, 3]])
+    assert batch.pixels.shape == (0, SIZE, SIZE, 3)
+    assert len(batch) == 0
+
+
+def test_a_file_that_vanished_is_skipped(phase):
+    (phase.folder / phase.files[0]).unlink()
+    _, reason = ImageDataset(phase, SIZE, False, 0, NoCache())[0, 0]
+    assert "No such file" in reason
+
+
+@pytest.mark.parametrize(("augmentation", "workers"), [("none", 0), ("standard", 0), ("standard", 2)])
+def test_a_file_is_decoded_once_and_later_epochs_are_as_from_the_file(phase, augmentation, workers):
+    train = dataclasses.replace(phase, name="train")
+    hp = hyperparameters(augmentation=augmentation, workers=workers)
+    batches = ImageBatches(train, hp, torch.device("cpu"))
+    kept = ImageBatches(train, hp, torch.device("cpu"))
+    first = sum(len(batch) for batch in kept.epoch(1))
+    expected = list(batches.epoch(2))
+    for file in phase.files:
+        (phase.folder / file).unlink()
+    later = list(kept.epoch(2))
+    assert first == sum(len(batch) for batch in later) == 9
+    assert all(torch.equal(one.pixels, two.pixels) for one, two in zip(expected, later, strict=True))
+    assert sum(len(batch) for batch in ImageBatches(train, hp, torch.device("cpu"), once=True).epoch(2)) == 0
+
+
+def test_crops_depend_on_seed_epoch_and_image_alone(phase):
+    dataset = ImageDataset(phase, SIZE, True, 5, NoCache())
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    _, first = dataset[1, 0]
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert np.array_equal(dataset[1, 0][1], first)
+    assert not np.array_equal(dataset[2, 0][1], first)
+    assert first.shape == (SIZE, SIZE, 3)
+    assert first.dtype == np.uint8
+
+
+def test_training_batches_are_the_same_for_any_number_of_workers(phase):
+    train = dataclasses.replace(phase, name="train")
+    runs = []
+    for workers in (0, 2):
+        batches = ImageBatches(train, hyperparameters(workers=workers, seed=3), torch.device("cpu"))
+        runs.append([batch.pixels for batch in batches.epoch(2)])
+    assert all(torch.equal(one, two) for one, two in zip(*runs, strict=True))
+
+
+def test_an_interrupted_epoch_goes_on_with_the_same_batches(phase):
+    train = dataclasses.replace(phase, name="train")
+    batches = ImageBatches(train, hyperparameters(), torch.device("cpu"))
+    whole = [batch.positions.tolist() for batch in batches.epoch(3)]
+    assert [batch.positions.tolist() for batch in batches.epoch(3, first=1)] == whole[1:]
+    assert [batch.positions.tolist() for batch in batches.epoch(3)] == whole
+    assert list(batches.epoch(3, first=3)) == []
+
+
+def test_training_is_shuffled_anew_each_epoch_and_evaluation_is_not():
+    shuffled = EpochBatches(100, 32, shuffle=True, seed=0)
+    epochs = []
+    for epoch in (1, 2, 1):
+        shuffled.start(epoch)
+        batches = list(shuffled)
+        assert [len(batch) for batch in batches] == [32, 32, 32, 4]
+        epochs.append([position for batch in batches for _, position in batch])
+    assert sorted(epochs[0]) == list(range(100))
+    assert epochs[0] != epochs[1]
+    assert epochs[0] == epochs[2]
+    assert len(shuffled) == 4
+    ordered = EpochBatches(3, 2, shuffle=False, seed=0)
+    assert list(ordered) == [[(0, 0), (0, 1)], [(0, 2)]]
+
+
+def test_the_processes_share_every_batch():
+    shares = []
+    for rank in range(3):
+        group = Alone()
+        group.rank, group.size = rank, 3
+        shares.append(list(EpochBatches(50, 8, shuffle=True, seed=0, group=group)))
+    whole = list(EpochBatches(50, 8, shuffle=True, seed=0))
+    together = [sorted(sum(parts, [])) for parts in zip(*shares, strict=True)]
+    assert together == [sorted(batch) for batch in whole]
+    assert {len(batch) for batch in shares[0]} | {len(batch) for batch in shares[2]} == {3, 2, 1, 0}
+
+
+def test_workers_default_to_the_cores_but_no_more_than_fit(tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "usable_cores", lambda: 64)
+    assert count_workers(hyperparameters(workers=-1), tmp_path / "absent") == data.MOST_WORKERS
+    assert count_workers(hyperparameters(workers=-1), tmp_path / "absent", trainers=8) == 8
+    assert count_workers(hyperparameters(workers=3), tmp_path / "absent") == 3
+
+
+def test_a_small_shared_memory_is_noticed(tmp_path, monkeypatch, caplog):
+    batch = 4 * SIZE * SIZE * 3
+    monkeypatch.setattr(data.shutil, "disk_usage", lambda _: type("usage", (), {"free": 13 * batch}))
+    assert count_workers(hyperparameters(workers=8), tmp_path) == 2
+    assert caplog.messages == [f"{tmp_path} has room for 2 of 8 workers; --shm-size gives it more"]
+
+
+def test_workers_leave_signals_to_the_main_process(phase):
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    interrupt = Interrupt().install()
+    try:
+        batches = ImageBatches(phase, hyperparameters(workers=2), torch.device("cpu")).epoch()
+        assert len(next(batches)) + len(next(batches)) == 7  # one of each worker: both have started
+        for worker in batches._workers:
+            os.kill(worker.pid, signal.SIGTERM)
+            os.kill(worker.pid, signal.SIGINT)
+        assert sum(len(batch) for batch in batches) == 2
+        assert interrupt.signal is None
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def batch_with_skipped(*positions):
+    empty = torch.empty(0)
+    return Batch(empty, empty, empty, dict.fromkeys(positions, "damaged image: cut off"))
+
+
+def test_a_skipped_image_is_named_once(phase, caplog):
+    skipped = SkippedImages()
+    for _epoch in range(2):
+        skipped.add(phase, batch_with_skipped(3))
+    assert caplog.messages == ["skipped validation image class1/3.jpg: damaged image: cut off"]
+    assert skipped.rows() == [("validation", "class1/3.jpg", "damaged image: cut off")]
+
+
+def test_too_many_unreadable_images_are_an_error(phase):
+    skipped = SkippedImages()
+    skipped.add(phase, batch_with_skipped(3))
+    with pytest.raises(UserError) as refused:
+        skipped.add(phase, batch_with_skipped(4))
+    assert str(refused.value) == (
+        "2 of 10 validation images are unreadable, the first class1/3.jpg (damaged image: cut off); "
+        "accepted: one, or up to 10%"
+    )
+
+
+def test_a_phase_without_any_readable_image_is_an_error(phase):
+    lone = Phase("test", phase.folder, phase.files[3:4], (1,), {})
+    with pytest.raises(UserError, match="1 of 1 test images are unreadable"):
+        SkippedImages().add(lone, batch_with_skipped(0))

@@ -1,0 +1,292 @@
+"""Each rule on a trial made for it: sick series, and healthy ones that look alike."""
+
+import json
+import multiprocessing
+import time
+
+import numpy as np
+import pytest
+
+from classifier.training.debugging.rules.client import RulesClient
+from classifier.training.debugging.rules.process import Watch, explain
+from classifier.training.hyperparameters import RULES
+from hooked import open_trial, write_trial
+
+LOSS = "CrossEntropyLoss_output_0"
+GUESSING = float(np.log(10))
+
+
+def verdicts(folder, rows):
+    """What each rule says of a trial of `rows`, and the series for the report."""
+    write_trial(folder, rows)
+    watch = Watch(open_trial(folder), GUESSING)
+    found = list(watch.look())
+    told = {verdict["rule"]: verdict for verdict in watch.verdicts()}
+    assert all(told[verdict["rule"]] == verdict for verdict in found)
+    return told, watch.series
+
+
+def found(folder, rows):
+    return {name: verdict for name, verdict in verdicts(folder, rows)[0].items() if verdict["status"] == "found"}
+
+
+def losses(values, others=None):
+    """A training step for each loss, each with `others` too."""
+    return [{LOSS: value} | (others or {}) for value in values]
+
+
+def epochs(train, validation):
+    """A training step and a validation step an epoch, with the losses of the whole pass."""
+    for number, (of_train, of_validation) in enumerate(zip(train, validation, strict=True)):
+        yield {LOSS: of_train, "scalar/train_loss": of_train}
+        yield {"mode": "EVAL", LOSS: of_validation, "scalar/validation_loss": of_validation, "epoch": number}
+
+
+def noisy(values, scale, seed=0):
+    return np.asarray(values) + np.random.default_rng(seed).normal(0, scale, len(values))
+
+
+FALLING = np.linspace(2.3, 0.2, 40)
+
+
+def test_the_hyperparameter_knows_every_rule(tmp_path):
+    assert set(verdicts(tmp_path, losses([1.0]))[0]) == set(RULES)
+
+
+def test_a_healthy_loss_is_left_alone(tmp_path):
+    assert found(tmp_path, losses(noisy(FALLING, 0.1))) == {}
+
+
+@pytest.mark.parametrize("values", [[2.3] * 40, noisy([2.3] * 40, 0.1), np.linspace(2.3, 2.5, 40)])
+def test_loss_not_decreasing(tmp_path, values):
+    (verdict,) = found(tmp_path, losses(values)).values()
+    assert verdict["rule"] == "LossNotDecreasing"
+    assert verdict["step"] == 19
+    assert "went from 2.3" in verdict["evidence"]
+
+
+@pytest.mark.parametrize("values", [noisy(np.r_[FALLING, [0.2] * 40], 0.05), [2.3] * 19])
+def test_a_loss_that_has_fallen_or_a_short_run_is_not_blamed(tmp_path, values):
+    assert found(tmp_path, losses(values)) == {}
+
+
+def test_learning_rate_too_high(tmp_path):
+    rows = losses([2.3, 2.4, 9.0, 12.0, 2.6, 8.0, 9.0, 2.5, 7.0], {"update_ratio/conv1": 3.0, "update_ratio/fc": 0.9})
+    (verdict,) = found(tmp_path, rows).values()
+    assert (verdict["rule"], verdict["step"]) == ("LearningRateTooHigh", 8)
+    assert "195%" in verdict["evidence"]
+    assert "Lower lr" in verdict["advice"]
+
+
+@pytest.mark.parametrize("values", [[2.3, 9, 9, 9, 9, 2.1], [0.1, 0.5, 0.6, 0.9, 1.2, 1.5, 0.9]])
+def test_a_spike_or_a_start_from_a_good_model_is_no_high_learning_rate(tmp_path, values):
+    assert found(tmp_path, losses(values, {"update_ratio/conv1": 0.5})) == {}
+
+
+def test_small_updates_are_no_high_learning_rate(tmp_path):
+    assert found(tmp_path, losses([2.3] + [9.0] * 8, {"update_ratio/conv1": 0.01})) == {}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("name", [LOSS, ("gradient/ResNet_fc.weight", "l2"), ("ResNet_fc.bias", "l2")])
+def test_exploding_tensor(tmp_path, name, value):
+    rows = losses(FALLING)
+    rows[7][name] = value
+    (verdict,) = found(tmp_path, rows).values()
+    assert (verdict["rule"], verdict["step"]) == ("ExplodingTensor", 7)
+
+
+def test_gradients_that_were_saved_whole_are_looked_at_too(tmp_path):
+    rows = losses(FALLING[:3], {"gradient/ResNet_conv1.weight": np.full((2, 2, 1, 1), 3.0)})
+    rows[2]["gradient/ResNet_conv1.weight"] = np.full((2, 2, 1, 1), np.inf)
+    told, series = verdicts(tmp_path, rows)
+    assert told["ExplodingTensor"]["step"] == 2
+    assert series.values()["gradient"] == {"conv1": [6.0, 6.0, np.inf]}
+
+
+def test_vanishing_gradient(tmp_path):
+    rows = losses([2.3] * 3, {("gradient/ResNet_a.weight", "abs_mean"): 1e-3})
+    rows[2]["gradient/ResNet_b.weight", "abs_mean"] = 3e-9
+    (verdict,) = found(tmp_path, rows).values()
+    assert (verdict["rule"], verdict["step"]) == ("VanishingGradient", 2)
+    assert "1 of 2" in verdict["evidence"]
+    assert "ResNet_b.weight" in verdict["evidence"]
+
+
+def test_small_gradients_at_the_end_of_learning_are_not_vanishing(tmp_path):
+    rows = losses(np.r_[FALLING, [0.001] * 3])
+    rows[-1]["gradient/ResNet_b.weight", "abs_mean"] = 3e-9
+    assert found(tmp_path, rows) == {}
+
+
+def relu_inputs(*spread):
+    return {(f"layer{number}.relu_input_0", "std"): value for number, value in enumerate(spread)}
+
+
+@pytest.mark.parametrize(("spread", "words"), [((1.0, 4.0), "16 times"), ((1.0, 1e-5), "are all alike")])
+def test_poor_weight_initialization(tmp_path, spread, words):
+    (verdict,) = found(tmp_path, losses([2.3] * 12, relu_inputs(*spread))).values()
+    assert (verdict["rule"], verdict["step"]) == ("PoorWeightInitialization", 9)
+    assert words in verdict["evidence"]
+
+
+@pytest.mark.parametrize(
+    ("values", "spread"), [(FALLING, (1.0, 4.0)), ([2.3] * 12, (1.0, 3.0)), ([2.3] * 9, (1.0, 4.0))]
+)
+def test_a_falling_loss_even_activations_or_a_short_run_are_no_poor_initialization(tmp_path, values, spread):
+    assert found(tmp_path, losses(values, relu_inputs(*spread))) == {}
+
+
+def test_activations_that_spread_only_later_are_no_poor_initialization(tmp_path):
+    rows = losses([2.3] * 12, relu_inputs(1.0, 1.0))
+    for row in rows[1:]:
+        row |= relu_inputs(1.0, 9.0)
+    assert found(tmp_path, rows) == {}
+
+
+def test_dead_relu(tmp_path):
+    rows = losses(FALLING[:8], {"relu_activity/layer4.0.relu_0": [0.0, 0.005, 0.3]})
+    (verdict,) = found(tmp_path, rows).values()
+    assert (verdict["rule"], verdict["step"]) == ("DeadRelu", 4)
+    assert "67 % of the units of layer4.0.relu" in verdict["evidence"]
+
+
+def test_units_that_are_silent_now_and_then_are_not_dead(tmp_path):
+    rows = losses(FALLING[:20])
+    for number, row in enumerate(rows):
+        row["relu_activity/layer4.0.relu_0"] = [0.2 * (number % 4 == 0), 0.2 * (number % 4 == 1), 0.2]
+    assert found(tmp_path, rows) == {}
+
+
+def test_overfit(tmp_path):
+    rows = list(epochs([2.0, 1.0, 0.5, 0.2, 0.1], [2.0, 1.5, 1.6, 1.9, 2.2]))
+    (verdict,) = found(tmp_path, rows).values()
+    assert (verdict["rule"], verdict["step"]) == ("Overfit", 4)
+    assert "47% above its best (1.5)" in verdict["evidence"]
+
+
+@pytest.mark.parametrize(
+    "validation",
+    [
+        [2.0, 1.0, 0.5, 0.3, 0.25],  # far above the training loss, and still falling
+        [2.0, 1.0, 1.4, 1.0, 0.9],  # one bad epoch
+    ],
+)
+def test_a_gap_alone_or_one_bad_epoch_is_no_overfit(tmp_path, validation):
+    assert found(tmp_path, list(epochs([2.0, 1.0, 0.3, 0.05, 0.01], validation))) == {}
+
+
+def test_overtraining(tmp_path):
+    train = [2.0, 1.0, 0.5] + [0.49] * 12
+    (verdict,) = found(tmp_path, list(epochs(train, [value + 0.05 for value in train]))).values()
+    assert (verdict["rule"], verdict["step"]) == ("Overtraining", 12)
+    assert "for 10 epochs" in verdict["evidence"]
+
+
+def test_slow_but_steady_progress_is_no_overtraining(tmp_path):
+    train = [2.0 * 0.95**epoch for epoch in range(30)]
+    assert found(tmp_path, list(epochs(train, train))) == {}
+
+
+def test_smdebugs_own_invoker_runs_a_rule(tmp_path):
+    from smdebug.exceptions import NoMoreData, RuleEvaluationConditionMet
+    from smdebug.rules import invoke_rule
+
+    from classifier.training.debugging.rules.base import Tensors
+    from classifier.training.debugging.rules.losses import LossNotDecreasing
+
+    for name, values, expected in (("a", [2.3] * 20, RuleEvaluationConditionMet), ("b", FALLING, NoMoreData)):
+        write_trial(tmp_path / name, losses(values))
+        (tmp_path / name / "training_job_end.ts").touch()
+        trial = open_trial(tmp_path / name)
+        with pytest.raises(expected):
+            invoke_rule(LossNotDecreasing(trial, Tensors(trial)), raise_eval_cond=True)
+
+
+def test_a_rule_refuses_a_parameter_that_it_does_not_have(tmp_path):
+    from classifier.training.debugging.rules.base import Tensors
+    from classifier.training.debugging.rules.losses import Overfit
+
+    write_trial(tmp_path, losses([1.0]))
+    trial = open_trial(tmp_path)
+    assert Overfit(trial, Tensors(trial), patience=3).values["patience"] == 3
+    with pytest.raises(TypeError, match="Overfit has no parameter patients"):
+        Overfit(trial, Tensors(trial), patients=3)
+
+
+def test_the_series_have_a_value_per_layer_and_saved_training_step(tmp_path):
+    rows = losses(FALLING[:3], {"update_ratio/conv1": 0.01, ("gradient/ResNet_conv1.weight", "l2"): 2.0})
+    rows[1]["update_ratio/fc"] = 0.5
+    rows[2]["relu_activity/relu_0"] = [0.0, 0.0, 1.0, 1.0]
+    _, series = verdicts(tmp_path, [*rows, {"mode": "EVAL", LOSS: 1.0}])
+    assert series.values() == {
+        "steps": [0, 1, 2],
+        "saved": {"train": 3, "validation and test": 1},
+        "gradient": {"conv1": [2.0, 2.0, 2.0]},
+        "update": {"conv1": pytest.approx([0.01] * 3), "fc": [None, 0.5, None]},
+        "dead": {"relu_0": [None, None, 50.0]},
+    }
+
+
+def test_a_consequence_is_told_from_its_cause():
+    names = ("DeadRelu", "LearningRateTooHigh", "Overtraining", "VanishingGradient")
+    status = {"Overtraining": "not found"}
+    given = [{"rule": name, "status": status.get(name, "found"), "advice": "Do."} for name in names]
+    told = {verdict["rule"]: verdict for verdict in explain(given)}
+    assert told["DeadRelu"]["cause"] == told["VanishingGradient"]["cause"] == "LearningRateTooHigh"
+    assert told["LearningRateTooHigh"]["cause"] is None
+    assert told["LearningRateTooHigh"]["advice"] == "Do."
+    assert "consequence of LearningRateTooHigh" in told["DeadRelu"]["advice"]
+    assert told["Overtraining"]["cause"] is None
+
+
+def test_the_process_tells_while_training_goes_on(tmp_path, caplog):
+    write_trial(tmp_path, losses([2.3] * 30))
+    client = RulesClient(tmp_path, GUESSING)
+    for _ in range(100):
+        if client.found:
+            break
+        client.reader.join(0.2)
+    assert [verdict["rule"] for verdict in client.found] == ["LossNotDecreasing"]
+    assert "rule LossNotDecreasing at training step 19: the mean loss of 10 saved steps" in caplog.text
+    answer = client.finish()
+    assert answer.error is None
+    assert {verdict["rule"]: verdict["status"] for verdict in answer.rules}["Overfit"] == "not found"
+    json.dumps(answer.rules, allow_nan=False)
+
+
+def test_the_process_ends_where_nothing_was_saved(tmp_path):
+    answer = RulesClient(tmp_path / "nothing", GUESSING).finish()
+    assert (answer.rules, answer.error) == ([], None)
+
+
+def test_the_process_says_what_it_cannot_read(tmp_path, caplog):
+    write_trial(tmp_path, losses([2.3] * 3))
+    for path in tmp_path.glob("index/*/*.json"):
+        path.write_text(path.read_text()[:50])
+    answer = RulesClient(tmp_path, GUESSING).finish()
+    assert answer.error
+    assert "the rules were not all evaluated" in caplog.text
+
+
+def test_the_process_ends_although_a_fork_keeps_its_input_open(tmp_path):
+    """As the processes do that read images."""
+    write_trial(tmp_path, losses([2.3] * 3))
+    client = RulesClient(tmp_path, GUESSING)
+    fork = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    fork.start()
+    try:
+        started = time.monotonic()
+        assert client.finish().error is None
+        assert time.monotonic() - started < 30
+    finally:
+        fork.kill()
+        fork.join()
+
+
+def test_the_process_ends_when_the_training_has_died(tmp_path):
+    write_trial(tmp_path, losses([2.3] * 3))
+    client = RulesClient(tmp_path, GUESSING)
+    client.process.stdin.close()
+    client.process.wait(30)
+    client.finish()

@@ -1,0 +1,99 @@
+"""The findings by their numbers. Those without a GPU occur for real in tests/functional/test_profiling.py; those of
+a GPU are tested here alone, since the tests run without one."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from classifier.training.profiling.findings import Setting, find, used_share, workers_needed
+from classifier.training.profiling.profiler import Profile
+from classifier.training.profiling.system import Sample
+
+CPU = Setting(torch.device("cpu"), torch.float32, workers=2, cores=4, shared_memory=0.1, capability=None)
+GPU = Setting(torch.device("cuda"), torch.float16, workers=2, cores=4, shared_memory=0.1, capability=(7, 5))
+BUSY = [Sample(0.5, 0.5, 0.5, gpu=0.9, gpu_memory=0.8)] * 3
+
+
+def profile(samples=BUSY, **milliseconds):
+    return Profile(steps=[{"other": 100 - sum(milliseconds.values())} | milliseconds] * 4, samples=samples)
+
+
+def test_a_healthy_profile_finds_nothing():
+    assert find(profile(forward=40, backward=40), GPU) == []
+    assert find(profile(), CPU) == []
+    assert find(Profile(), GPU) == []
+
+
+@pytest.mark.parametrize(
+    ("wait", "workers", "cores", "words"),
+    [
+        (62, 1, 4, "62% of a step waits for images: raise workers from 1 to 3."),
+        (62, 2, 4, "raise workers from 2 to 4, or take an instance with 6 CPU cores."),
+        (62, 4, 4, "all 4 CPU cores read already, so take an instance with 11, or smaller image files."),
+        (30, 0, 4, "30% of a step waits for images: raise workers from 0 to 1."),
+    ],
+)
+def test_waiting_for_images(wait, workers, cores, words):
+    (finding,) = find(profile(**{"data wait": wait}), replace(CPU, workers=workers, cores=cores))
+    assert words in finding
+    assert find(profile(**{"data wait": 24}), CPU) == []
+
+
+def test_the_workers_that_are_needed_read_as_fast_as_the_rest_computes():
+    assert workers_needed(0.5, 2) == 4
+    assert workers_needed(0.75, 1) == 4
+    assert workers_needed(0.75, 0) == 3
+    assert workers_needed(0.999999, 1) == 1000
+
+
+def test_on_the_cpu():
+    (finding,) = find(profile(forward=20, backward=30, optimizer=10), CPU)
+    assert finding.startswith("60% of a step computes, on 4 CPU cores: an instance with a GPU")
+    assert find(profile(forward=20, backward=30, optimizer=10), GPU) == []
+
+
+def test_the_gpu_is_idle():
+    idle = [Sample(0.5, 0.5, 0.5, gpu=0.3, gpu_memory=0.8)] * 3
+    (finding,) = find(profile(samples=idle), GPU)
+    assert finding.startswith("The GPU is busy 30% of the time")
+
+
+def test_mixed_precision_is_off_on_a_gpu_that_has_it():
+    (finding,) = find(profile(), replace(GPU, dtype=torch.float32))
+    assert finding.startswith("Mixed precision is off on a GPU that has it")
+    assert find(profile(), replace(GPU, dtype=torch.float32, capability=(6, 1))) == []
+
+
+def test_the_gpus_memory_is_hardly_used():
+    small = [Sample(0.5, 0.5, 0.5, gpu=0.9, gpu_memory=share) for share in (0.1, 0.2)]
+    (finding,) = find(profile(samples=small), GPU)
+    assert finding.startswith("At most 20% of the GPU's memory is used")
+
+
+@pytest.mark.parametrize(("span", "share", "words"), [("validation", 0.31, "Validation"), ("saving", 0.11, "Saving")])
+def test_the_parts_between_the_steps(span, share, words):
+    taken = profile()
+    taken.spans = {"training": 1 - share, span: share}
+    (finding,) = find(taken, CPU)
+    assert finding.startswith(words)
+    taken.spans = {"training": 0.95, span: 0.05}
+    assert find(taken, CPU) == []
+
+
+def test_the_hook():
+    (finding,) = find(profile(hook=6), CPU)
+    assert finding.startswith("The debugging hook takes 6% of a step")
+
+
+def test_shared_memory():
+    (finding,) = find(profile(), replace(CPU, shared_memory=0.93))
+    assert finding.startswith("/dev/shm is 93% full")
+
+
+def test_the_setting_is_read_from_the_machine(tmp_path):
+    setting = Setting.of(torch.device("cpu"), torch.float32, 3)
+    assert (setting.workers, setting.capability) == (3, None)
+    assert setting.cores >= 1
+    assert 0 < used_share(tmp_path) < 1
+    assert used_share(tmp_path / "absent") == 0

@@ -1,0 +1,158 @@
+import gzip
+import json
+import time
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from classifier.training.profiling import profiler
+from classifier.training.profiling.profiler import Profile, StepProfiler, plan
+from classifier.training.profiling.system import Sample, Sampler, gpu_shares, processor_seconds
+
+CPU = torch.device("cpu")
+
+
+@given(st.integers(1, 3000), st.integers(1, 400))
+def test_the_window_fits_into_the_job(epochs_times, steps_per_epoch):
+    steps = min(3000, epochs_times * steps_per_epoch)
+    first, last, traced = plan(steps, steps_per_epoch)
+    assert 0 <= first <= last
+    assert last + (traced + 1 if traced else 0) <= steps
+    assert last - first <= steps_per_epoch + profiler.TIMED
+    if steps >= 100:
+        assert first == profiler.WARM_UP
+        assert traced == profiler.TRACED
+
+
+@given(st.integers(2, 50), st.integers(5, 400))
+def test_no_validation_falls_into_the_trace(epochs, steps_per_epoch):
+    _, last, traced = plan(epochs * steps_per_epoch, steps_per_epoch)
+    assert last // steps_per_epoch == (last + traced) // steps_per_epoch
+
+
+def job(folder, steps=12, per_epoch=6, seconds=0.0):
+    """A job of steps that multiply matrices, under a profiler."""
+    made = profiler.create("auto", folder, CPU, steps, per_epoch)
+    for _ in range(steps // per_epoch):
+        for _ in made.batches(range(per_epoch)):
+            with made.timed("forward"):
+                time.sleep(seconds)
+                with made.timed("hook"):
+                    time.sleep(10 * seconds)
+                torch.ones(50, 50) @ torch.ones(50, 50)
+            made.step()
+        with made.span("validation"):
+            time.sleep(seconds)
+    return made.finish()
+
+
+def test_a_resumed_job_counts_what_it_has_spent_before(tmp_path):
+    made = profiler.create("auto", tmp_path, CPU, 4, 4)
+    made.load_state_dict({"validation": 100.0})
+    with made.span("validation"), made.span("saving"):
+        time.sleep(0.01)
+    spans = made.state_dict()
+    assert 100 < spans["validation"] < 110
+    assert made.finish().spans == spans
+
+
+def test_a_part_within_a_part_counts_for_itself_alone(tmp_path):
+    profile = job(tmp_path, seconds=0.02)
+    assert len(profile.steps) > 2
+    for step in profile.steps:
+        assert set(step) == {"data wait", "forward", "hook", "other"}
+        assert step["hook"] >= 200
+    # The machine may be busy, so the quickest step tells: with its part, forward would take 220 at least.
+    assert 20 <= min(step["forward"] for step in profile.steps) < 200
+    assert 0.4 < profile.share("hook") < 0.95
+    assert profile.spans["validation"] >= 0.04
+    assert profile.spans["training"] > 12 * 0.22
+
+
+def test_the_trace_is_one_of_chrome_and_names_the_operators(tmp_path):
+    profile = job(tmp_path)
+    assert profile.why is None
+    events = json.loads(gzip.decompress((tmp_path / profile.trace).read_bytes()))["traceEvents"]
+    assert sum(event["name"] == "aten::mm" for event in events) == 2  # as many as steps are traced in so short a job
+    assert "aten::mm" in [row["operator"] for row in profile.operators]
+    assert all(row["calls"] == 1 for row in profile.operators if row["operator"] == "aten::mm")
+    assert sum(row["share"] for row in profile.operators) <= 1.001
+
+
+def test_a_job_that_ends_early_has_no_trace_and_no_error(tmp_path):
+    made = profiler.create("auto", tmp_path, CPU, 100, 10)
+    for _ in made.batches(range(3)):
+        made.step()
+    profile = made.finish()
+    assert (profile.why, profile.trace, profile.steps) == (None, None, [])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5])
+def test_the_shortest_jobs_are_profiled_as_far_as_they_go(tmp_path, steps):
+    profile = job(tmp_path, steps=steps, per_epoch=1)
+    assert profile.why is None
+    assert len(profile.steps) <= steps
+
+
+def test_a_trace_that_cannot_be_written_is_said_and_harms_nothing(tmp_path, caplog):
+    (tmp_path / "trace.json.gz").mkdir()
+    profile = job(tmp_path)
+    assert profile.trace is None
+    assert "the profiler has no trace" in caplog.text
+    assert profile.why
+    assert len(profile.steps) > 2
+
+
+def test_a_profiler_that_cannot_start_is_off_with_one_line(tmp_path, caplog):
+    (tmp_path / "file").touch()
+    profile = job(tmp_path / "file")
+    assert "profiling is off: FileExistsError" in caplog.text
+    assert (profile.steps, profile.spans) == ([], {})
+    assert "FileExistsError" in profile.why
+
+
+def test_off_is_off(tmp_path):
+    made = profiler.create("off", tmp_path / "new", CPU, 10, 5)
+    batches = [1, 2]
+    assert made.batches(batches) is batches
+    with made.timed("forward"), made.span("validation"):
+        made.step()
+    assert made.finish() == Profile(why="profile=off")
+    assert not (tmp_path / "new").exists()
+
+
+def test_outside_of_the_window_nothing_is_timed(tmp_path):
+    made = StepProfiler(tmp_path, CPU, 100, 100)
+    assert made.timed("forward") is profiler.NOTHING
+    for _ in range(made.first):
+        made.step()
+    assert made.timed("forward") is not profiler.NOTHING
+    made.finish()
+
+
+def test_the_sampler_sees_how_busy_this_process_is():
+    sampler = Sampler(CPU)
+    sampler.cores = 1
+    sampler._sample()
+    end = time.process_time() + 0.3
+    while time.process_time() < end:
+        pass
+    sampler._sample()
+    (busy,) = sampler.samples
+    time.sleep(0.3)
+    sampler._sample()
+    idle = sampler.samples[1]
+    assert busy.cpu > 2 * idle.cpu
+    assert 0 < busy.memory < 1
+    assert (busy.gpu, busy.gpu_memory) == gpu_shares(CPU) == (None, None)
+    assert processor_seconds() > 0.3
+
+
+def test_the_profile_is_written_with_its_findings(tmp_path):
+    Profile(steps=[{"forward": 1.0}], samples=[Sample(0.5, 0.1, 0.2)]).write(tmp_path / "profile.json", ["A finding."])
+    values = json.loads((tmp_path / "profile.json").read_text())
+    assert values["findings"] == ["A finding."]
+    assert values["samples"][0]["memory"] == 0.2

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from classifier.training.reporting.loss_trends import smooth, training_trend, validation_trend
+
+RANDOM = np.random.default_rng(0)
+
+
+def test_the_trend_is_found_under_the_noise():
+    line = np.linspace(2.0, 1.0, 400)
+    trend = training_trend((line + RANDOM.normal(0, 0.2, 400)).tolist())
+    assert trend.noise == pytest.approx(0.2, rel=0.2)
+    assert trend.first == pytest.approx(2.0, abs=0.15)
+    assert trend.last == pytest.approx(1.0, abs=0.15)
+    assert trend.late_change == pytest.approx(0.25, abs=0.1)
+    text = trend.sentences(64)
+    assert "each sees 64 other images" in text
+    assert "more epochs may help" in text
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (np.r_[np.linspace(2, 0.5, 100), np.full(300, 0.5)], "In the last quarter it has hardly changed"),
+        (np.linspace(1, 2, 100), "it rose from 1.0"),
+    ],
+)
+def test_what_more_epochs_would_do_is_said(values, words):
+    assert words in training_trend(values.tolist()).sentences(8)
+
+
+def test_steps_without_a_finite_loss_are_left_out():
+    assert training_trend([1.0, float("nan"), 0.5, float("inf")]) is None
+    assert len(training_trend([1.0, float("nan"), 0.5, 0.4, 0.3]).smoothed) == 4
+
+
+def test_the_wave_of_the_classes_is_told_from_chance():
+    wave = np.sin(np.linspace(0, 6, 30))
+    recurring = validation_trend([(1 / epoch * (1 + 0.5 * wave)).tolist() for epoch in range(1, 6)])
+    assert recurring.recurring == pytest.approx(1)
+    assert "100% of that comes back at the same place in every epoch" in recurring.sentences()
+    chance = validation_trend([(1 / epoch + RANDOM.normal(0, 0.3, 30)).tolist() for epoch in range(1, 6)])
+    assert chance.recurring < 0.3
+    assert "it is mostly chance" in chance.sentences()
+    np.testing.assert_allclose(recurring.means, [1 / epoch * (1 + 0.5 * wave.mean()) for epoch in range(1, 6)])
+    assert "lowest in epoch 5" in recurring.sentences()
+
+
+@pytest.mark.parametrize("epochs", [[[0.5]], [[0.5], [0.4]], [[0.5, 0.6]], [[0.5, 0.5], [0.4, 0.4]]])
+def test_too_few_steps_to_tell_a_wave(epochs):
+    trend = validation_trend(epochs)
+    assert trend.recurring in (None, 0.0)
+    assert trend.sentences()
+
+
+def test_without_a_whole_finite_epoch_there_is_no_trend():
+    assert validation_trend([]) is None
+    assert validation_trend([[0.5, float("nan")]]) is None
+
+
+def test_smoothing_keeps_a_constant_and_the_length():
+    np.testing.assert_allclose(smooth(np.full(50, 3.0)), 3.0)
+    assert len(smooth(np.arange(7.0))) == 7
