@@ -15,6 +15,7 @@ import torchvision
 from peers.training import timm_loader, torchvision_loader
 from PIL import Image
 
+from classifier.training.compute import Compute
 from classifier.training.data.batches import ImageBatches
 from classifier.training.data.folders import Phase, read_dataset
 from classifier.training.hyperparameters import Hyperparameters
@@ -55,7 +56,7 @@ def table_of(title: str, phase: Phase, hp: Hyperparameters) -> None:
     makers = {
         "as torchvision's reference": lambda: iter_of(torchvision_loader(*shape)),
         "as timm": lambda: iter_of(timm_loader(*shape)),
-        "ours": lambda: ImageBatches(phase, hp, torch.device("cpu")).epoch,
+        "ours": lambda: ImageBatches(phase, hp, Compute(torch.device("cpu"), torch.float32)).epoch,
         "bare decode by libjpeg-turbo": lambda: lambda _epoch: map(bare_decode, contents),
     }
     passes = {name: [] for name in makers}

@@ -28,11 +28,12 @@ from pretrained import PHASES, pretrain
 from torchvision.transforms import v2
 
 from classifier.contract import Contract
-from classifier.training import job as run
-from classifier.training import trainer as fit
+from classifier.training import job, trainer
 from classifier.training.data.augment import Augmentation
 from classifier.training.interrupt import Interrupt
 from classifier.training.optimization import learning_rate
+from classifier.training.reporting.report import Summary
+from classifier.training.trainer import Trainer
 
 TEST, VALIDATION = 20, 10  # photos of each class; the others are trained on
 TIMES = 10
@@ -53,11 +54,11 @@ def cosine(peak: float, step: int, steps: int) -> float:
         return learning_rate(peak, step, steps)
 
 
-class Averaged(fit.Trainer):
+class Averaged(Trainer):
     """Validates and keeps an exponential moving average of the weights and of batch normalisation's statistics."""
 
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
+    def __post_init__(self):
+        super().__post_init__()
         self.average = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         self.take, self.step.take = self.step.take, self.take_and_average
 
@@ -92,7 +93,7 @@ class Recipe:
 
     changes: Mapping = field(default_factory=dict)
     schedule: Callable = constant
-    trainer: type = fit.Trainer
+    trainer: type = Trainer
     augmentation: type = Augmentation
     head_epochs: int = 0  # of the whole number, with the backbone frozen, before all is trained
 
@@ -209,7 +210,7 @@ def train(root: Path, recipe: Recipe, setting: Setting, seed: int, channels: Map
     }
 
 
-def start(root: Path, hyperparameters: Mapping, recipe: Recipe, channels: Mapping[str, Path]) -> run.report.Summary:
+def start(root: Path, hyperparameters: Mapping, recipe: Recipe, channels: Mapping[str, Path]) -> Summary:
     """Run the job in `root`; what its report would be made of."""
     for name in ("pretrained", "model"):
         (root / "input/data" / name).unlink(missing_ok=True)
@@ -219,12 +220,12 @@ def start(root: Path, hyperparameters: Mapping, recipe: Recipe, channels: Mappin
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(json.dumps({name: str(value) for name, value in hyperparameters.items()}))
     with contextlib.ExitStack() as stack:
-        stack.enter_context(mock.patch.object(fit, "learning_rate", recipe.schedule))
-        stack.enter_context(mock.patch.object(fit, "Augmentation", recipe.augmentation))
-        stack.enter_context(mock.patch.object(run, "Trainer", recipe.trainer))
-        stack.enter_context(mock.patch.object(run.quantization, "add"))
-        write = stack.enter_context(mock.patch.object(run.report, "write"))
-        run.run(Contract(root, {}), Interrupt())
+        stack.enter_context(mock.patch.object(trainer, "learning_rate", recipe.schedule))
+        stack.enter_context(mock.patch.object(trainer, "Augmentation", recipe.augmentation))
+        stack.enter_context(mock.patch.object(job, "Trainer", recipe.trainer))
+        stack.enter_context(mock.patch.object(job, "add_int8"))
+        write = stack.enter_context(mock.patch.object(job, "write_report"))
+        job.run(Contract(root, {}), Interrupt())
     return write.call_args.args[1]
 
 

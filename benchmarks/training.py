@@ -20,7 +20,8 @@ from reading import PASSES, link, seconds, table
 
 from classifier import device, memory
 from classifier.training.compute import Compute
-from classifier.training.data.batches import Batch, ImageBatches
+from classifier.training.data.batch import Batch
+from classifier.training.data.batches import ImageBatches
 from classifier.training.data.folders import Phase, read_dataset
 from classifier.training.features import FeatureBatches
 from classifier.training.hyperparameters import Hyperparameters
@@ -64,7 +65,7 @@ def compare_head(phase: Phase, hp: Hyperparameters) -> None:
     model = make_model(tuple(map(str, range(1 + max(phase.labels)))), hp, None)
     backbone, head = split(model, "head")
     training_mode(model, "head")
-    features, images = FeatureBatches(phase, hp, backbone, compute, Interrupt()), ImageBatches(phase, hp, CPU)
+    features, images = FeatureBatches(phase, hp, backbone, compute, Interrupt()), ImageBatches(phase, hp, compute)
 
     def epoch(number, batches, network, dtype) -> Iterable:
         optimizer = make_optimizer(model, hp)

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from classifier.training.data.batches import Batch, SkippedImages
+from classifier.training.data.batch import Batch
 from classifier.training.data.folders import Dataset, Phase
+from classifier.training.data.skipped import SkippedImages
 from classifier.training.debugging.debugger import Debugging
 from classifier.training.evaluate import Evaluation, Mistake
 from classifier.training.history import History

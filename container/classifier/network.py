@@ -12,17 +12,18 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 ARCHITECTURE = "resnet18"
+FEATURES = 512  # inputs of the last layer
 # The statistics of ImageNet, which the pretrained weights were made with.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
-def build(classes: int, eps: float) -> nn.Module:
+def build(classes: int, eps: float) -> "ResNet18":
     """A randomly initialised ResNet18 with `classes` outputs; `eps` in every batch normalisation layer."""
     return ResNet18(classes, partial(nn.BatchNorm2d, eps=eps))
 
 
-def build_empty(classes: int, eps: float) -> nn.Module:
+def build_empty(classes: int, eps: float) -> "ResNet18":
     """The same without weights: its tensors have shapes, and take neither time nor memory."""
     with torch.device("meta"), _NothingDrawn():
         return build(classes, eps)
@@ -73,7 +74,7 @@ class ResNet18(nn.Module):
         self.layer3 = nn.Sequential(BasicBlock(128, 256, 2, norm), BasicBlock(256, 256, 1, norm))
         self.layer4 = nn.Sequential(BasicBlock(256, 512, 2, norm), BasicBlock(512, 512, 1, norm))
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(512, classes)
+        self.fc = nn.Linear(FEATURES, classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -128,6 +128,6 @@ def test_after_a_signal_it_goes_on_in_the_middle_of_an_epoch(whole, tmp_path):
 def test_more_epochs_continue_the_run(whole):
     root, _, _ = whole
     prepare(root, epochs=EPOCHS + 1, workers=0)
-    assert f"{EPOCHS} whole epochs of {EPOCHS + 1} and {12 * EPOCHS} steps are done" in finish(start(root))
+    assert f"{EPOCHS} complete epochs of {EPOCHS + 1} and {12 * EPOCHS} steps are done" in finish(start(root))
     lines = [json.loads(line) for line in (root / "output/data/metrics.jsonl").read_text().splitlines()]
     assert [line.get("epoch") for line in lines] == [1, 2, 3, None]

@@ -42,7 +42,7 @@ def test_early_stopping(tmp_path):
     write_hyperparameters(tmp_path, **QUICK | {"epochs": 50, "lr": 1e-8, "early_stopping_patience": 2})
     result = train(tmp_path)
     assert result.returncode == 0
-    assert "no better validation:accuracy since epoch " in result.stdout
+    assert "validation:accuracy has not improved since epoch " in result.stdout
     assert len((tmp_path / "output/data/metrics.jsonl").read_text().splitlines()) < 20
 
 

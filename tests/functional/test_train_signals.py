@@ -28,7 +28,7 @@ def test_a_signal_keeps_the_best_weights_so_far(tmp_path, number):
     assert process.returncode == 0, output
     assert time.monotonic() - asked < 60
     epoch = artifact.read(tmp_path / "model").metrics["epoch"]
-    assert re.search(rf"stopped by {number.name} after \d+ whole epochs: .*weights of epoch {epoch}\n", output)
+    assert re.search(rf"stopped by {number.name} after \d+ complete epochs: .*weights of epoch {epoch}\n", output)
     assert "stopped by" in (tmp_path / "output/data/report.html").read_text()
 
 
@@ -41,7 +41,7 @@ def test_a_signal_in_the_first_epoch_keeps_the_weights_there_are(tmp_path):
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=100)
     assert process.returncode == 0, output
-    assert re.search(r"no epoch was whole, so the artifact has the weights of step \d+, not validated", output)
+    assert re.search(r"no epoch was completed, so the artifact has the weights of step \d+, not validated", output)
     assert artifact.read(tmp_path / "model").metrics == {}
     assert (tmp_path / "output/data/report.html").exists()
 
@@ -54,7 +54,7 @@ def test_a_signal_before_the_first_step_leaves_no_artifact(tmp_path):
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=100)
     assert process.returncode == 0, output
-    assert "stopped by SIGTERM after 0 whole epochs: no step was done, so there is no artifact" in output
+    assert "stopped by SIGTERM after 0 complete epochs: no step was completed, so there is no artifact" in output
     assert not (tmp_path / "model").exists()
 
 

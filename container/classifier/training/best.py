@@ -1,55 +1,78 @@
-"""The best epoch so far: chosen by the objective, kept in the history, and written as the artifact."""
+"""The artifact of the best epoch so far: chosen by the objective, kept in the history, written to the model folder."""
 
+import logging
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 
 from classifier.artifact import Artifact
-from classifier.contract import Contract
+from classifier.training import metrics
 from classifier.training.evaluate import Evaluation
 from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
+from classifier.training.interrupt import Interrupted
 from classifier.training.metrics import better
 
+logger = logging.getLogger(__name__)
 
-class Best:
-    """Keeps `model` as it is at its best; only where it `writes` is there an artifact too."""
+
+class BestArtifact:
+    """Keeps the best epoch's weights of `model`; writes the artifact to `folder`, unless that is None."""
 
     def __init__(
         self,
-        contract: Contract,
+        folder: Path | None,
         hp: Hyperparameters,
         classes: tuple[str, ...],
         model: torch.nn.Module,
         history: History,
-        writes: bool,
     ):
-        self.folder = contract.model
+        self.folder = folder
         self.hp = hp
         self.classes = classes
         self.model = model
         self.history = history
-        self.writes = writes
 
     def is_beaten_by(self, validation: Evaluation) -> bool:
+        """Return whether `validation` is better than the best epoch's."""
         best = self.history.best and self.history.best.metrics[self.hp.objective]
         return better(self.hp.objective, validation.metrics[self.hp.objective], best)
 
     def keep(self, validation: Evaluation, metrics: Mapping[str, float]) -> None:
-        """The epoch under way, with this validation and these metrics of it all, is the best."""
+        """Make the epoch under way, with its `validation` and all its `metrics`, the best."""
         history = self.history
         history.best_epoch, history.best = history.epoch, validation
         history.best_weights = {name: tensor.cpu().clone() for name, tensor in self.model.state_dict().items()}
-        self.save({"epoch": history.epoch} | metrics)
+        self.save({"epoch": history.epoch} | dict(metrics))
+
+    def keep_what_there_is(self, interrupted: Interrupted) -> str:
+        """After a signal, save the last step's weights if there is no best epoch. Return what was kept."""
+        history = self.history
+        if history.best_epoch:
+            kept = f"the artifact has the weights of epoch {history.best_epoch}"
+        elif history.steps:
+            self.save({})
+            kept = f"no epoch was completed, so the artifact has the weights of step {history.steps}, not validated"
+        else:
+            kept = "no step was completed, so there is no artifact"
+        ending = f"stopped by {interrupted} after {len(history.epochs)} complete epochs: {kept}"
+        logger.warning("%s", ending)
+        return ending
+
+    def log_metrics(self) -> None:
+        """Log the best epoch's metrics at the end: a tuning job judges by the last value in the log."""
+        if row := self.history.best_row:
+            metrics.log(f"best epoch, {self.history.best_epoch}", {name: row[name] for name in metrics.OBJECTIVES})
 
     def restore(self) -> None:
-        """Write the artifact once more, after an interruption, if there was a best epoch."""
-        if self.history.best_epoch:
-            self.save(self.history.epochs[self.history.best_epoch - 1])
+        """Write the artifact again after an interruption, if there was a best epoch."""
+        if row := self.history.best_row:
+            self.save(row)
 
     def save(self, metrics: Mapping[str, float]) -> None:
-        """Write the artifact with `metrics`: the best weights, or the model as it is now where no epoch was whole."""
-        if not self.writes:
+        """Write the artifact with `metrics`: the best weights, or the model's if no epoch is complete."""
+        if self.folder is None:
             return
         artifact = Artifact(
             classes=self.classes,

@@ -1,4 +1,4 @@
-"""How far training is, and what it came to so far."""
+"""How far training is, and its results so far."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from classifier.training.evaluate import Evaluation
 
 @dataclass
 class EpochUnderWay:
-    """The epoch that is not over: `batches` taken so far, and size, mean loss and right answers of each step."""
+    """The epoch that is not over: its `batches` so far, and each step's images, mean loss and right answers."""
 
     batches: int = 0
     seconds: float = 0.0
@@ -23,12 +23,12 @@ class EpochUnderWay:
     pending: list[torch.Tensor] = field(default_factory=list)
 
     def add(self, size: int, loss: torch.Tensor, correct: torch.Tensor) -> None:
-        """A step is over, with its mean loss () and number of right answers () over `size` images."""
+        """Add a step over `size` images, with its mean loss () and number of right answers ()."""
         self.sizes.append(size)
         self.pending.append(torch.stack((loss, correct.to(loss.dtype))))
 
     def settle(self) -> None:
-        """Read what is still on the device."""
+        """Read the values that are still on the device."""
         if self.pending:
             losses, correct = torch.stack(self.pending, 1).tolist()
             self.losses += losses
@@ -36,7 +36,7 @@ class EpochUnderWay:
             self.pending.clear()
 
     def metrics(self) -> dict[str, float]:
-        """Mean loss and accuracy over the images, and images per second; not a number without any image."""
+        """Return mean loss and accuracy over the images, which are nan without any image, and images per second."""
         self.settle()
         images = sum(self.sizes)
         total = math.fsum(loss * size for loss, size in zip(self.losses, self.sizes, strict=True))
@@ -49,25 +49,30 @@ class EpochUnderWay:
 
 @dataclass
 class History:
-    """What training came to: the metrics of every whole epoch, and the best one's validation and weights."""
+    """The metrics of every complete epoch, and the best one's validation and weights."""
 
     epochs: list[dict[str, float]] = field(default_factory=list)
     steps: int = 0
-    train_losses: list[float] = field(default_factory=list)  # of every step of the whole epochs
+    train_losses: list[float] = field(default_factory=list)  # of every step of the complete epochs
     validation_losses: list[list[float]] = field(default_factory=list)  # of every step of every epoch
     best_epoch: int | None = None
     best: Evaluation | None = None
     best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
-    resumed: list[int] = field(default_factory=list)  # the steps after which it was interrupted and went on
+    resumed: list[int] = field(default_factory=list)  # the steps after which an interrupted run went on
     under_way: EpochUnderWay = field(default_factory=EpochUnderWay)
 
     @property
     def epoch(self) -> int:
-        """The number of the epoch under way, from 1."""
+        """Return the number of the epoch under way, from 1."""
         return len(self.epochs) + 1
 
+    @property
+    def best_row(self) -> dict[str, float]:
+        """Return the metrics of the best epoch; empty if there is none."""
+        return self.epochs[self.best_epoch - 1] if self.best_epoch else {}
+
     def end_epoch(self, metrics: dict[str, float], validation_losses: list[float]) -> None:
-        """The epoch under way is over, with these metrics, and validation steps of these losses."""
+        """End the epoch under way, with its metrics and the losses of its validation steps."""
         self.epochs.append({"epoch": self.epoch} | metrics)
         self.train_losses += self.under_way.losses
         self.validation_losses.append(validation_losses)

@@ -1,10 +1,11 @@
-"""The hyperparameters: the one table of names, defaults, accepted values and meanings, and its strict parser."""
+"""The table of all hyperparameters (names, defaults, accepted values, meanings), and its strict parser."""
 
 import dataclasses
 import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from classifier.errors import UserError
 from classifier.training.metrics import OBJECTIVES
@@ -95,9 +96,12 @@ class Several:
         return ",".join(names)
 
 
+Accepted = Whole | Real | Choice | Flag | Several
+
+
 @dataclass(frozen=True)
 class Between:
-    """A search range from `low` to `high`, whose logarithm is what is searched evenly."""
+    """A search range from `low` to `high`, searched on a logarithmic scale."""
 
     low: float
     high: float
@@ -116,20 +120,29 @@ class OneOf:
         return ", ".join(map(text_of, self.values))
 
 
-def hyperparameter(default, accepted, meaning, tuned=None):
-    """A field of Hyperparameters; `tuned` is the range a tuning job searches, None where it leaves the default."""
-    return field(default=default, metadata={"accepted": accepted, "meaning": meaning, "tuned": tuned})
+Range = Between | OneOf
 
 
-def choice(default, *others, meaning):
-    return hyperparameter(default, Choice((default, *others)), meaning)
+def hyperparameter(
+    default: object, accepted: Accepted, meaning: str, tuned: Range | None = None, free: bool = False
+) -> Any:
+    """Return a field of Hyperparameters.
+
+    `tuned` is the range that a tuning job searches; None keeps the default. `free` says that a run stays the same run,
+    and goes on from its checkpoints, when this value changes: it does not change what a step does to the weights.
+    """
+    return field(default=default, metadata={"accepted": accepted, "meaning": meaning, "tuned": tuned, "free": free})
+
+
+def choice(default: str, *others: str, meaning: str, free: bool = False) -> Any:
+    return hyperparameter(default, Choice((default, *others)), meaning, free=free)
 
 
 @dataclass(frozen=True)
 class Hyperparameters:
     """A training job's hyperparameters, each within its accepted values."""
 
-    epochs: int = hyperparameter(10, Whole(1, 10_000), "passes over the training images")
+    epochs: int = hyperparameter(10, Whole(1, 10_000), "passes over the training images", free=True)
     batch_size: int = hyperparameter(64, Whole(2, 8192), "images per step over all devices", OneOf((64, 128)))
     lr: float = hyperparameter(
         0.001, Real(1e-8, 10), "learning rate at its peak, after the warm-up", Between(1e-4, 0.1)
@@ -151,28 +164,36 @@ class Hyperparameters:
         "none", "balanced", meaning="balanced makes rare classes count as much as frequent ones"
     )
     early_stopping_patience: int = hyperparameter(
-        0, Whole(0, 10_000), "epochs without a better objective; 0 never stops"
+        0, Whole(0, 10_000), "epochs without a better objective; 0 never stops", free=True
     )
     objective: str = choice(*OBJECTIVES, meaning="what the best epoch is chosen by")
+    # Free, since the dtype that it leads to is part of a run's identity.
     precision: str = choice(
-        "auto", "fp32", "bf16", "fp16", meaning="auto is bf16 where there are instructions for it, fp16 on older GPUs"
+        *("auto", "fp32", "bf16", "fp16"),
+        meaning="auto is bf16 where there are instructions for it, fp16 on older GPUs",
+        free=True,
     )
-    workers: int = hyperparameter(-1, Whole(-1, 256), "processes that read images; -1 is one per core, at most 16")
+    workers: int = hyperparameter(
+        -1, Whole(-1, 256), "processes that read images; -1 is one per core, at most 16", free=True
+    )
     seed: int = hyperparameter(0, Whole(0, 2**31 - 1), "seed of every random choice")
-    report_images: bool = hyperparameter(True, Flag(), "show the worst mistakes as pictures in the report")
-    debug: str = choice("auto", "off", meaning="save losses, gradients, weights and activations, and look at them")
-    profile: str = choice("auto", "off", meaning="time some steps after the warm-up, and trace a few")
+    report_images: bool = hyperparameter(True, Flag(), "show the worst mistakes as pictures in the report", free=True)
+    debug: str = choice(
+        "auto", "off", meaning="save losses, gradients, weights and activations, and look at them", free=True
+    )
+    profile: str = choice("auto", "off", meaning="time some steps after the warm-up, and trace a few", free=True)
     stop_on_rule: str = hyperparameter(
-        NO_RULE, Several(RULES, NO_RULE), "rules that end the job when they have found something"
+        NO_RULE, Several(RULES, NO_RULE), "rules that end the job when they have found something", free=True
     )
 
 
 FIELDS = {item.name: item for item in dataclasses.fields(Hyperparameters)}
-SEARCH_SPACE = {name: item.metadata["tuned"] for name, item in FIELDS.items() if item.metadata["tuned"]}
+SEARCH_SPACE: dict[str, Range] = {name: f.metadata["tuned"] for name, f in FIELDS.items() if f.metadata["tuned"]}
+FREE = frozenset(name for name, item in FIELDS.items() if item.metadata["free"])
 
 
 def parse(values: Mapping[str, object]) -> Hyperparameters:
-    """Make Hyperparameters from names and strings as SageMaker passes them.
+    """Return the Hyperparameters that SageMaker passes as names and strings.
 
     A value may be JSON-quoted ('"256"'), or a bare JSON number or boolean from a file written by hand. Raises
     UserError for an unknown name, a wrong type, or a value out of range.
@@ -192,7 +213,7 @@ def parse(values: Mapping[str, object]) -> Hyperparameters:
 
 
 def rows() -> list[tuple[str, str, str, str]]:
-    """Name, default, accepted values and meaning of every hyperparameter, as texts."""
+    """Return name, default, accepted values and meaning of every hyperparameter, as texts."""
     return [
         (name, text_of(item.default), str(item.metadata["accepted"]), item.metadata["meaning"])
         for name, item in FIELDS.items()
@@ -200,7 +221,7 @@ def rows() -> list[tuple[str, str, str, str]]:
 
 
 def help_text() -> str:
-    """The table for `train --help`."""
+    """Return the table for `train --help`."""
     lines = ["hyperparameters, in ROOT/input/config/hyperparameters.json:"]
     for name, default, accepted, meaning in rows():
         lines.append(f"  {name:<24} {meaning}\n  {'':<24} default {default}; accepted: {accepted}")
@@ -208,7 +229,7 @@ def help_text() -> str:
 
 
 def text_of(value: object) -> str:
-    """A value as it is written in hyperparameters.json."""
+    """Return a value as hyperparameters.json has it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

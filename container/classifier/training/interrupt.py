@@ -13,17 +13,18 @@ class Interrupt:
 
     def __init__(self):
         self.signal: str | None = None
-        # Several processes stop at the same step, since each waits for the others' gradients: any of them tells all.
-        self.any: Callable[[bool], bool] = bool
 
     def install(self) -> "Interrupt":
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._remember)
         return self
 
-    def check(self) -> None:
-        """Raise Interrupted if a signal has come."""
-        if self.any(self.signal is not None):
+    def check(self, any_process: Callable[[bool], bool]) -> None:
+        """Raise Interrupted if a signal has come to this process or, as `any_process` tells, to another one.
+
+        All processes stop at the same step, since each waits for the others' gradients.
+        """
+        if any_process(self.signal is not None):
             raise Interrupted(self.signal or "a signal to another process")
 
     def _remember(self, number: int, _frame: object) -> None:

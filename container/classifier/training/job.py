@@ -1,130 +1,150 @@
 """A training job, from the contract's input folders to its output folders."""
 
 import logging
-from dataclasses import dataclass
+import math
+import os
+from pathlib import Path
 
 import torch
 
 from classifier import device, memory
 from classifier.contract import Contract
 from classifier.errors import UserError
-from classifier.training import hyperparameters, metrics, model
-from classifier.training import measure_int8 as quantization
+from classifier.training import hyperparameters, model
+from classifier.training.best import BestArtifact
 from classifier.training.checkpoint import Checkpoints, identity
 from classifier.training.compute import Compute
-from classifier.training.data.batches import SkippedImages, count_workers
+from classifier.training.data.batches import count_workers
 from classifier.training.data.folders import VALIDATION_FRACTION, Dataset, read_dataset
+from classifier.training.data.skipped import SkippedImages
+from classifier.training.debugging.debugger import make_debugger
 from classifier.training.debugging.rules.client import sentence
-from classifier.training.evaluate import Evaluation
+from classifier.training.features import open_batches
 from classifier.training.history import History
-from classifier.training.interrupt import Interrupt, Interrupted
-from classifier.training.parallel import processes as distributed
-from classifier.training.profiling import findings as profiler_findings
-from classifier.training.profiling.findings import Setting
-from classifier.training.reporting import csv_files as output
-from classifier.training.reporting import report
-from classifier.training.trainer import Diverged, Trainer
+from classifier.training.hyperparameters import Hyperparameters
+from classifier.training.interrupt import Interrupt
+from classifier.training.measure_int8 import add_int8
+from classifier.training.metrics import MetricsLog
+from classifier.training.optimization import make_loss, make_optimizer
+from classifier.training.parallel.processes import Group, join_group
+from classifier.training.profiling.findings import Setting, find_findings
+from classifier.training.profiling.profiler import make_profiler
+from classifier.training.reporting.csv_files import write_csv_files
+from classifier.training.reporting.report import Observed, Summary, write_report
+from classifier.training.step import Step
+from classifier.training.trainer import Diverged, Outcome, Trainer
 
 logger = logging.getLogger(__name__)
 
 
 def run(contract: Contract, interrupt: Interrupt) -> None:
-    """Train, validate, test, and write artifact, outputs and report. Raises UserError for what the user can mend."""
-    with distributed.join(contract) as group:
-        interrupt.any = group.any
+    """Train, validate, test, and write artifact, outputs and report. Raises UserError for what the user can correct."""
+    with join_group(contract) as group:
         if not group.is_first:
             logging.getLogger().setLevel(logging.WARNING)
-        train(contract, interrupt, group)
+        run_process(contract, interrupt, group)
 
 
-def train(contract: Contract, interrupt: Interrupt, group: distributed.Alone) -> None:
-    """The part in the job of this process among the `group`."""
+def run_process(contract: Contract, interrupt: Interrupt, group: Group) -> None:
+    """Do the share of this process of the `group` in the job."""
     hp = hyperparameters.parse(contract.hyperparameters())
     channels = contract.channels()
     dataset = read_dataset(channels, hp.seed)
     log_dataset(dataset)
     torch.manual_seed(hp.seed)
+    compute = make_compute(hp, group)
+    start = model.starting_point(hp, channels)
+    trainer = make_trainer(contract, hp, dataset, start, compute, interrupt)
+    try:
+        outcome = trainer.run()
+        trainer.best.log_metrics()
+        if group.is_first:
+            observed = observe(trainer, outcome, contract.output_data)
+            write_csv_files(contract.output_data, dataset, outcome.evaluation, trainer.skipped)
+            summary = Summary(
+                hp=hp,
+                dataset=dataset,
+                history=trainer.history,
+                evaluation=outcome.evaluation,
+                skipped=trainer.skipped,
+                origin=start.origin if start else "a random start",
+                device=device.describe(compute.device),
+                ending=outcome.ending,
+                observed=observed,
+            )
+            write_report(contract.output_data / "report.html", summary)
+        if outcome.failure:
+            raise outcome.failure
+        if group.is_first and not outcome.ending:
+            add_int8(contract.model, trainer.validation, interrupt)
+    finally:
+        trainer.close()
+    logger.info("artifact in %s; outputs and report.html in %s", contract.model, contract.output_data)
+
+
+def make_compute(hp: Hyperparameters, group: Group) -> Compute:
     where = device.choose_device()
     if where.type == "cpu":
         memory.keep_all()
     compute = Compute(where, device.compute_dtype(hp.precision, where), group)
-    where_and_how = device.describe(where), compute.dtype, group.size
-    logger.info("device: %s; matrix products in %s; processes: %d", *where_and_how)
-    start = model.starting_point(hp, channels)
-    skipped = SkippedImages()
-    network = model.make_model(dataset.classes, hp, start)
-    run_identity = identity(hp, dataset, network, compute.dtype)
+    what = "device: %s; matrix products in %s; processes: %d"
+    logger.info(what, device.describe(where), compute.dtype, group.size)
+    return compute
+
+
+def make_trainer(
+    contract: Contract,
+    hp: Hyperparameters,
+    dataset: Dataset,
+    start: model.StartingPoint | None,
+    compute: Compute,
+    interrupt: Interrupt,
+) -> Trainer:
+    """Make the parts of a training, in the order in which they need each other."""
+    group, writes = compute.group, compute.group.is_first
+    made = model.make_model(dataset.classes, hp, start)
+    run_identity = identity(hp, dataset, made, compute.dtype)
     check_processes(hp, run_identity, group)
-    checkpoints = Checkpoints(contract.checkpoints, run_identity, group)
-    trainer = Trainer(contract, hp, dataset, network, compute, skipped, interrupt, checkpoints)
-    try:
-        outcome = train_and_test(trainer)
-        log_best_epoch(trainer.history)
-        if not group.is_first:
-            if outcome.failure:
-                raise outcome.failure
-            return
-        observed = observe(trainer, outcome)
-    finally:
-        trainer.close()
-    output.write(contract.output_data, dataset, outcome.evaluation, skipped)
-    summary = report.Summary(
+    made = made.to(compute.device)
+    backbone, network = model.split(made, hp.trainable)
+    train, validation = (
+        open_batches(phase, hp, backbone, compute, interrupt) for phase in (dataset.train, dataset.validation)
+    )
+    test = open_batches(dataset.test, hp, backbone, compute, interrupt) if dataset.test else None
+    loss = make_loss(hp, dataset, compute.device)
+    optimizer = make_optimizer(made, hp)
+    steps = {"train": hp.epochs * len(train), "eval": hp.epochs * len(validation) + (len(test) if test else 0)}
+    profiler = make_profiler(
+        hp.profile if writes else "off", contract.output_data, compute.device, steps["train"], len(train)
+    )
+    guessing_loss = math.log(len(dataset.classes))
+    debugger = make_debugger(contract, hp, network, loss, optimizer, steps, guessing_loss, profiler.timed, group)
+    history = History()
+    return Trainer(
         hp=hp,
-        dataset=dataset,
-        history=trainer.history,
-        evaluation=outcome.evaluation,
-        skipped=skipped,
-        origin=start.origin if start else "a random start",
-        device=device.describe(where),
-        ending=outcome.ending,
-        observed=observed,
+        model=made,
+        compute=compute,
+        train=train,
+        validation=validation,
+        test=test,
+        step=Step(network, loss, optimizer, compute, profiler),
+        history=history,
+        best=BestArtifact(contract.model if writes else None, hp, dataset.classes, made, history),
+        checkpoints=Checkpoints(contract.checkpoints, run_identity, group),
+        metrics_log=MetricsLog(contract.output_data / "metrics.jsonl" if writes else Path(os.devnull)),
+        debugger=debugger,
+        profiler=profiler,
+        skipped=SkippedImages(),
+        interrupt=interrupt,
     )
-    report.write(contract.output_data / "report.html", summary)
-    if outcome.failure:
-        raise outcome.failure
-    if not outcome.ending:
-        quantization.add(contract.model, dataset.validation, interrupt)
-    logger.info("artifact in %s; outputs and report.html in %s", contract.model, contract.output_data)
 
 
-@dataclass
-class Outcome:
-    """The evaluation to report, of the test phase or else the best validation, and how training ended early, if so.
-
-    A `failure` fails the job, but only when all that can be told of it is written.
-    """
-
-    evaluation: Evaluation | None
-    ending: str | None = None
-    failure: UserError | None = None
-
-
-def train_and_test(trainer: Trainer) -> Outcome:
-    """Train to the end, or as far as it goes."""
-    try:
-        trainer.fit()
-        return Outcome(test(trainer) or trainer.history.best)
-    except Interrupted as interrupted:
-        return Outcome(trainer.history.best, keep_what_there_is(trainer, interrupted))
-    except UserError as error:
-        return Outcome(trainer.history.best, failure=error)
-    except torch.OutOfMemoryError as error:
-        hp = trainer.hp
-        raise UserError(
-            f"the GPU's memory is too small for batch_size={hp.batch_size} at image_size={hp.image_size}; "
-            f"lower one of them ({error})"
-        ) from error
-
-
-def observe(trainer: Trainer, outcome: Outcome) -> report.Observed:
-    """End debugging and profiling, and write what they came to; a rule may fail the job even now."""
-    folder = trainer.contract.output_data
-    debugging, profile = trainer.debugger.finish(), trainer.profiler.finish()
+def observe(trainer: Trainer, outcome: Outcome, folder: Path) -> Observed:
+    """End debugging and profiling, and write their results to `folder`. A rule may fail the job even now."""
+    debugging, profile = trainer.finish_observing()
     compute = trainer.compute
-    findings = profiler_findings.find(
-        profile,
-        Setting.of(compute.device, compute.dtype, count_workers(trainer.hp, trainers=trainer.group.on_this_host)),
-    )
+    workers = count_workers(trainer.hp, trainers=compute.group.on_this_host)
+    findings = find_findings(profile, Setting.of(compute.device, compute.dtype, workers))
     for finding in findings:
         logger.info("profile: %s", finding)
     debugging.write(folder / "debug.json")
@@ -137,45 +157,11 @@ def observe(trainer: Trainer, outcome: Outcome) -> report.Observed:
         outcome.failure = UserError(f"{outcome.failure}; {sentence(debugging.found[0])}")
     if outcome.failure:
         outcome.ending = f"the job failed: {outcome.failure}"
-    return report.Observed(debugging, profile, findings)
+    return Observed(debugging, profile, findings)
 
 
-def test(trainer: Trainer) -> Evaluation | None:
-    """Evaluate the test phase, if there is one, with the best epoch's weights as the artifact holds them."""
-    trainer.model.load_state_dict(trainer.history.best_weights)
-    if trainer.dataset.test is None:
-        return None
-    evaluation = trainer.evaluate(trainer.phases.batches_of(trainer.dataset.test))
-    best = trainer.history.best_epoch
-    trainer.metrics_log.write(f"test, weights of epoch {best}", evaluation.metrics, best_epoch=best)
-    trainer.best.save(trainer.history.epochs[best - 1] | evaluation.metrics)
-    return evaluation
-
-
-def keep_what_there_is(trainer: Trainer, interrupted: Interrupted) -> str:
-    """After a signal the best epoch's weights stay the artifact, or else those of the last step become it."""
-    history = trainer.history
-    if history.best_epoch:
-        kept = f"the artifact has the weights of epoch {history.best_epoch}"
-    elif history.steps:
-        trainer.best.save({})
-        kept = f"no epoch was whole, so the artifact has the weights of step {history.steps}, not validated"
-    else:
-        kept = "no step was done, so there is no artifact"
-    ending = f"stopped by {interrupted} after {len(history.epochs)} whole epochs: {kept}"
-    logger.warning("%s", ending)
-    return ending
-
-
-def log_best_epoch(history: History) -> None:
-    """A tuning job judges by the last value in the log: let it be that of the weights which the artifact has."""
-    if history.best_epoch:
-        row = history.epochs[history.best_epoch - 1]
-        metrics.log(f"best epoch, {history.best_epoch}", {name: row[name] for name in metrics.OBJECTIVES})
-
-
-def check_processes(hp: hyperparameters.Hyperparameters, run_identity: str, group: distributed.Alone) -> None:
-    """Raises UserError where several processes cannot train together."""
+def check_processes(hp: Hyperparameters, run_identity: str, group: Group) -> None:
+    """Raises UserError if the processes of a group cannot train together."""
     if group.size > 1 and hp.batch_size < 2 * group.size:
         raise UserError(
             f"batch_size is {hp.batch_size}, for {group.size} processes (GPUs or hosts); "

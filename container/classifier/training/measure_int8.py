@@ -1,48 +1,49 @@
-"""int8 for serving: measured on validation images when training has ended, and written into the artifact.
+"""Measures int8 for the server after training, on validation images, and adds the result to the artifact.
 
-Serving takes it by itself only where it lost less accuracy than quantized.py allows.
+The server uses int8 by default only if it loses less accuracy than quantized.py allows.
 """
 
-import contextlib
 import logging
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from classifier import artifact, images, network, quantized
+from classifier import artifact, network, quantized
 from classifier.artifact import Artifact, Quantization
 from classifier.device import compute_dtype, serving_precision
-from classifier.training.data.folders import Phase
+from classifier.training.data.batch import Batch
+from classifier.training.data.batches import Batches
 from classifier.training.interrupt import Interrupt
 
 logger = logging.getLogger(__name__)
 CPU = torch.device("cpu")
+# Small batches stay in the processor's caches.
 BATCH = 8
-# 2,000 images of 224 px, which take two cores a minute; others are left out evenly.
+# 2,000 images of 224 px, for which two cores take a minute.
 MOST_PIXELS = 100_000_000
 
 
-def add(folder: Path, phase: Phase, interrupt: Interrupt) -> None:
-    """Add to the artifact in `folder` what int8 needs and what it loses, measured on `phase`.
+def add_int8(folder: Path, validation: Batches, interrupt: Interrupt) -> None:
+    """Add the ranges that int8 needs, and the accuracy that it loses, to the artifact in `folder`.
 
-    Without it the artifact is whole too, and stays so on a machine that does not compute in int8, or after a signal.
+    The artifact stays as it is, and complete, if this machine does not compute in int8, or after a signal.
     """
     if not quantized.is_possible(CPU):
         return
     about = artifact.read(folder)
     model = network.build(len(about.classes), about.eps)
     model.load_state_dict(artifact.load_weights(folder))
+    most = max(1, MOST_PIXELS // about.image_size**2)
     plain, ranges = quantized.observe(model.eval(), about.image_size)
-    right, seen = count_right(plain, about, phase, interrupt)
-    if not seen or not all(map(math.isfinite, sum(ranges.values(), ()))):
+    right, seen = count_right(plain, about, validation.pixels_of_some(most), interrupt)
+    if not seen or not all(math.isfinite(value) for low_high in ranges.values() for value in low_high):
         return
-    first = compute_dtype(serving_precision("auto", CPU), CPU)
-    in_int8 = quantized.QuantizedNetwork(model, about.image_size, ranges, first)
-    right_in_int8, seen_again = count_right(in_int8, about, phase, interrupt)
+    dtype = compute_dtype(serving_precision("auto", CPU), CPU)
+    in_int8 = quantized.QuantizedNetwork(model, about.image_size, ranges, dtype)
+    right_in_int8, seen_again = count_right(in_int8, about, validation.pixels_of_some(most), interrupt)
     if interrupt.signal or seen_again != seen:
         return
     replace(about, quantization=Quantization(ranges, seen, (right - right_in_int8) / seen)).save_metadata(folder)
@@ -50,27 +51,17 @@ def add(folder: Path, phase: Phase, interrupt: Interrupt) -> None:
 
 
 @torch.inference_mode()
-def count_right(model: Callable, about: Artifact, phase: Phase, interrupt: Interrupt) -> tuple[int, int]:
-    """The images that `model` classifies rightly, and how many it has seen when all are over, or a signal came."""
+def count_right(
+    model: Callable[[torch.Tensor], torch.Tensor], about: Artifact, batches: Iterator[Batch], interrupt: Interrupt
+) -> tuple[int, int]:
+    """Return how many images of `batches` the model classifies rightly, and how many it has seen until a signal."""
     normalize = network.Normalize(about.mean, about.std)
     right = seen = 0
-    for pixels, labels in batches(phase, about.image_size):
-        if interrupt.signal:
-            break
-        right += (model(normalize(pixels)).argmax(1) == labels).sum().item()
-        seen += len(labels)
+    for batch in batches:
+        for pixels, labels in zip(batch.inputs.split(BATCH), batch.labels.split(BATCH), strict=True):
+            if interrupt.signal:
+                return right, seen
+            if len(labels):
+                right += int((model(normalize(pixels)).argmax(1) == labels).sum())
+                seen += len(labels)
     return right, seen
-
-
-def batches(phase: Phase, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """uint8 pixels (n, size, size, 3) and labels (n,) of the readable images, or of some spread evenly over them."""
-    step = math.ceil(len(phase) * size**2 / MOST_PIXELS)
-    chosen = range(0, len(phase), step)
-    for start in range(0, len(chosen), BATCH):
-        pixels, labels = [], []
-        for i in chosen[start : start + BATCH]:
-            with contextlib.suppress(images.ImageError, OSError):  # validation has named and counted it
-                pixels.append(images.evaluation_pixels((phase.folder / phase.files[i]).read_bytes(), size))
-                labels.append(phase.labels[i])
-        if pixels:
-            yield torch.from_numpy(np.stack(pixels)), torch.tensor(labels)

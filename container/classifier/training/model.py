@@ -52,7 +52,7 @@ def starting_point(
     return _from_file(path, f"ImageNet ({path.name})")
 
 
-def make_model(classes: tuple[str, ...], hp: Hyperparameters, start: StartingPoint | None) -> torch.nn.Module:
+def make_model(classes: tuple[str, ...], hp: Hyperparameters, start: StartingPoint | None) -> network.ResNet18:
     """ResNet18 for `classes`: weights from `start`, its head only where it has the same classes, frozen as hp says."""
     model = network.build(len(classes), hp.eps)
     if start:

@@ -11,7 +11,7 @@ from classifier.training.hyperparameters import Hyperparameters
 WARMUP_FRACTION = 0.05
 
 
-def make_loss(hp: Hyperparameters, dataset: Dataset, device: torch.device) -> torch.nn.Module:
+def make_loss(hp: Hyperparameters, dataset: Dataset, device: torch.device) -> torch.nn.CrossEntropyLoss:
     """Cross entropy; with class_weights=balanced a class counts n / (classes * its images)."""
     weight = None
     if hp.class_weights == "balanced":

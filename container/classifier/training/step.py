@@ -3,33 +3,38 @@
 import torch
 
 from classifier.training.compute import Compute
-from classifier.training.data.batches import Batch
+from classifier.training.data.batch import Batch
 from classifier.training.optimization import loss_weight
 from classifier.training.profiling.profiler import Profiler
 
 
 class Step:
-    """Trains `network` with `loss` and `optimizer`; wraps them last, so that others' hooks see the network itself."""
+    """Trains `network` with `loss` and `optimizer`.
+
+    It wraps the network for several processes, so make it last: the hooks of others need the network itself.
+    """
 
     def __init__(
         self,
         network: torch.nn.Module,
-        loss: torch.nn.Module,
+        loss: torch.nn.CrossEntropyLoss,
         optimizer: torch.optim.Optimizer,
         compute: Compute,
         profiler: Profiler,
     ):
-        self.network = compute.group.wrap(network)
+        self.network = network
+        self.wrapped = compute.group.wrap(network)
         self.loss = loss
         self.optimizer = optimizer
         self.compute = compute
         self.profiler = profiler
-        self.scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.dtype is torch.float16)
+        self.scaler = torch.GradScaler(compute.device.type, enabled=compute.dtype is torch.float16)
 
     def agree(self, batch: Batch) -> tuple[int, float]:
-        """The images of all processes' batches, and the share that this one's have in their mean loss: 1 if alone.
+        """Return the number of images in all processes' batches, and the share of this one's in their mean loss.
 
-        It is 0, and the step left out, where one has fewer than two: batch normalisation has nothing to average then.
+        The share is 0, and the step is to be left out, if a process has fewer than two images: batch normalisation
+        has nothing to average over then.
         """
         weight = loss_weight(self.loss, batch.labels)
         mine = torch.tensor([len(batch), len(batch) > 1, weight], dtype=torch.float64)
@@ -37,15 +42,19 @@ class Step:
         return int(images), weight / total if ready == self.compute.group.size else 0.0
 
     def take(self, inputs: torch.Tensor, labels: torch.Tensor, share: float, lr: float) -> torch.Tensor:
-        """Learn from a batch whose loss counts for `share`; all processes' mean loss and right answers (2,)."""
+        """Learn from a batch whose loss counts for `share`.
+
+        Returns the mean loss and the number of right answers of all processes (2,), on the device.
+        """
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = lr
         with self.profiler.timed("forward"):
             with self.compute.autocast():
-                logits = self.network(inputs)
+                logits = self.wrapped(inputs)
             loss = self.loss(logits.float(), labels) * share
         with self.profiler.timed("backward"):
-            self.scaler.scale(loss * self.compute.group.size).backward()  # whose mean over the processes is taken
+            # DistributedDataParallel takes the mean over the processes, and `loss` is a share of the sum.
+            self.scaler.scale(loss * self.compute.group.size).backward()
         with self.profiler.timed("optimizer"):
             self.scaler.unscale_(self.optimizer)  # or the fused optimiser would do it where the hook cannot see it
             self.scaler.step(self.optimizer)

@@ -1,32 +1,29 @@
-"""The training loop: epochs of training and validation, and the best epoch's weights kept as the artifact."""
+"""The training loop: epochs of training and validation, then the test phase with the best epoch's weights."""
 
 import logging
 import math
-import os
 import time
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
 
-from classifier.contract import Contract
 from classifier.errors import UserError
-from classifier.training.best import Best
-from classifier.training.checkpoint import Checkpoints, RandomState
+from classifier.network import ResNet18
+from classifier.training.best import BestArtifact
+from classifier.training.checkpoint import Checkpoints, Part, RandomState
 from classifier.training.compute import Compute
 from classifier.training.data.augment import Augmentation
-from classifier.training.data.batches import ImageBatches, SkippedImages
-from classifier.training.data.folders import Dataset
-from classifier.training.debugging import debugger
-from classifier.training.evaluate import Evaluation
-from classifier.training.features import FeatureBatches
+from classifier.training.data.batches import Batches
+from classifier.training.data.skipped import SkippedImages
+from classifier.training.debugging.debugger import Debugger, Debugging
+from classifier.training.evaluate import Evaluation, evaluate
 from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt, Interrupted
 from classifier.training.metrics import MetricsLog
 from classifier.training.model import training_mode
-from classifier.training.optimization import learning_rate, make_loss, make_optimizer
-from classifier.training.phases import Phases
-from classifier.training.profiling import profiler
+from classifier.training.optimization import learning_rate
+from classifier.training.profiling.profiler import Profile, Profiler
 from classifier.training.progress import progress
 from classifier.training.step import Step
 
@@ -37,60 +34,66 @@ class Diverged(UserError):
     """The loss is no longer a number."""
 
 
-class Trainer:
-    """Trains `model` on `dataset`; `history` says how far it came, also when it was interrupted."""
+@dataclass
+class Outcome:
+    """The evaluation to report, and how training ended early, if it did.
 
-    def __init__(
-        self,
-        contract: Contract,
-        hp: Hyperparameters,
-        dataset: Dataset,
-        model: torch.nn.Module,
-        compute: Compute,
-        skipped: SkippedImages,
-        interrupt: Interrupt,
-        checkpoints: Checkpoints,
-    ):
-        self.contract = contract
-        self.hp = hp
-        self.dataset = dataset
-        self.model = model.to(compute.device)
-        self.compute = compute
-        self.group = compute.group
-        self.skipped = skipped
-        self.interrupt = interrupt
-        self.checkpoints = checkpoints
-        self.history = History()
-        self.metrics_log = MetricsLog(contract.output_data / "metrics.jsonl" if self.is_first else Path(os.devnull))
-        self.best = Best(contract, hp, dataset.classes, self.model, self.history, self.is_first)
-        self.phases = Phases(hp, self.model, compute, skipped, interrupt)
-        self.augmentation = Augmentation(hp.augmentation, hp.seed)
-        self.train_batches = self.phases.batches_of(dataset.train)
-        self.validation_batches = self.phases.batches_of(dataset.validation)
-        self.loss = make_loss(hp, dataset, compute.device)
-        self.optimizer = make_optimizer(self.model, hp)
-        self.steps = hp.epochs * len(self.train_batches)
-        mode = hp.profile if self.is_first else "off"
-        self.profiler = profiler.create(mode, contract.output_data, compute.device, self.steps, len(self.train_batches))
-        self.debugger = self.make_debugger()
-        self.step = Step(self.phases.network, self.loss, self.optimizer, compute, self.profiler)
-        # All that a checkpoint holds. What is random in the data, and the learning rate, depend on seed and step alone.
-        self.parts = {
-            "model": self.model,
-            "optimizer": self.optimizer,
-            "scaler": self.step.scaler,
-            "random": RandomState(),
-            "history": self.history,
-            "skipped": self.skipped,
-            "debugger": self.debugger,
-            "profiler": self.profiler,
-        }
+    The evaluation is that of the test phase or, without one, the best validation. A `failure` fails the job once
+    everything that can be said of it is written.
+    """
+
+    evaluation: Evaluation | None
+    ending: str | None = None
+    failure: UserError | None = None
+
+
+@dataclass
+class Trainer:
+    """Trains `model`, of which `step` trains a part or all. `history` says how far it got, also after an interruption.
+
+    `train`, `validation` and `test` are the batches of the phases; there may be no test phase.
+    """
+
+    hp: Hyperparameters
+    model: ResNet18
+    compute: Compute
+    train: Batches
+    validation: Batches
+    test: Batches | None
+    step: Step
+    history: History
+    best: BestArtifact
+    checkpoints: Checkpoints
+    metrics_log: MetricsLog
+    debugger: Debugger
+    profiler: Profiler
+    skipped: SkippedImages
+    interrupt: Interrupt
+
+    def __post_init__(self):
+        self.augmentation = Augmentation(self.hp.augmentation, self.hp.seed)
+        self.steps = self.hp.epochs * len(self.train)
+
+    def run(self) -> Outcome:
+        """Train and test; after a signal or an error, keep what there is."""
+        try:
+            self.fit()
+            return Outcome(self.evaluate_test() or self.history.best)
+        except Interrupted as interrupted:
+            return Outcome(self.history.best, self.best.keep_what_there_is(interrupted))
+        except UserError as error:
+            return Outcome(self.history.best, failure=error)
+        except torch.OutOfMemoryError as error:
+            raise UserError(
+                f"the GPU's memory is too small for batch_size={self.hp.batch_size} at "
+                f"image_size={self.hp.image_size}; lower one of them ({error})"
+            ) from error
 
     def fit(self) -> None:
-        """Train for hp.epochs, or until the objective stops getting better, from where a checkpoint left off.
+        """Train for hp.epochs, or until the objective stops improving, from the newest checkpoint on.
 
-        Raises Interrupted at the next step after a signal, Diverged where the loss is no longer a number,
-        and UserError where a rule that stop_on_rule names has found something.
+        Raises Interrupted at the next step after a signal, Diverged if the loss is no longer a number,
+        and UserError if a rule that stop_on_rule names has found something.
         """
         self.resume()
         try:
@@ -103,31 +106,26 @@ class Trainer:
             self.save_checkpoint()
             raise
 
-    @property
-    def is_first(self) -> bool:
-        """Whether this process writes and logs."""
-        return self.group.is_first
-
     def is_over(self) -> bool:
         history, patience = self.history, self.hp.early_stopping_patience
         return len(history.epochs) >= self.hp.epochs or 0 < patience <= len(history.epochs) - (history.best_epoch or 0)
 
     def train_epoch(self) -> None:
-        """One pass over the training images, or over those that are left of it."""
-        history, epoch = self.history, self.history.under_way
+        """Train on all images once, or on those that are left of an interrupted epoch."""
+        history, epoch, group = self.history, self.history.under_way, self.compute.group
         training_mode(self.model, self.hp.trainable)
         self.debugger.phase("train")
-        batches = self.train_batches.epoch(history.epoch, epoch.batches)
-        label, total = f"epoch {history.epoch}", len(self.train_batches)
+        batches = self.train.epoch(history.epoch, epoch.batches)
         mark = time.monotonic()
-        for batch in self.profiler.batches(progress(batches, label, total, epoch.batches)):
-            self.interrupt.check()
+        bar = progress(batches, f"epoch {history.epoch}", len(self.train), epoch.batches)
+        for batch in self.profiler.batches(bar):
+            self.interrupt.check(group.any)
             self.debugger.check()
-            self.skipped.add(self.dataset.train, batch)
+            self.skipped.add(self.train.phase, batch)
             size, share = self.step.agree(batch)
             if share:
                 with self.profiler.timed("copy"):
-                    change = self.augmentation.of(history.epoch, epoch.batches * self.group.size + self.group.rank)
+                    change = self.augmentation.of(history.epoch, epoch.batches * group.size + group.rank)
                     inputs, labels = self.compute.move(batch, change)
                 lr = learning_rate(self.hp.lr, history.steps, self.steps)
                 epoch.add(size, *self.step.take(inputs, labels, share, lr))
@@ -138,52 +136,55 @@ class Trainer:
             if self.checkpoints.is_due(epoch_ended=False):
                 self.save_checkpoint()
 
-    def end_epoch(self, metrics: dict[str, float]) -> None:
-        """Validate, and keep the weights if they are the best so far; `metrics` are those of training."""
+    def end_epoch(self, training: dict[str, float]) -> None:
+        """Validate, and keep the weights if they are the best so far; `training` has the epoch's training metrics."""
         history = self.history
-        if not math.isfinite(loss := metrics["train:loss"]):
+        if not math.isfinite(loss := training["train:loss"]):
             raise Diverged(
                 f"the training loss of epoch {history.epoch} is {loss}: lr={self.hp.lr:g} is likely too high"
             )
         self.debugger.record(train_loss=loss)
         with self.profiler.span("validation"):
-            validation = self.evaluate(self.validation_batches)
+            validation = self.evaluate(self.validation)
         self.debugger.record(validation_loss=validation.step_losses.mean())
-        metrics |= validation.metrics
-        self.metrics_log.write(f"epoch {history.epoch}/{self.hp.epochs}", metrics, epoch=history.epoch)
+        row = training | validation.metrics
+        self.metrics_log.write(f"epoch {history.epoch}/{self.hp.epochs}", row, epoch=history.epoch)
         if self.best.is_beaten_by(validation):
             with self.profiler.span("saving"):
-                self.best.keep(validation, metrics)
-        history.end_epoch(metrics, validation.step_losses.tolist())
+                self.best.keep(validation, row)
+        history.end_epoch(row, validation.step_losses.tolist())
         if self.is_over() and len(history.epochs) < self.hp.epochs:
-            logger.info("no better %s since epoch %d: stopping", self.hp.objective, history.best_epoch)
+            logger.info("%s has not improved since epoch %d: stopping early", self.hp.objective, history.best_epoch)
 
-    def evaluate(self, batches: ImageBatches | FeatureBatches) -> Evaluation:
+    def evaluate(self, batches: Batches, temperature: float | None = None) -> Evaluation:
+        """Evaluate the model as it is on a phase."""
         self.debugger.phase(batches.phase.name)
-        temperature = self.history.best.temperature if batches.phase.name == "test" else None
-        return self.phases.evaluate(batches, self.loss, len(self.dataset.classes), temperature)
-
-    def make_debugger(self) -> debugger.Debugger:
-        test = -(-len(self.dataset.test) // self.hp.batch_size) if self.dataset.test else 0
-        return debugger.create(
-            self.contract,
-            self.hp,
-            self.phases.network,
-            self.loss,
-            self.optimizer,
-            {"train": self.steps, "eval": self.hp.epochs * len(self.validation_batches) + test},
-            math.log(len(self.dataset.classes)),
-            self.profiler,
+        return evaluate(
+            *(self.step.network, self.step.loss, batches, self.compute, len(self.best.classes)),
+            *(self.skipped, self.interrupt, temperature),
         )
 
+    def evaluate_test(self) -> Evaluation | None:
+        """Load the best epoch's weights, as the artifact has them, and evaluate them on the test phase, if any."""
+        history = self.history
+        self.model.load_state_dict(history.best_weights)
+        if self.test is None or history.best is None:
+            return None
+        evaluation = self.evaluate(self.test, history.best.temperature)
+        self.metrics_log.write(
+            f"test, weights of epoch {history.best_epoch}", evaluation.metrics, best_epoch=history.best_epoch
+        )
+        self.best.save(history.best_row | evaluation.metrics)
+        return evaluation
+
     def resume(self) -> None:
-        """Go on from the newest good checkpoint of this run, if there is one."""
-        if not self.checkpoints.load(self.parts):
+        """Go on from the newest undamaged checkpoint of this run, if there is one."""
+        if not self.checkpoints.load(self.state_parts()):
             return
         history = self.history
         history.resumed.append(history.steps)
         self.metrics_log.restore(history.epochs)
-        done = f"{len(history.epochs)} whole epochs of {self.hp.epochs} and {history.steps} steps are done"
+        done = f"{len(history.epochs)} complete epochs of {self.hp.epochs} and {history.steps} steps are done"
         logger.info("resumed from %s: %s", self.checkpoints.folder, done)
         self.best.restore()
 
@@ -191,9 +192,34 @@ class Trainer:
         if not self.history.steps:
             return
         with self.profiler.span("saving"):
-            self.checkpoints.save(self.history.steps, self.parts)
+            self.checkpoints.save(self.history.steps, self.state_parts())
+
+    def state_parts(self) -> dict[str, Part]:
+        """Return everything that a checkpoint holds.
+
+        The order of images, their augmentation and the learning rate are functions of seed, epoch and step.
+        """
+        return {
+            "model": self.model,
+            "optimizer": self.step.optimizer,
+            "scaler": self.step.scaler,
+            "random": RandomState(),
+            "history": self.history,
+            "skipped": self.skipped,
+            "debugger": self.debugger,
+            "profiler": self.profiler,
+        }
+
+    def finish_observing(self) -> tuple[Debugging, Profile]:
+        """End debugging and profiling, and return their results."""
+        return self.debugger.finish(), self.profiler.finish()
 
     def close(self) -> None:
-        """End debugging and the processes that read images."""
+        """End debugging and the processes that read images.
+
+        Those ignore signals: without this, the end of the program would wait for them forever.
+        """
         self.debugger.close()
-        self.phases.close()
+        for batches in (self.train, self.validation, self.test):
+            if batches:
+                batches.close()

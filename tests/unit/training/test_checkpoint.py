@@ -10,7 +10,8 @@ from classifier.training.checkpoint import Checkpoints, RandomState, identity
 from classifier.training.data.folders import Dataset, Phase
 from classifier.training.evaluate import Evaluation, Mistake
 from classifier.training.history import History
-from classifier.training.hyperparameters import Hyperparameters
+from classifier.training.hyperparameters import FREE, Hyperparameters
+from classifier.training.parallel.processes import ALONE
 
 
 class Value:
@@ -33,7 +34,7 @@ def save(checkpoints, *steps):
 
 @pytest.fixture
 def checkpoints(tmp_path):
-    return Checkpoints(tmp_path / "checkpoints", "a" * 64)
+    return Checkpoints(tmp_path / "checkpoints", "a" * 64, ALONE)
 
 
 def files(checkpoints):
@@ -60,7 +61,7 @@ def test_a_damaged_newest_gives_the_one_before_it_and_is_said(checkpoints, damag
     content[len(content) // 2] ^= 1
     newest.write_bytes({"one bit": content, "cut": content[:-9], "empty": b""}[damage])
     assert loaded(checkpoints) == 1
-    assert caplog.messages == [f"{newest} is passed over: it is damaged"]
+    assert caplog.messages == [f"{newest} is skipped: it is damaged"]
 
 
 def test_what_was_cut_off_while_it_was_written_is_no_checkpoint(checkpoints):
@@ -83,18 +84,18 @@ def test_a_full_disk_leaves_the_last_good_one_and_a_sentence(checkpoints, caplog
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path, caplog):
     (tmp_path / "checkpoints").write_text("a file where a folder should be")
-    save(Checkpoints(tmp_path / "checkpoints", "a" * 64), 1)
+    save(Checkpoints(tmp_path / "checkpoints", "a" * 64, ALONE), 1)
     assert "no checkpoint of step 1: " in caplog.text
-    assert loaded(Checkpoints(tmp_path / "checkpoints", "a" * 64)) is None
+    assert loaded(Checkpoints(tmp_path / "checkpoints", "a" * 64, ALONE)) is None
 
 
 def test_a_strangers_is_left_alone_and_said(checkpoints, caplog):
     caplog.set_level(logging.INFO)
-    stranger = Checkpoints(checkpoints.folder.parent, "b" * 64)
+    stranger = Checkpoints(checkpoints.folder.parent, "b" * 64, ALONE)
     save(stranger, 1, 2)
     assert loaded(checkpoints) is None
     assert caplog.messages == [
-        f"{checkpoints.folder.parent}: left alone, since not of this run: run-{'b' * 16}",
+        f"{checkpoints.folder.parent}: left alone, since other runs own them: run-{'b' * 16}",
     ]
     save(checkpoints, 1, 2, 3)
     assert loaded(stranger) == 2
@@ -149,7 +150,7 @@ def run(tmp_path):
 
 def test_what_leaves_the_weights_as_they_are_leaves_the_run_the_same(run, tmp_path):
     hp, dataset, model, dtype = run
-    free = dataclasses.replace(hp, epochs=99, workers=3, debug="off", precision="fp32")
+    free = dataclasses.replace(hp, **dict.fromkeys(FREE, "another value"))
     elsewhere = dataclasses.replace(dataset, train=dataclasses.replace(dataset.train, folder=tmp_path / "elsewhere"))
     assert identity(free, elsewhere, model, dtype) == identity(*run)
 

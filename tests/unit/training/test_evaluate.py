@@ -6,8 +6,9 @@ from sklearn.metrics import confusion_matrix, f1_score, log_loss, precision_reca
 
 from classifier.network import Normalize
 from classifier.training.compute import Compute
-from classifier.training.data.batches import ImageBatches, SkippedImages
+from classifier.training.data.batches import ImageBatches
 from classifier.training.data.folders import Phase
+from classifier.training.data.skipped import SkippedImages
 from classifier.training.evaluate import WORST_MISTAKES, evaluate
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt, Interrupted
@@ -45,8 +46,8 @@ def phase(tmp_path):
 
 def run(phase, batch_size, interrupt=None, dtype=torch.float32, temperature=1.0):
     hp = Hyperparameters(image_size=32, batch_size=batch_size, workers=0)
-    loader = ImageBatches(phase, hp, torch.device("cpu"))
     compute = Compute(torch.device("cpu"), dtype)
+    loader = ImageBatches(phase, hp, compute)
     interrupt = interrupt or Interrupt()
     return evaluate(ByBrightness(), LOSS, loader, compute, CLASSES, SkippedImages(), interrupt, temperature)
 
@@ -114,8 +115,8 @@ def test_bf16_is_used_where_it_is_asked_for(phase):
 
     probe = Probe()
     hp = Hyperparameters(image_size=32, workers=0)
-    loader = ImageBatches(phase, hp, torch.device("cpu"))
     compute = Compute(torch.device("cpu"), torch.bfloat16)
+    loader = ImageBatches(phase, hp, compute)
     result = evaluate(probe, LOSS, loader, compute, CLASSES, SkippedImages(), Interrupt())
     assert probe.dtype is torch.bfloat16
     assert result.confidence.dtype == np.float32

@@ -5,8 +5,9 @@ import torch
 
 from classifier import network
 from classifier.training.compute import Compute
-from classifier.training.data.batches import ImageBatches, SkippedImages
+from classifier.training.data.batches import ImageBatches
 from classifier.training.data.folders import Phase
+from classifier.training.data.skipped import SkippedImages
 from classifier.training.evaluate import evaluate
 from classifier.training.features import FeatureBatches
 from classifier.training.hyperparameters import Hyperparameters
@@ -15,7 +16,7 @@ from classifier.training.model import split, training_mode
 from classifier.training.optimization import make_optimizer
 from helpers import photo
 
-CPU = torch.device("cpu")
+COMPUTE = Compute(torch.device("cpu"), torch.float32)
 HP = Hyperparameters(trainable="head", augmentation="none", image_size=32, batch_size=4, workers=0, lr=0.01)
 
 
@@ -39,16 +40,16 @@ def model():
 
 def feature_batches(phase, model, interrupt=None):
     backbone, head = split(model, "head")
-    return FeatureBatches(phase, HP, backbone, Compute(CPU, torch.float32), interrupt or Interrupt()), head
+    return FeatureBatches(phase, HP, backbone, COMPUTE, interrupt or Interrupt()), head
 
 
 def fit(batches, network, model):
-    """Three epochs, as the loop in fit.py makes its steps."""
-    compute, optimizer = Compute(CPU, torch.float32), make_optimizer(model, HP)
+    """Three epochs, as the loop in trainer.py makes its steps."""
+    optimizer = make_optimizer(model, HP)
     training_mode(model, "head")
     for epoch in (1, 2, 3):
         for batch in batches.epoch(epoch):
-            inputs, labels = compute.move(batch)
+            inputs, labels = COMPUTE.move(batch)
             torch.nn.functional.cross_entropy(network(inputs), labels).backward()
             optimizer.step()
             optimizer.zero_grad()
@@ -56,13 +57,13 @@ def fit(batches, network, model):
 
 def test_the_head_learns_what_it_learns_the_ordinary_way(phase, model):
     ordinary = copy.deepcopy(model)
-    fit(ImageBatches(phase, HP, CPU), ordinary, ordinary)
+    fit(ImageBatches(phase, HP, COMPUTE), ordinary, ordinary)
     batches, head = feature_batches(phase, model)
     fit(batches, head, model)
     assert torch.allclose(model.fc.weight, ordinary.fc.weight, atol=1e-5)
-    images = ImageBatches(phase, HP, CPU, once=True)
+    images = ImageBatches(phase, HP, COMPUTE, once=True)
     found = [
-        evaluate(net, torch.nn.CrossEntropyLoss(), made, Compute(CPU, torch.float32), 2, SkippedImages(), Interrupt())
+        evaluate(net, torch.nn.CrossEntropyLoss(), made, COMPUTE, 2, SkippedImages(), Interrupt())
         for net, made in ((head, batches), (ordinary, images))
     ]
     assert found[0].metrics == pytest.approx(found[1].metrics, abs=1e-4)
@@ -70,14 +71,14 @@ def test_the_head_learns_what_it_learns_the_ordinary_way(phase, model):
 
 def test_batches_are_those_of_the_images(phase, model):
     batches, _ = feature_batches(phase, model)
-    ordinary = ImageBatches(phase, HP, CPU)
+    ordinary = ImageBatches(phase, HP, COMPUTE)
     assert len(batches) == len(ordinary)
     for epoch, first in ((1, 0), (2, 0), (2, 3)):
         for one, two in zip(batches.epoch(epoch, first), ordinary.epoch(epoch, first), strict=True):
             assert one.positions.tolist() == two.positions.tolist()
             assert one.labels.tolist() == two.labels.tolist()
             assert one.skipped == two.skipped
-            assert one.pixels.shape == (len(two), 512)
+            assert one.inputs.shape == (len(two), 512)
 
 
 def test_each_file_is_read_once(phase, model):

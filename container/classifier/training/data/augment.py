@@ -1,6 +1,6 @@
-"""Augmentation: random changes to the training images, by seed, epoch and place alone.
+"""Augmentation: random changes to the training images, which depend on seed, epoch and position alone.
 
-Where an image is cropped is drawn for each one, when it is read; the rest is done to batches, on the device.
+Each image gets its own random crop when it is read; everything else is done to whole batches, on the device.
 """
 
 import math
@@ -10,18 +10,18 @@ from functools import partial
 import numpy as np
 import torch
 
-# The smallest part of an image's area that is cropped to, and how much wider than high a crop may be, or the reverse.
+# The smallest share of an image's area that a crop covers, and the range of its width divided by its height.
 SMALLEST_CROP = 0.25
 NARROWEST, WIDEST = 3 / 4, 4 / 3
 
 
 def whole_side(image_size: int) -> int:
-    """The shorter side of an image of which the smallest crop still has as many pixels as the network sees."""
+    """Return the shorter side, in pixels, at which the smallest crop still has as many pixels as the network sees."""
     return round(image_size / SMALLEST_CROP**0.5)
 
 
 def draw_crop(random: np.random.Generator, height: int, width: int) -> tuple[slice, slice]:
-    """Rows and columns of a random crop, as torchvision's RandomResizedCrop draws them."""
+    """Return rows and columns of a random crop, with the distribution of torchvision's RandomResizedCrop."""
     for _ in range(10):
         area = height * width * random.uniform(SMALLEST_CROP, 1)
         ratio = math.exp(random.uniform(math.log(NARROWEST), math.log(WIDEST)))
@@ -35,22 +35,22 @@ def draw_crop(random: np.random.Generator, height: int, width: int) -> tuple[sli
 
 
 def resize(pixels: np.ndarray, size: int) -> np.ndarray:
-    """uint8 pixels (height, width, 3) to (size, size, 3); pixels are averaged, never skipped."""
-    # torch's kernel for this takes half of Pillow's time, and copies no part of an image before.
+    """Resize uint8 pixels (height, width, 3) to (size, size, 3), with antialiasing."""
+    # torch's kernel takes half of Pillow's time, and reads a crop without copying it first.
     planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]
     resized = torch.nn.functional.interpolate(planes, (size, size), mode="bilinear", antialias=True)
     return resized[0].permute(1, 2, 0).numpy()
 
 
 class Augmentation:
-    """What is done to batches: half of the images are flipped, unless hyperparameter `augmentation` is none."""
+    """Flips half of a batch's images from left to right, unless the hyperparameter `augmentation` is none."""
 
     def __init__(self, name: str, seed: int):
         self.name = name
         self.seed = seed
 
     def of(self, epoch: int, batch: int) -> Callable[[torch.Tensor], torch.Tensor]:
-        """The changes to an epoch's batch: uint8 pixels (n, height, width, 3) to as many, on the same device."""
+        """Return the function that changes a batch of uint8 pixels (n, height, width, 3), on their device."""
         return partial(self._change, random=np.random.default_rng((self.seed, epoch, batch)))
 
     def _change(self, pixels: torch.Tensor, random: np.random.Generator) -> torch.Tensor:

@@ -1,58 +1,62 @@
-"""Images to batches: reads each file once, keeps what it decoded, crops at random, and skips what cannot be read."""
+"""Images to batches: reads each file once, keeps the decoded image, crops at random, and skips unreadable files."""
 
 import logging
+import math
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from classifier import images, memory
 from classifier.device import usable_cores
-from classifier.errors import UserError
+from classifier.training.compute import Compute
 from classifier.training.data.augment import draw_crop, resize, whole_side
-from classifier.training.data.cache import NoCache, make_cache
+from classifier.training.data.batch import Batch, make_batch
+from classifier.training.data.cache import Cache, NoCache, make_cache
 from classifier.training.data.folders import Phase
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import ignore_signals
-from classifier.training.parallel.processes import ALONE, Alone
+from classifier.training.parallel.processes import ALONE, Group
 
 logger = logging.getLogger(__name__)
-# More unreadable images than this part of a phase is no accident.
-MOST_SKIPPED = 0.1
 MOST_WORKERS = 16
 PREFETCH = 2
 
+Key = tuple[int, int]  # epoch, and position in the phase
+Sample = tuple[int, np.ndarray | str]  # position, and uint8 pixels (size, size, 3) or the reason why there are none
 
-@dataclass
-class Batch:
-    """Images of one step: uint8 `pixels` (n, size, size, 3), int64 `labels` and `positions` in the phase (n,).
 
-    `skipped` has the positions of the unreadable ones, which are not among the n, and why.
+class Batches(Protocol):
+    """The batches of a phase."""
+
+    phase: Phase
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, number: int = 0, first: int = 0) -> Iterator[Batch]:
+        """Return the batches of the epoch `number`, without its `first` ones."""
+        ...
+
+    def pixels_of_some(self, most: int) -> Iterator[Batch]:
+        """Return batches of up to `most` images, spread evenly over the phase, as pixels and for this process alone."""
+        ...
+
+    def close(self) -> None:
+        """End the processes that read images."""
+        ...
+
+
+class ImageDataset(Dataset):
+    """The images of a phase, by Key.
+
+    With `cropped` they are cropped at random, differently in each epoch; without it they are what serving sees.
     """
 
-    pixels: torch.Tensor
-    labels: torch.Tensor
-    positions: torch.Tensor
-    skipped: dict[int, str]
-
-    def pin_memory(self) -> "Batch":
-        return Batch(self.pixels.pin_memory(), self.labels.pin_memory(), self.positions, self.skipped)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-class ImageDataset(torch.utils.data.Dataset):
-    """A phase's images, by (epoch, position). What comes back is uint8 pixels, or the reason why there are none.
-
-    `cropped` are cropped at random, anew each epoch; the others are what serving sees.
-    """
-
-    def __init__(self, phase: Phase, image_size: int, cropped: bool, seed: int, cache: NoCache):
+    def __init__(self, phase: Phase, image_size: int, cropped: bool, seed: int, cache: Cache):
         self.phase = phase
         self.image_size = image_size
         self.cropped = cropped
@@ -62,20 +66,20 @@ class ImageDataset(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return len(self.phase)
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[int, np.ndarray | str]:
+    def __getitem__(self, key: Key) -> Sample:
         epoch, position = key
         try:
             pixels = self.decoded(position)
         except (images.ImageError, OSError) as error:
             return position, str(error)
         if self.cropped:
-            # By epoch and image, whichever worker reads it: the result does not depend on their number.
+            # The crop depends on epoch and image, and not on which of how many workers reads it.
             random = np.random.default_rng((self.seed, epoch, position))
             pixels = resize(pixels[draw_crop(random, *pixels.shape[:2])], self.image_size)
         return position, pixels
 
     def decoded(self, position: int) -> np.ndarray:
-        """The pixels (height, width, 3) that do not change from epoch to epoch."""
+        """Return the uint8 pixels (height, width, 3) that are the same in every epoch."""
         pixels = self.cache.get(position)
         if pixels is None:
             data = Path(self.phase.folder, self.phase.files[position]).read_bytes()
@@ -86,89 +90,99 @@ class ImageDataset(torch.utils.data.Dataset):
             self.cache.put(position, pixels)
         return pixels
 
-    def collate(self, samples: list[tuple[int, np.ndarray | str]]) -> Batch:
-        read = [(position, pixels) for position, pixels in samples if not isinstance(pixels, str)]
-        empty = np.empty((0, self.image_size, self.image_size, 3), np.uint8)
-        return Batch(
-            torch.from_numpy(np.stack([pixels for _, pixels in read]) if read else empty),
-            torch.tensor([self.phase.labels[position] for position, _ in read], dtype=torch.int64),
-            torch.tensor([position for position, _ in read], dtype=torch.int64),
-            {position: reason for position, reason in samples if isinstance(reason, str)},
-        )
+    def collate(self, samples: list[Sample]) -> Batch:
+        pixels = {position: sample for position, sample in samples if not isinstance(sample, str)}
+        skipped = {position: sample for position, sample in samples if isinstance(sample, str)}
+
+        def stack(positions: torch.Tensor) -> torch.Tensor:
+            stacked = np.empty((len(positions), self.image_size, self.image_size, 3), np.uint8)
+            for row, position in zip(stacked, positions.tolist(), strict=True):
+                row[:] = pixels[position]
+            return torch.from_numpy(stacked)
+
+        return make_batch(self.phase, [position for position, _ in samples], skipped, stack)
 
 
-class EpochBatches(Sampler):
-    """The keys of an epoch's batches; `shuffle` anew each epoch, by seed and epoch alone.
+class EpochBatches(Sampler[list[Key]]):
+    """The keys of an epoch's batches, of every `stride`-th image; with `shuffle` in an order that seed and epoch give.
 
-    Of each batch a process of the `group` has its share, every nth image.
+    Of each batch a process of the `group` takes its share, every size-th image.
     """
 
-    def __init__(self, length: int, batch_size: int, shuffle: bool, seed: int, group: Alone = ALONE):
+    def __init__(self, length: int, batch_size: int, group: Group, seed: int = 0, shuffle: bool = False, stride=1):
         self.length = length
         self.batch_size = batch_size
         self.group = group
-        self.shuffle = shuffle
         self.seed = seed
+        self.shuffle = shuffle
+        self.stride = stride
         self.start(0)
 
     def start(self, epoch: int, first: int = 0) -> None:
-        """What is iterated over next; the `first` batches of an epoch that was interrupted were seen before."""
+        """Choose the epoch to iterate over next, without its `first` batches."""
         self.epoch = epoch
         self.first = first
 
     def __len__(self) -> int:
-        return -(-self.length // self.batch_size)
+        return math.ceil(self.length / self.stride / self.batch_size)
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order = np.arange(self.length)
+    def __iter__(self) -> Iterator[list[Key]]:
+        order = np.arange(0, self.length, self.stride)
         if self.shuffle:
             np.random.default_rng((self.seed, self.epoch)).shuffle(order)
-        for start in range(self.first * self.batch_size, self.length, self.batch_size):
+        for start in range(self.first * self.batch_size, len(order), self.batch_size):
             share = order[start : start + self.batch_size][self.group.rank :: self.group.size]
             yield [(self.epoch, int(position)) for position in share]
 
 
-class ImageBatches:
+class ImageBatches(Batches):
     """Batches of `phase`: shuffled and cropped at random for train, in order and as serving sees them otherwise.
 
-    With `once` there will be a single pass, of images as serving sees them.
+    With `once` there will be a single pass, over images as serving sees them.
     """
 
-    def __init__(
-        self, phase: Phase, hp: Hyperparameters, device: torch.device, once: bool = False, group: Alone = ALONE
-    ):
+    def __init__(self, phase: Phase, hp: Hyperparameters, compute: Compute, once: bool = False):
         self.phase = phase
         training = phase.name == "train" and not once
         cropped = training and hp.augmentation != "none"
         side = whole_side(hp.image_size) if cropped else hp.image_size
         kept = not once and hp.epochs > 1
+        group = compute.group
         cache = make_cache(len(phase), 3 * side**2, caches=group.on_this_host) if kept else NoCache()
-        dataset = ImageDataset(phase, hp.image_size, cropped, hp.seed, cache)
-        self.order = EpochBatches(len(phase), hp.batch_size, shuffle=training, seed=hp.seed, group=group)
-        workers = count_workers(hp, trainers=group.on_this_host)
-        self.loader = DataLoader(
-            dataset,
-            batch_sampler=self.order,
-            num_workers=workers,
-            collate_fn=dataset.collate,
-            pin_memory=device.type == "cuda",
-            worker_init_fn=start_worker,
-            prefetch_factor=PREFETCH if workers else None,
-            persistent_workers=workers > 0,
-        )
+        self.dataset = ImageDataset(phase, hp.image_size, cropped, hp.seed, cache)
+        self.order = EpochBatches(len(phase), hp.batch_size, group, hp.seed, shuffle=training)
+        self.workers = count_workers(hp, trainers=group.on_this_host)
+        self.pin_memory = compute.device.type == "cuda"
+        self.loader = self._make_loader(self.order, persistent=True)
 
     def __len__(self) -> int:
         return len(self.order)
 
     def epoch(self, number: int = 0, first: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch, from the one after its `first` on."""
         self.order.start(number, first)
         return iter(self.loader)
+
+    def pixels_of_some(self, most: int) -> Iterator[Batch]:
+        stride = math.ceil(len(self.phase) / most)
+        order = EpochBatches(len(self.phase), self.order.batch_size, ALONE, stride=stride)
+        return iter(self._make_loader(order, persistent=False))
 
     def close(self) -> None:
         """End the processes that read images, although an epoch's batches may still be referred to."""
         if self.loader._iterator:  # there is no public way, and a traceback keeps what its frames refer to
-            self.loader._iterator._shutdown_workers()
+            self.loader._iterator._shutdown_workers()  # pyright: ignore[reportAttributeAccessIssue]
+
+    def _make_loader(self, order: EpochBatches, persistent: bool) -> DataLoader:
+        return DataLoader(
+            self.dataset,
+            batch_sampler=order,
+            num_workers=self.workers,
+            collate_fn=self.dataset.collate,
+            pin_memory=self.pin_memory,
+            worker_init_fn=start_worker,
+            prefetch_factor=PREFETCH if self.workers else None,
+            persistent_workers=persistent and self.workers > 0,
+        )
 
 
 def start_worker(_number: int) -> None:
@@ -178,54 +192,16 @@ def start_worker(_number: int) -> None:
 
 
 def count_workers(hp: Hyperparameters, shared_memory: Path = Path("/dev/shm"), trainers: int = 1) -> int:
-    """Processes that read images for each of the `trainers` on this host, which share its cores.
+    """Return how many processes read images for each of the `trainers` of this host, which share its cores.
 
-    As many as asked for, fewer where their batches would not fit `shared_memory`.
+    That is hp.workers, or fewer if their batches would not fit into `shared_memory`.
     """
     workers = min(-(-usable_cores() // trainers), MOST_WORKERS) if hp.workers < 0 else hp.workers
     if not shared_memory.is_dir():
         return workers
     batch_bytes = hp.batch_size * hp.image_size**2 * 3
-    # Training's and validation's workers live side by side; one batch more each is in the making.
+    # Training's and validation's workers live side by side, and each makes one batch more than it prefetches.
     fitting = shutil.disk_usage(shared_memory).free // (2 * (PREFETCH + 1) * batch_bytes)
     if fitting < workers:
         logger.warning("%s has room for %d of %d workers; --shm-size gives it more", shared_memory, fitting, workers)
     return min(workers, fitting)
-
-
-class SkippedImages:
-    """The unreadable images of the whole job: each named once in the log, too many of a phase end it."""
-
-    def __init__(self):
-        self.reasons: dict[str, dict[str, str]] = {}
-
-    def add(self, phase: Phase, batch: Batch) -> None:
-        """Raises UserError when more than MOST_SKIPPED of `phase` could not be read."""
-        reasons = self.reasons.setdefault(phase.name, {})
-        for position, reason in batch.skipped.items():
-            name = phase.files[position]
-            if name not in reasons:
-                reasons[name] = reason
-                logger.warning("skipped %s image %s: %s", phase.name, name, reason)
-        if len(reasons) > max(1, MOST_SKIPPED * len(phase)) or len(reasons) == len(phase):
-            name, reason = next(iter(reasons.items()))
-            raise UserError(
-                f"{len(reasons)} of {len(phase)} {phase.name} images are unreadable, the first {name} ({reason}); "
-                f"accepted: one, or up to {MOST_SKIPPED:.0%}"
-            )
-
-    def share(self, group: Alone) -> None:
-        """Learn of those that other processes met."""
-        for others in group.gather(self.reasons):
-            for phase, reasons in others.items():
-                self.reasons.setdefault(phase, {}).update(reasons)
-
-    def state_dict(self) -> dict[str, dict[str, str]]:
-        return self.reasons
-
-    def load_state_dict(self, state: dict[str, dict[str, str]]) -> None:
-        self.reasons = state
-
-    def rows(self) -> list[tuple[str, str, str]]:
-        """Phase, file and reason of each."""
-        return [(phase, name, why) for phase, reasons in self.reasons.items() for name, why in sorted(reasons.items())]

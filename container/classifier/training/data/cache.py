@@ -1,4 +1,4 @@
-"""Decoded images of the epochs before: in a file on the local disk, which the kernel keeps in what memory is free."""
+"""Decoded images of earlier epochs, in a file on the local disk that the kernel keeps in free memory."""
 
 import logging
 import mmap
@@ -8,42 +8,57 @@ import shutil
 import tempfile
 import time
 import weakref
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
 import psutil
 
 logger = logging.getLogger(__name__)
-# Of what is free, for the caches together: what else the job does needs room too.
+# The shares of free disk and memory that all caches together may take: the rest of the job needs room too.
 MOST_OF_THE_DISK = 0.5
 MOST_OF_THE_MEMORY = 0.5
-# A core decodes so many bytes a second of pixels (a photo of 400 px takes 1.2 ms): slower disks are no help.
+# Bytes of pixels that a core decodes in a second (a photo of 400 px takes 1.2 ms): a slower disk does not help.
 FAST_DISK = 300e6
 TRIED_BYTES = 64_000_000
 
 
-class NoCache:
+class Cache(ABC):
+    """Keeps decoded images by their position in a phase."""
+
+    @abstractmethod
+    def get(self, position: int) -> np.ndarray | None:
+        """Return the uint8 pixels (height, width, 3) of an image, if they are kept; they must not be written to."""
+
+    @abstractmethod
+    def put(self, position: int, pixels: np.ndarray) -> None:
+        """Keep the pixels of an image, if there is room."""
+
+
+class NoCache(Cache):
     """Keeps nothing."""
 
-    def get(self, _position: int) -> np.ndarray | None:
-        """The uint8 pixels (height, width, 3) of the image at a position, if they are kept; not to be written to."""
+    def get(self, position: int) -> np.ndarray | None:
         return None
 
-    def put(self, _position: int, _pixels: np.ndarray) -> None:
-        """Keep pixels, if there is room."""
+    def put(self, position: int, pixels: np.ndarray) -> None:
+        pass
 
 
-class DiskCache(NoCache):
-    """Shared with the processes that are forked from this one; its file has no name, and so ends with them."""
+class DiskCache(Cache):
+    """A cache of up to `capacity` bytes in `folder`, shared with the processes that are forked from this one.
+
+    Its file has no name, so it disappears with the last of these processes.
+    """
 
     def __init__(self, images: int, capacity: int, folder: Path):
-        self.file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115, open as long as this
+        self.file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115, open for as long as this object lives
         weakref.finalize(self, self.file.close)
         self.capacity = capacity
-        self.file.truncate(self.capacity)  # a size without blocks: these come as they are written
+        self.file.truncate(self.capacity)  # sets the size; the disk allots blocks as they are written
         # Read through memory, so that a crop touches only its own part; written by calls, which report a full disk.
         self.memory = mmap.mmap(self.file.fileno(), self.capacity)
-        # Offset, height and width of each image, and where the next one goes. Not in /dev/shm, which may be small.
+        # Offset, height and width of each image, and the offset of the next one. Not in /dev/shm, which may be small.
         self.places = np.frombuffer(mmap.mmap(-1, 24 * (images + 1)), np.int64).reshape(images + 1, 3)
         self.lock = multiprocessing.Lock()
 
@@ -58,17 +73,17 @@ class DiskCache(NoCache):
                 return
             self.places[-1, 0] += pixels.nbytes
         try:
-            written = os.pwrite(self.file.fileno(), np.ascontiguousarray(pixels), offset)
-        except OSError:  # the disk is full of something else
+            written = os.pwrite(self.file.fileno(), np.ascontiguousarray(pixels).data, offset)
+        except OSError:  # something else has filled the disk
             return
         if written == pixels.nbytes:
             self.places[position] = (offset, *pixels.shape[:2])
 
 
-def make_cache(images: int, image_bytes: int, folder: Path | None = None, caches: int = 1) -> NoCache:
-    """One of so many `caches`, for so many images of about so many bytes, in `folder` or else that of temporary files.
+def make_cache(images: int, image_bytes: int, folder: Path | None = None, caches: int = 1) -> Cache:
+    """Return a cache for `images` images of about `image_bytes` each, which takes 1/`caches` of the room.
 
-    None where it cannot be had.
+    It is in `folder`, by default that of temporary files. If no cache can be made there, nothing is kept.
     """
     if multiprocessing.get_start_method() != "fork":
         return NoCache()
@@ -81,18 +96,18 @@ def make_cache(images: int, image_bytes: int, folder: Path | None = None, caches
 
 
 def room(wanted: int, folder: Path) -> int:
-    """The bytes that may be kept in `folder`: only as many as stay in memory where its disk is slower than decoding."""
+    """Return the bytes that may be kept in `folder`: only what fits into memory if its disk is slower than decoding."""
     disk = int(shutil.disk_usage(folder).free * MOST_OF_THE_DISK)
     memory = int(psutil.virtual_memory().available * MOST_OF_THE_MEMORY)
     if min(wanted, disk) <= memory or (speed := writing_speed(folder)) >= FAST_DISK:
         return disk
-    slow = "%s takes %.0f MB/s, less than decoding gives: %.1f GB of decoded images are kept, in memory, of about %.1f"
-    logger.info(slow, folder, speed / 1e6, memory / 1e9, wanted / 1e9)
+    slow = "%s writes %.0f MB/s, slower than decoding: of about %.1f GB of decoded images %.1f GB are kept, in memory"
+    logger.info(slow, folder, speed / 1e6, wanted / 1e9, memory / 1e9)
     return memory
 
 
 def writing_speed(folder: Path) -> float:
-    """Bytes a second to the disk of `folder`, with nothing left in memory."""
+    """Return the bytes per second that the disk of `folder` takes, with nothing left in memory."""
     with tempfile.TemporaryFile(dir=folder) as file:
         started = time.monotonic()
         file.write(bytes(TRIED_BYTES))

@@ -1,4 +1,4 @@
-"""The data folders: finds the phases and classes of a data set, and checks its layout without reading an image."""
+"""Finds the phases and classes of a data set in its folders, and checks the layout without reading an image."""
 
 import os
 import random
@@ -10,11 +10,11 @@ from pathlib import Path
 from classifier import images
 from classifier.errors import UserError
 
-# What the folder of a phase, or its channel, may be called.
+# The accepted names of a phase's folder or channel.
 PHASES = {"train": ("train", "training"), "validation": ("validation", "valid", "val"), "test": ("test",)}
 OTHER_CHANNELS = ("model", "pretrained")
 VALIDATION_FRACTION = 0.2
-# macOS leaves this folder of hidden files in the archives it makes.
+# macOS puts this folder of hidden files into the archives it makes.
 ARCHIVE_LITTER = "__MACOSX"
 LAYOUT = (
     "a channel train (or training) with a folder per class, or one channel that holds train/, validation/ and test/"
@@ -23,7 +23,10 @@ LAYOUT = (
 
 @dataclass(frozen=True)
 class Phase:
-    """The images of one phase: `files` below `folder`, and for each the index of its class."""
+    """The images of one phase: `files` below `folder`, and the index of each one's class.
+
+    `passed_over` counts the other files by suffix.
+    """
 
     name: str
     folder: Path
@@ -37,7 +40,10 @@ class Phase:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The phases of a data set and its class names, sorted; `split_from_train` where no validation set was given."""
+    """The phases of a data set and its sorted class names.
+
+    `split_from_train` says that no validation set was given, so a part of train was set aside.
+    """
 
     classes: tuple[str, ...]
     train: Phase
@@ -56,8 +62,8 @@ class Dataset:
 def read_dataset(channels: Mapping[str, Path], seed: int) -> Dataset:
     """Find the images of every phase in `channels`.
 
-    Without a validation channel a seeded, stratified part of train serves as one. Raises UserError where the
-    layout is none that LAYOUT names.
+    Without a validation channel, a part of each class of train becomes one, chosen by `seed`. Raises UserError if the
+    layout is not one that LAYOUT names.
     """
     folders = find_phases(channels)
     classes = tuple(sorted(_class_folders("train", folders["train"])))
@@ -74,7 +80,7 @@ def read_dataset(channels: Mapping[str, Path], seed: int) -> Dataset:
 
 
 def find_phases(channels: Mapping[str, Path]) -> dict[str, Path]:
-    """The folder of each phase that is there; train always is. Raises UserError with the accepted layouts."""
+    """Return the folder of each phase that is given. Raises UserError with the accepted layouts, also without train."""
     given = {name: path for name, path in channels.items() if name not in OTHER_CHANNELS}
     if not given:
         raise UserError(f"no input channel with images; accepted: {LAYOUT}")
@@ -98,7 +104,10 @@ def find_phases(channels: Mapping[str, Path]) -> dict[str, Path]:
 
 
 def split_phase(train: Phase, seed: int) -> tuple[Phase, Phase]:
-    """Set VALIDATION_FRACTION of every class aside, at least one image where a class has two, by `seed` alone."""
+    """Split `train` into train and validation: VALIDATION_FRACTION of every class, and one image of a class of two.
+
+    The choice depends on `seed` alone. Raises UserError if every class has one image.
+    """
     of_class = defaultdict(list)
     for position, label in enumerate(train.labels):
         of_class[label].append(position)

@@ -7,7 +7,7 @@ import contextlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,9 +19,10 @@ from classifier.training.debugging import smdebug_compat
 from classifier.training.debugging.config import save_intervals, tensors_folder, write_config
 from classifier.training.debugging.rules.client import RulesClient, sentence
 from classifier.training.hyperparameters import NO_RULE, Hyperparameters
-from classifier.training.profiling.profiler import Profiler
+from classifier.training.parallel.processes import Group
 
 logger = logging.getLogger(__name__)
+Timed = Callable[[str], contextlib.AbstractContextManager]
 TENSORS = "tensors"
 CONFIG = "debughookconfig.json"
 # Events first: the rules look for them when they see the index, and for that when they see the collections.
@@ -170,7 +171,7 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         path.write_bytes(content)
 
 
-def create(
+def make_debugger(
     contract: Contract,
     hp: Hyperparameters,
     model: torch.nn.Module,
@@ -178,7 +179,8 @@ def create(
     optimizer: torch.optim.Optimizer,
     steps: Mapping[str, int],
     guessing_loss: float,
-    profiler: Profiler,
+    timed: Timed,
+    group: Group,
 ) -> Debugger:
     """The debugger of a training of so many `steps` in the modes train and eval.
 
@@ -189,7 +191,7 @@ def create(
         if stop_on:
             raise UserError(f"stop_on_rule is {hp.stop_on_rule!r}, but debug=off; accepted: debug=auto with it")
         return Debugger("debug=off")
-    if torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_rank() > 0:
+    if not group.is_first:
         return Debugger("the first process debugs for all")
     try:
         config = contract.debug_hook_config
@@ -203,7 +205,7 @@ def create(
         smdebug_compat.load()
         from classifier.training.debugging.hook import make_hook
 
-        hook = make_hook(config, model, loss, optimizer, profiler.timed)
+        hook = make_hook(config, model, loss, optimizer, timed)
         return HookDebugger(hook, tensors, ours, RulesClient(tensors, guessing_loss), stop_on)
     except Exception as error:
         why = f"{type(error).__name__}: {error}"

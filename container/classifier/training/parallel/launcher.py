@@ -1,4 +1,4 @@
-"""One process for each GPU of each host, by torch.distributed.run, from resourceconfig.json: nothing to configure."""
+"""Starts one process for each GPU of each host with torch.distributed.run, as resourceconfig.json describes the job."""
 
 import os
 import socket
@@ -19,7 +19,7 @@ SECONDS_FOR_NAMES = 300
 
 @dataclass(frozen=True)
 class Plan:
-    """The job's `hosts` in order, the place of this one among them, and the processes on each."""
+    """The job's `hosts` in order, the index `place` of this one among them, and the processes on each."""
 
     hosts: tuple[str, ...]
     place: int
@@ -31,7 +31,7 @@ class Plan:
         return len(self.hosts) * self.processes_per_host == 1
 
     def arguments(self) -> list[str]:
-        """For torch.distributed.run. The first host's name is where all meet."""
+        """Return the arguments of torch.distributed.run. All processes meet at the first host."""
         processes = f"--nproc-per-node={self.processes_per_host}"
         if len(self.hosts) == 1:
             return ["--standalone", processes]
@@ -44,7 +44,7 @@ class Plan:
         ]
 
     def variables(self) -> dict[str, str]:
-        """The interface that the processes talk over, and the threads of each."""
+        """Return the environment variables that set the network interface and each process's number of threads."""
         interface = "lo" if len(self.hosts) == 1 else self.network_interface
         threads = max(1, usable_cores() // self.processes_per_host)
         variables = {"OMP_NUM_THREADS": str(threads)}
@@ -54,7 +54,7 @@ class Plan:
 
 
 def make_plan(contract: Contract) -> Plan:
-    """Raises UserError where resourceconfig.json contradicts itself."""
+    """Return the plan for this host. Raises UserError if resourceconfig.json contradicts itself."""
     resources = contract.resources()
     hosts = tuple(sorted(resources.hosts))
     if resources.current_host not in hosts:
@@ -64,9 +64,9 @@ def make_plan(contract: Contract) -> Plan:
 
 
 def launch(plan: Plan, contract: Contract) -> int:
-    """Run this program once more in each process of this host; the exit code of them together.
+    """Run this program in each process of this host, and return the exit code for all of them.
 
-    They report their failures themselves. Raises UserError where one was lost without a word.
+    The processes report their own failures. Raises UserError if one ended without a report.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -78,19 +78,19 @@ def launch(plan: Plan, contract: Contract) -> int:
     try:
         run([*plan.arguments(), sys.argv[0], "--root", str(contract.root)])
     except SignalException:
-        pass  # it was passed on to the processes, and they have ended by now
+        pass  # torch has passed the signal on to the processes, and they have ended
     except ChildFailedError as error:
         if not contract.failure.exists():
             rank, failure = error.get_first_failure()
             how = f"signal {failure.signal_name()}" if failure.exitcode < 0 else f"exit code {failure.exitcode}"
             raise UserError(
-                f"process {rank} of the job was ended by {how}; SIGKILL most often means that the memory is too small"
+                f"process {rank} of the job was ended by {how}; SIGKILL usually means that memory ran out"
             ) from error
     return int(contract.failure.exists())
 
 
 def wait_for_names(hosts: Iterable[str], seconds: float = SECONDS_FOR_NAMES) -> None:
-    """A host's name is known to the others only some time after it has started. Raises UserError if it never is."""
+    """Wait until each host's name has an address, which takes a while. Raises UserError after `seconds`."""
     deadline = time.monotonic() + seconds
     for host in hosts:
         while True:

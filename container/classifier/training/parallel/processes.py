@@ -1,9 +1,11 @@
-"""The processes that train together: what one has to know of the others. Alone, every question has a plain answer."""
+"""The processes that train together, as each of them sees the others."""
 
 import contextlib
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 from torch import distributed
@@ -11,51 +13,76 @@ from torch import distributed
 from classifier.contract import Contract
 from classifier.errors import PeerLost
 
-# Between two meetings of the processes lies a step, or the writing of a checkpoint. Whoever takes longer is lost;
-# a batch may come late from S3, and a job that is ended for that costs more than these minutes.
+# The processes meet at every step, and wait for each other while a checkpoint is written. One that takes longer than
+# this is lost: a batch may come late from S3, and a job that fails for that costs more than these minutes.
 LONGEST_WAIT = timedelta(minutes=2)
+Value = TypeVar("Value")
 
 
-class Alone:
+class Group(ABC):
+    """The `size` processes of a job; this one has the number `rank`, and `on_this_host` of them share its cores."""
+
+    rank: int
+    size: int
+    on_this_host: int
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes, logs and decides for all."""
+        return self.rank == 0
+
+    @abstractmethod
+    def wrap(self, model: torch.nn.Module) -> torch.nn.Module:
+        """Return `model` with gradients that are the mean over all processes."""
+
+    @abstractmethod
+    def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Add up all processes' `tensor`, in place, and return it."""
+
+    @abstractmethod
+    def gather(self, value: Value) -> list[Value]:
+        """Return every process's `value`, ordered by rank."""
+
+    @abstractmethod
+    def broadcast(self, value: Value) -> Value:
+        """Return the first process's `value`."""
+
+    @abstractmethod
+    def copy_buffers(self, model: torch.nn.Module) -> None:
+        """Give every process the first one's batch normalisation statistics."""
+
+    def any(self, flag: bool) -> bool:
+        """Return whether any process's `flag` is set."""
+        return bool(self.sum(torch.tensor(int(flag))))
+
+
+class Alone(Group):
     """One process that trains by itself."""
 
     rank = 0
     size = 1
     on_this_host = 1
 
-    @property
-    def is_first(self) -> bool:
-        """The first process writes, logs and decides for all."""
-        return self.rank == 0
-
     def wrap(self, model: torch.nn.Module) -> torch.nn.Module:
-        """`model` with gradients that are the mean of all processes'."""
         return model
 
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The sum of all processes' `tensor`, in its place."""
         return tensor
 
-    def any(self, flag: bool) -> bool:
-        """Whether any process's `flag` is set."""
-        return bool(self.sum(torch.tensor(int(flag))))
-
-    def gather(self, value: object) -> list:
-        """Every process's `value`, in order."""
+    def gather(self, value: Value) -> list[Value]:
         return [value]
 
-    def broadcast(self, value: object) -> object:
-        """The first process's `value`."""
+    def broadcast(self, value: Value) -> Value:
         return value
 
     def copy_buffers(self, model: torch.nn.Module) -> None:
-        """Give every process the first one's batch normalisation statistics."""
+        pass
 
 
 ALONE = Alone()
 
 
-class Group(Alone):
+class Processes(Group):
     """This process among those of torch.distributed's default group."""
 
     def __init__(self):
@@ -63,38 +90,38 @@ class Group(Alone):
         self.size = distributed.get_world_size()
         self.on_this_host = int(os.environ["LOCAL_WORLD_SIZE"])
 
-    def wrap(self, model):
+    def wrap(self, model: torch.nn.Module) -> torch.nn.Module:
         return torch.nn.parallel.DistributedDataParallel(model)
 
-    def sum(self, tensor):
+    def sum(self, tensor: torch.Tensor) -> torch.Tensor:
         distributed.all_reduce(tensor)
         return tensor
 
-    def gather(self, value):
-        values = [None] * self.size
+    def gather(self, value: Value) -> list[Value]:
+        values = [value] * self.size
         distributed.all_gather_object(values, value)
         return values
 
-    def broadcast(self, value):
+    def broadcast(self, value: Value) -> Value:
         values = [value]
         distributed.broadcast_object_list(values, device=torch.device("cpu"))
         return values[0]
 
-    def copy_buffers(self, model):
+    def copy_buffers(self, model: torch.nn.Module) -> None:
         for buffer in model.buffers():
             distributed.broadcast(buffer, 0)
 
 
 def is_worker(contract: Contract) -> bool:
-    """Whether this process is one of several that the launcher has started."""
+    """Return whether the launcher has started this process as one of several."""
     return "TORCHELASTIC_RUN_ID" in contract.environ
 
 
 @contextlib.contextmanager
-def join(contract: Contract) -> Iterator[Alone]:
-    """Meet the other processes, if there are any: over NCCL with GPUs, over gloo for all else.
+def join_group(contract: Contract) -> Iterator[Group]:
+    """Meet the other processes, if there are any: with GPUs over NCCL, for everything else over gloo.
 
-    Raises PeerLost where another one is lost.
+    Raises PeerLost if another process is lost.
     """
     if not is_worker(contract):
         yield ALONE
@@ -105,8 +132,8 @@ def join(contract: Contract) -> Iterator[Alone]:
         backend = "cpu:gloo,cuda:nccl"
     try:
         distributed.init_process_group(backend, timeout=LONGEST_WAIT)
-        yield Group()
-        # Left out after an error, when it might wait for a process that is no more.
+        yield Processes()
+        # Not after an error: it might wait for a process that has ended.
         distributed.destroy_process_group()
     except RuntimeError as error:
         if isinstance(error, distributed.DistError) or "gloo" in str(error):

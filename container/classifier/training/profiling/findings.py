@@ -47,7 +47,7 @@ def used_share(folder: Path) -> float:
     return usage.used / usage.total if usage.total else 0.0
 
 
-def find(profile: Profile, setting: Setting) -> list[str]:
+def find_findings(profile: Profile, setting: Setting) -> list[str]:
     """A sentence for each threshold that is passed, the costliest first."""
     if not profile.steps:
         return []

@@ -173,7 +173,7 @@ class StepProfiler(Profiler):
         return time.perf_counter()
 
 
-def create(mode: str, folder: Path, device: torch.device, steps: int, steps_per_epoch: int) -> Profiler:
+def make_profiler(mode: str, folder: Path, device: torch.device, steps: int, steps_per_epoch: int) -> Profiler:
     """The profiler of a job of so many training `steps`; `mode` is the hyperparameter profile."""
     if mode == "off":
         return Profiler("profile=off")

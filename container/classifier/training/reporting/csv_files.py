@@ -4,12 +4,12 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
-from classifier.training.data.batches import SkippedImages
 from classifier.training.data.folders import Dataset
+from classifier.training.data.skipped import SkippedImages
 from classifier.training.evaluate import Evaluation
 
 
-def write(folder: Path, dataset: Dataset, evaluation: Evaluation | None, skipped: SkippedImages) -> None:
+def write_csv_files(folder: Path, dataset: Dataset, evaluation: Evaluation | None, skipped: SkippedImages) -> None:
     """Write the files to `folder`, named after the phase that was evaluated, test or else validation."""
     folder.mkdir(parents=True, exist_ok=True)
     _write_csv(folder / "skipped_images.csv", ("phase", "file", "reason"), skipped.rows())

@@ -13,8 +13,8 @@ from PIL import Image
 from classifier import images
 from classifier.artifact import VERSIONS
 from classifier.training import hyperparameters
-from classifier.training.data.batches import SkippedImages
 from classifier.training.data.folders import Dataset, Phase
+from classifier.training.data.skipped import SkippedImages
 from classifier.training.debugging.debugger import Debugging
 from classifier.training.evaluate import Evaluation, Mistake
 from classifier.training.history import History
@@ -52,7 +52,7 @@ class Summary:
     observed: Observed
 
 
-def write(path: Path, summary: Summary) -> None:
+def write_report(path: Path, summary: Summary) -> None:
     """Render `summary` to `path`."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined

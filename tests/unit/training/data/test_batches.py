@@ -7,24 +7,23 @@ import pytest
 import torch
 
 from classifier import images
-from classifier.errors import UserError
+from classifier.training.compute import Compute
 from classifier.training.data import batches as data
 from classifier.training.data.batches import (
-    Batch,
     EpochBatches,
     ImageBatches,
     ImageDataset,
-    SkippedImages,
     count_workers,
 )
 from classifier.training.data.cache import NoCache
 from classifier.training.data.folders import Phase
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt
-from classifier.training.parallel.processes import Alone
+from classifier.training.parallel.processes import ALONE, Alone
 from helpers import encode, photo
 
 SIZE = 32
+COMPUTE = Compute(torch.device("cpu"), torch.float32)
 
 
 @pytest.fixture
@@ -46,8 +45,8 @@ def hyperparameters(**values):
 
 def test_evaluation_sees_what_serving_sees_byte_for_byte(phase):
     seen = 0
-    for batch in ImageBatches(phase, hyperparameters(), torch.device("cpu")).epoch():
-        for pixels, position in zip(batch.pixels, batch.positions, strict=True):
+    for batch in ImageBatches(phase, hyperparameters(), COMPUTE).epoch():
+        for pixels, position in zip(batch.inputs, batch.positions, strict=True):
             served = images.evaluation_pixels((phase.folder / phase.files[position]).read_bytes(), SIZE)
             assert pixels.numpy().tobytes() == served.tobytes()
             seen += 1
@@ -55,7 +54,7 @@ def test_evaluation_sees_what_serving_sees_byte_for_byte(phase):
 
 
 def test_an_unreadable_image_is_left_out_of_its_batch_and_named(phase):
-    batches = list(ImageBatches(phase, hyperparameters(), torch.device("cpu")).epoch())
+    batches = list(ImageBatches(phase, hyperparameters(), COMPUTE).epoch())
     assert [len(batch) for batch in batches] == [3, 4, 2]
     assert batches[0].positions.tolist() == [0, 1, 2]
     assert batches[0].labels.tolist() == [0, 1, 0]
@@ -66,7 +65,7 @@ def test_an_unreadable_image_is_left_out_of_its_batch_and_named(phase):
 def test_a_batch_of_unreadable_images_is_empty(phase):
     dataset = ImageDataset(phase, SIZE, False, 0, NoCache())
     batch = dataset.collate([dataset[0, 3]])
-    assert batch.pixels.shape == (0, SIZE, SIZE, 3)
+    assert batch.inputs.shape == (0, SIZE, SIZE, 3)
     assert len(batch) == 0
 
 
@@ -80,16 +79,16 @@ def test_a_file_that_vanished_is_skipped(phase):
 def test_a_file_is_decoded_once_and_later_epochs_are_as_from_the_file(phase, augmentation, workers):
     train = dataclasses.replace(phase, name="train")
     hp = hyperparameters(augmentation=augmentation, workers=workers)
-    batches = ImageBatches(train, hp, torch.device("cpu"))
-    kept = ImageBatches(train, hp, torch.device("cpu"))
+    batches = ImageBatches(train, hp, COMPUTE)
+    kept = ImageBatches(train, hp, COMPUTE)
     first = sum(len(batch) for batch in kept.epoch(1))
     expected = list(batches.epoch(2))
     for file in phase.files:
         (phase.folder / file).unlink()
     later = list(kept.epoch(2))
     assert first == sum(len(batch) for batch in later) == 9
-    assert all(torch.equal(one.pixels, two.pixels) for one, two in zip(expected, later, strict=True))
-    assert sum(len(batch) for batch in ImageBatches(train, hp, torch.device("cpu"), once=True).epoch(2)) == 0
+    assert all(torch.equal(one.inputs, two.inputs) for one, two in zip(expected, later, strict=True))
+    assert sum(len(batch) for batch in ImageBatches(train, hp, COMPUTE, once=True).epoch(2)) == 0
 
 
 def test_crops_depend_on_seed_epoch_and_image_alone(phase):
@@ -109,14 +108,14 @@ def test_training_batches_are_the_same_for_any_number_of_workers(phase):
     train = dataclasses.replace(phase, name="train")
     runs = []
     for workers in (0, 2):
-        batches = ImageBatches(train, hyperparameters(workers=workers, seed=3), torch.device("cpu"))
-        runs.append([batch.pixels for batch in batches.epoch(2)])
+        batches = ImageBatches(train, hyperparameters(workers=workers, seed=3), COMPUTE)
+        runs.append([batch.inputs for batch in batches.epoch(2)])
     assert all(torch.equal(one, two) for one, two in zip(*runs, strict=True))
 
 
 def test_an_interrupted_epoch_goes_on_with_the_same_batches(phase):
     train = dataclasses.replace(phase, name="train")
-    batches = ImageBatches(train, hyperparameters(), torch.device("cpu"))
+    batches = ImageBatches(train, hyperparameters(), COMPUTE)
     whole = [batch.positions.tolist() for batch in batches.epoch(3)]
     assert [batch.positions.tolist() for batch in batches.epoch(3, first=1)] == whole[1:]
     assert [batch.positions.tolist() for batch in batches.epoch(3)] == whole
@@ -124,7 +123,7 @@ def test_an_interrupted_epoch_goes_on_with_the_same_batches(phase):
 
 
 def test_training_is_shuffled_anew_each_epoch_and_evaluation_is_not():
-    shuffled = EpochBatches(100, 32, shuffle=True, seed=0)
+    shuffled = EpochBatches(100, 32, ALONE, shuffle=True)
     epochs = []
     for epoch in (1, 2, 1):
         shuffled.start(epoch)
@@ -135,7 +134,7 @@ def test_training_is_shuffled_anew_each_epoch_and_evaluation_is_not():
     assert epochs[0] != epochs[1]
     assert epochs[0] == epochs[2]
     assert len(shuffled) == 4
-    ordered = EpochBatches(3, 2, shuffle=False, seed=0)
+    ordered = EpochBatches(3, 2, ALONE)
     assert list(ordered) == [[(0, 0), (0, 1)], [(0, 2)]]
 
 
@@ -144,8 +143,8 @@ def test_the_processes_share_every_batch():
     for rank in range(3):
         group = Alone()
         group.rank, group.size = rank, 3
-        shares.append(list(EpochBatches(50, 8, shuffle=True, seed=0, group=group)))
-    whole = list(EpochBatches(50, 8, shuffle=True, seed=0))
+        shares.append(list(EpochBatches(50, 8, group, shuffle=True)))
+    whole = list(EpochBatches(50, 8, ALONE, shuffle=True))
     together = [sorted(sum(parts, [])) for parts in zip(*shares, strict=True)]
     assert together == [sorted(batch) for batch in whole]
     assert {len(batch) for batch in shares[0]} | {len(batch) for batch in shares[2]} == {3, 2, 1, 0}
@@ -169,7 +168,7 @@ def test_workers_leave_signals_to_the_main_process(phase):
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     interrupt = Interrupt().install()
     try:
-        batches = ImageBatches(phase, hyperparameters(workers=2), torch.device("cpu")).epoch()
+        batches = ImageBatches(phase, hyperparameters(workers=2), COMPUTE).epoch()
         assert len(next(batches)) + len(next(batches)) == 7  # one of each worker: both have started
         for worker in batches._workers:
             os.kill(worker.pid, signal.SIGTERM)
@@ -181,31 +180,29 @@ def test_workers_leave_signals_to_the_main_process(phase):
             signal.signal(number, handler)
 
 
-def batch_with_skipped(*positions):
-    empty = torch.empty(0)
-    return Batch(empty, empty, empty, dict.fromkeys(positions, "damaged image: cut off"))
+@pytest.mark.parametrize(("most", "positions"), [(1000, [0, 1, 2, 4, 5, 6, 7, 8, 9]), (4, [0, 6, 9])])
+def test_some_images_are_spread_evenly_and_as_serving_sees_them(phase, most, positions):
+    batches = list(ImageBatches(phase, hyperparameters(), COMPUTE).pixels_of_some(most))
+    assert torch.cat([batch.positions for batch in batches]).tolist() == positions  # the fourth is truncated
+    for pixels, position in zip(torch.cat([batch.inputs for batch in batches]), positions, strict=True):
+        data = (phase.folder / phase.files[position]).read_bytes()
+        np.testing.assert_array_equal(pixels, images.evaluation_pixels(data, SIZE))
 
 
-def test_a_skipped_image_is_named_once(phase, caplog):
-    skipped = SkippedImages()
-    for _epoch in range(2):
-        skipped.add(phase, batch_with_skipped(3))
-    assert caplog.messages == ["skipped validation image class1/3.jpg: damaged image: cut off"]
-    assert skipped.rows() == [("validation", "class1/3.jpg", "damaged image: cut off")]
+def test_some_images_are_not_decoded_again(phase, monkeypatch):
+    batches = ImageBatches(phase, hyperparameters(epochs=2), COMPUTE)
+    assert sum(len(batch) for batch in batches.epoch()) == 9
+
+    def decode(*_):
+        raise images.ImageError("decoded again")
+
+    monkeypatch.setattr(images, "decode", decode)
+    assert sum(len(batch) for batch in batches.pixels_of_some(1000)) == 9
 
 
-def test_too_many_unreadable_images_are_an_error(phase):
-    skipped = SkippedImages()
-    skipped.add(phase, batch_with_skipped(3))
-    with pytest.raises(UserError) as refused:
-        skipped.add(phase, batch_with_skipped(4))
-    assert str(refused.value) == (
-        "2 of 10 validation images are unreadable, the first class1/3.jpg (damaged image: cut off); "
-        "accepted: one, or up to 10%"
-    )
-
-
-def test_a_phase_without_any_readable_image_is_an_error(phase):
-    lone = Phase("test", phase.folder, phase.files[3:4], (1,), {})
-    with pytest.raises(UserError, match="1 of 1 test images are unreadable"):
-        SkippedImages().add(lone, batch_with_skipped(0))
+def test_some_images_are_all_of_them_in_one_process_of_several(phase):
+    group = Alone()
+    group.rank, group.size = 1, 3
+    batches = ImageBatches(phase, hyperparameters(), Compute(torch.device("cpu"), torch.float32, group))
+    assert [len(batch) for batch in batches.epoch()] == [1, 1, 1]
+    assert sum(len(batch) for batch in batches.pixels_of_some(1000)) == 9

@@ -15,7 +15,7 @@ from hooked import configuration, make_training, open_trial, steps
 
 def make_debugger(root, training, environ=None, **hyperparameters):
     model, loss, optimizer = training
-    return debugger.create(
+    return debugger.make_debugger(
         Contract(root, environ or {}),
         Hyperparameters(**hyperparameters),
         model,

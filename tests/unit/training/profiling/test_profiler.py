@@ -34,7 +34,7 @@ def test_no_validation_falls_into_the_trace(epochs, steps_per_epoch):
 
 def job(folder, steps=12, per_epoch=6, seconds=0.0):
     """A job of steps that multiply matrices, under a profiler."""
-    made = profiler.create("auto", folder, CPU, steps, per_epoch)
+    made = profiler.make_profiler("auto", folder, CPU, steps, per_epoch)
     for _ in range(steps // per_epoch):
         for _ in made.batches(range(per_epoch)):
             with made.timed("forward"):
@@ -49,7 +49,7 @@ def job(folder, steps=12, per_epoch=6, seconds=0.0):
 
 
 def test_a_resumed_job_counts_what_it_has_spent_before(tmp_path):
-    made = profiler.create("auto", tmp_path, CPU, 4, 4)
+    made = profiler.make_profiler("auto", tmp_path, CPU, 4, 4)
     made.load_state_dict({"validation": 100.0})
     with made.span("validation"), made.span("saving"):
         time.sleep(0.01)
@@ -82,7 +82,7 @@ def test_the_trace_is_one_of_chrome_and_names_the_operators(tmp_path):
 
 
 def test_a_job_that_ends_early_has_no_trace_and_no_error(tmp_path):
-    made = profiler.create("auto", tmp_path, CPU, 100, 10)
+    made = profiler.make_profiler("auto", tmp_path, CPU, 100, 10)
     for _ in made.batches(range(3)):
         made.step()
     profile = made.finish()
@@ -115,7 +115,7 @@ def test_a_profiler_that_cannot_start_is_off_with_one_line(tmp_path, caplog):
 
 
 def test_off_is_off(tmp_path):
-    made = profiler.create("off", tmp_path / "new", CPU, 10, 5)
+    made = profiler.make_profiler("off", tmp_path / "new", CPU, 10, 5)
     batches = [1, 2]
     assert made.batches(batches) is batches
     with made.timed("forward"), made.span("validation"):

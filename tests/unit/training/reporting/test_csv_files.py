@@ -1,6 +1,6 @@
 import csv
 
-from classifier.training.data.batches import SkippedImages
+from classifier.training.data.skipped import SkippedImages
 from classifier.training.reporting import csv_files as output
 from summaries import CLASSES, make_summary
 
@@ -12,7 +12,7 @@ def rows(path):
 
 def test_every_file_says_what_was_measured(tmp_path):
     summary = make_summary(tmp_path)
-    output.write(tmp_path / "data", summary.dataset, summary.evaluation, summary.skipped)
+    output.write_csv_files(tmp_path / "data", summary.dataset, summary.evaluation, summary.skipped)
     assert rows(tmp_path / "data/test_predictions.csv")[:3] == [
         ["file", "class", "predicted", "confidence"],
         ["<b>ox</b>/0.jpg", CLASSES[0], CLASSES[0], "0.5"],
@@ -32,5 +32,5 @@ def test_every_file_says_what_was_measured(tmp_path):
 
 
 def test_without_an_evaluation_only_what_is_known_is_written(tmp_path):
-    output.write(tmp_path / "out", make_summary(tmp_path).dataset, None, SkippedImages())
+    output.write_csv_files(tmp_path / "out", make_summary(tmp_path).dataset, None, SkippedImages())
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["skipped_images.csv"]
