@@ -20,7 +20,6 @@ from reading import PASSES, link, seconds, table
 
 from classifier import device, memory
 from classifier.training.compute import Compute
-from classifier.training.data.batch import Batch
 from classifier.training.data.batches import ImageBatches
 from classifier.training.data.folders import Phase, read_dataset
 from classifier.training.features import FeatureBatches
@@ -70,7 +69,7 @@ def compare_head(phase: Phase, hp: Hyperparameters) -> None:
     def epoch(number, batches, network, dtype) -> Iterable:
         optimizer = make_optimizer(model, hp)
         for batch in batches.epoch(number):
-            inputs, labels = compute.move(batch)
+            inputs, labels = compute.inputs(batch.inputs), compute.move(batch.labels)
             with torch.autocast("cpu", dtype, enabled=dtype is not torch.float32):
                 logits = network(inputs)
             yield torch.nn.functional.cross_entropy(logits.float(), labels).backward()
@@ -99,7 +98,7 @@ def compare_steps(phase: Phase, hp: Hyperparameters) -> None:
     rows = []
     for name, compute in (("plain fp32", Compute(CPU, torch.float32)), ("our precision and memory", OUR_COMPUTE)):
         model = make_model(classes, hp, None)
-        inputs, _ = compute.move(Batch(pixels, labels, labels, {}))
+        inputs = compute.inputs(pixels)
         if compute is OUR_COMPUTE:
             memory.keep_all()
         else:

@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager
 import torch
 
 from classifier.network import Normalize
-from classifier.training.data.batch import Batch
 from classifier.training.parallel.processes import ALONE, Group
 
 
@@ -24,17 +23,17 @@ class Compute:
         self.group = group
         self.normalize = Normalize().to(device)
 
-    def move(
-        self, batch: Batch, change: Callable[[torch.Tensor], torch.Tensor] = unchanged
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the network's input and the labels (n,), both on the device.
+    def inputs(self, inputs: torch.Tensor, change: Callable[[torch.Tensor], torch.Tensor] = unchanged) -> torch.Tensor:
+        """Return the network's input on the device, for the inputs of a batch.
 
-        Pixels are changed by `change` and normalised to (n, 3, size, size); features stay as they are.
+        uint8 pixels are changed by `change` and normalised to (n, 3, size, size); features stay as they are.
         """
-        inputs = batch.inputs.to(self.device, non_blocking=True)
-        if inputs.dtype == torch.uint8:
-            inputs = self.normalize(change(inputs))
-        return inputs, batch.labels.to(self.device, non_blocking=True)
+        moved = self.move(inputs)
+        return self.normalize(change(moved)) if moved.dtype == torch.uint8 else moved
+
+    def move(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Copy `tensor` to the device, without waiting for the copy."""
+        return tensor.to(self.device, non_blocking=True)
 
     def autocast(self) -> AbstractContextManager:
         """Return the context in which matrix products are computed in `dtype`."""

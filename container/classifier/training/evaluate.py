@@ -134,9 +134,9 @@ def run_model(
         skipped.add(batches.phase, batch)
         if not len(batch):
             continue
-        inputs, labels = compute.move(batch)
+        labels = compute.move(batch.labels)
         with compute.autocast():
-            logits = model(inputs)
+            logits = model(compute.inputs(batch.inputs))
         logits = logits.float()
         step_losses[step, 0] = criterion(logits, labels) * len(batch)
         step_losses[step, 1] = len(batch)

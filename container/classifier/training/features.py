@@ -63,7 +63,7 @@ class FeatureBatches(Batches):
         for batch in progress(self.images.epoch(), f"features of {self.phase.name}", len(self.images)):
             self.interrupt.check(self.compute.group.any)
             self.skipped |= batch.skipped
-            inputs, _ = self.compute.move(batch)
+            inputs = self.compute.inputs(batch.inputs)
             with self.compute.autocast():
                 features[batch.positions.to(features.device)] = self.backbone(inputs).float()
         for skipped in self.compute.group.gather(self.skipped):

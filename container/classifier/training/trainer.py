@@ -126,7 +126,7 @@ class Trainer:
             if share:
                 with self.profiler.timed("copy"):
                     change = self.augmentation.of(history.epoch, epoch.batches * group.size + group.rank)
-                    inputs, labels = self.compute.move(batch, change)
+                    inputs, labels = self.compute.inputs(batch.inputs, change), self.compute.move(batch.labels)
                 lr = learning_rate(self.hp.lr, history.steps, self.steps)
                 epoch.add(size, *self.step.take(inputs, labels, share, lr))
                 history.steps += 1

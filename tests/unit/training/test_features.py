@@ -49,8 +49,7 @@ def fit(batches, network, model):
     training_mode(model, "head")
     for epoch in (1, 2, 3):
         for batch in batches.epoch(epoch):
-            inputs, labels = COMPUTE.move(batch)
-            torch.nn.functional.cross_entropy(network(inputs), labels).backward()
+            torch.nn.functional.cross_entropy(network(COMPUTE.inputs(batch.inputs)), batch.labels).backward()
             optimizer.step()
             optimizer.zero_grad()
 
