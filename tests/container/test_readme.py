@@ -1,4 +1,4 @@
-"""The README's lines about the image, run as they stand there."""
+"""The lines of docs/image.md that run the image, run exactly as written."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from helpers import encode, photo
 from .conftest import ROOT
 
 NAME = "sagemaker-resnet18"
-# docker is whichever engine there is, and the image's name means the one built for these tests.
+# The command docker runs the engine of these tests, and replaces the image's name with that of the image they built.
 DOCKER = """#!/bin/sh
 for word; do
     shift
@@ -27,17 +27,16 @@ exec {engine} "$@"
 """
 
 
-def readme_commands() -> list[str]:
-    """The lines that start with docker or curl in the section "The image"."""
-    section = re.search(r"^## The image\n(.*?)(?=^## |\Z)", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    assert section, 'README.md has no section "The image"'
-    blocks = re.findall(r"^```sh\n(.*?)^```", section[1], re.MULTILINE | re.DOTALL)
+def documented_commands() -> list[str]:
+    """Return the lines that start with docker or curl in docs/image.md."""
+    text = (ROOT / "docs" / "image.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     return [line for block in blocks for line in block.splitlines() if line.startswith(("docker ", "curl "))]
 
 
 @pytest.fixture
 def folder(image, tmp_path) -> Path:
-    """What the lines need: data, a photo, and docker."""
+    """Return a folder with what the lines need: data, a photo, and a command docker."""
     write_channel(tmp_path / "opt_ml", "train", digit_jpegs(range(2), 0, 40))
     write_hyperparameters(tmp_path / "opt_ml", **QUICK)
     (tmp_path / "dog.jpg").write_bytes(encode(photo(300, 200)))
@@ -50,7 +49,7 @@ def folder(image, tmp_path) -> Path:
 def test_the_lines_work_as_they_are_written(image, folder):
     environ = image.engine.environ | {"PATH": f"{folder / 'bin'}:{image.engine.environ['PATH']}"}
     how = {"env": environ, "cwd": folder, "text": True}
-    lines = readme_commands()
+    lines = documented_commands()
     train, serve, ask, remove = lines
     assert (train.split()[-1], serve.split()[-1], ask.split()[0]) == ("train", "serve", "curl")
 

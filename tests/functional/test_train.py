@@ -140,10 +140,10 @@ def test_the_report_is_one_self_contained_page(job):
 
 
 def test_five_lines_load_the_artifact(job):
-    """Those of the README."""
+    """Those of docs/training.md."""
     root, _ = job
-    readme = (TRAIN.parents[1] / "README.md").read_text()
-    (code,) = (block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "load_state_dict" in block)
+    document = (TRAIN.parents[1] / "docs/training.md").read_text()
+    (code,) = (block for block in re.findall(r"```python\n(.*?)```", document, re.DOTALL) if "load_state_dict" in block)
     assert len(code.strip().splitlines()) <= 8
     check = "\nimport torch\nassert model(torch.zeros(1, 3, 32, 32)).shape == (1, 4)"
     subprocess.run([sys.executable, "-c", code + check], cwd=root / "model", check=True)

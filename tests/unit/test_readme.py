@@ -1,4 +1,4 @@
-"""The README's tables against the code."""
+"""The documents' tables, commands and links against the code."""
 
 import json
 import re
@@ -19,14 +19,24 @@ from classifier.training import hyperparameters
 from classifier.training.metrics import METRICS
 from helpers import encode, photo
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+PATHS = sorted(path for folder in (".", "docs", "benchmarks") for path in (ROOT / folder).glob("*.md"))
+DOCUMENTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in PATHS}
+ALL = "\n\n".join(DOCUMENTS.values())
+COMMANDS = "".join(re.findall(r"^```sh\n(.*?)^```", ALL, re.MULTILINE | re.DOTALL))
 
 
 def table(*head):
-    """The rows of the README's table with these columns."""
-    start = README.index(f"| {' | '.join(head)} |\n")
-    lines = README[start:].split("\n\n")[0].strip().splitlines()[2:]
+    """Return the rows of the one table with these columns in any document."""
+    (start,) = (match.end() for match in re.finditer(re.escape(f"| {' | '.join(head)} |\n"), ALL))
+    lines = ALL[start:].split("\n\n")[0].strip().splitlines()[1:]
     return [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines]
+
+
+def anchors(text):
+    """Return the anchors that GitHub gives the headings of a document."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +48,11 @@ def client(artifact_folder):
 
 def test_hyperparameters():
     assert table("name", "default", "accepted", "meaning") == hyperparameters.rows()
+
+
+def test_hyperparameters_that_the_readme_names():
+    known = {(name, default, meaning) for name, default, _, meaning in hyperparameters.rows()}
+    assert set(table("hyperparameter", "default", "meaning")) <= known
 
 
 def test_metrics():
@@ -52,16 +67,17 @@ def test_search_space():
 
 def test_launch_scripts():
     scripts = {row[0] for row in table("script", "does")}
-    launch = Path(__file__).parents[2] / "launch"
     assert scripts == {
-        path.name for path in launch.glob("*.py") if "from launch.settings import parser" in path.read_text()
+        path.name for path in (ROOT / "launch").glob("*.py") if "from launch.settings import parser" in path.read_text()
     }
-    commands = re.findall(r"^\.venv/bin/python launch/(\w+\.py)", README, re.MULTILINE)
+    commands = re.findall(r"^\.venv/bin/python launch/(\w+\.py)", COMMANDS, re.MULTILINE)
+    assert commands
     assert set(commands) <= scripts
 
 
 def test_rules():
-    assert {row[0] for row in table("rule", "finds")} == set(hyperparameters.RULES)
+    accepted = hyperparameters.FIELDS["stop_on_rule"].metadata["accepted"]
+    assert {row[0] for row in table("rule", "finds")} == set(accepted.options)
 
 
 def test_requests(client):
@@ -76,7 +92,7 @@ def test_content_types():
     assert json_type == inputs.JSON_TYPE
     assert f"1 to {inputs.MAX_IMAGES} images" in example
     assert set(json.loads(example[: example.index("}") + 1].replace(", ...", ""))) == set(inputs.KEYS) | {"k"}
-    assert f"The {inputs.DEFAULT_K} most probable classes" in README
+    assert f"The {inputs.DEFAULT_K} most probable classes" in ALL
 
 
 def test_answers():
@@ -98,7 +114,7 @@ REFUSED = {
 
 def test_errors(client):
     rows = dict(table("status", "when"))
-    assert set(rows) == set(REFUSED) | {"408", "503"}  # functional tests have a client that is so slow
+    assert set(rows) == set(REFUSED) | {"408", "503"}  # functional tests have a client slow enough for 408
     for status, (method, path, data, headers) in REFUSED.items():
         response = client.open(path, method=method, data=data, headers=headers)
         assert response.status_code == int(status)
@@ -117,14 +133,41 @@ def test_variables():
             _ = Contract(environ={name: "x"}).precision and Contract(environ={name: "x"}).access_log
 
 
-def test_every_make_target_that_is_named_is_there():
-    makefile = (Path(__file__).parents[2] / "Makefile").read_text()
-    named = set(re.findall(r"(?:^|`)make ([a-z]+)", README, re.MULTILINE))
+def test_every_make_target_that_is_named_exists():
+    named = {*re.findall(r"^make ([a-z-]+)", COMMANDS, re.MULTILINE), *re.findall(r"`make ([a-z-]+)", ALL)}
     assert named
-    assert named <= set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    assert named <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
-def test_every_file_that_is_linked_is_there():
-    links = re.findall(r"\]\((?!https:)([^)#]+)\)", README)
-    assert links
-    assert [link for link in links if not (Path(__file__).parents[2] / link).exists()] == []
+def test_every_program_that_is_named_exists():
+    named = set(re.findall(r"[\w./-]*\w\.(?:py|toml)\b", re.sub(r"\(https:[^)]*\)", "", ALL)))
+    folders = ("benchmarks", "container", "demo", "launch", "local", "requirements", "tests")
+    paths = [ROOT / "pyproject.toml", *(path for folder in folders for path in (ROOT / folder).rglob("*.*"))]
+    assert named
+    assert [
+        name for name in named if not any(path.as_posix().endswith(f"/{name.lstrip('./')}") for path in paths)
+    ] == []
+
+
+def test_every_test_that_is_named_exists():
+    named = set(re.findall(r"\btest_\w+\b(?!\.py)", ALL))
+    tests = set(
+        re.findall(r"def (test_\w+)", "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py")))
+    )
+    assert named
+    assert named <= tests
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_relative_link_leads_to_a_file_and_a_heading(document):
+    for link in re.findall(r"\]\((?!https:)([^)]+)\)", DOCUMENTS[document]):
+        path, _, anchor = link.partition("#")
+        target = (ROOT / document).parent / path if path else ROOT / document
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), link
+
+
+def test_the_readmes_docker_lines_are_those_that_the_container_tests_run():
+    lines = {line for line in DOCUMENTS["README.md"].splitlines() if line.startswith("docker ")}
+    assert lines
+    assert lines <= set(DOCUMENTS["docs/image.md"].splitlines())
