@@ -12,9 +12,9 @@ import torch
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from classifier.layers import STAGES, STEM
 from classifier.network import BasicBlock, ResNet18
 
-STAGES = ("layer1", "layer2", "layer3", "layer4")
 # A convolution of the network: called with its input and, where a shortcut is added, with that.
 Convolution = Callable[..., torch.Tensor]
 
@@ -81,7 +81,7 @@ class FusedNetwork:
 
     def __init__(self, model: ResNet18, size: int, convolution: Callable[[Folded], Convolution], dtype: torch.dtype):
         self.dtype = dtype
-        self.stem = convolution(_fold("conv1", model.conv1, model.bn1, size))
+        self.stem = convolution(_fold(STEM, model.conv1, model.bn1, size))
         self.pool = model.maxpool
         self.blocks = []
         side = _halved(_halved(size))

@@ -12,12 +12,12 @@ import torch
 from classifier.artifact import Quantization
 from classifier.errors import UserError
 from classifier.fused import Folded, FusedNetwork, OneDNN
+from classifier.layers import STEM
 from classifier.network import ResNet18
 
 PRECISION = "int8"
 # Of the validation images, the part that int8 may lose and is still taken by itself.
 MOST_ACCURACY_LOST = 0.003
-STEM = "conv1"
 STEPS = 127
 # What is only added, and never multiplied, has room for more.
 ADDED_STEPS = 255

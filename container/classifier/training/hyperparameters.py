@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from classifier.errors import UserError
+from classifier.layers import STAGES
 from classifier.training.metrics import OBJECTIVES
 
 # SageMaker's tuning jobs and SDKs add names of their own.
 RESERVED_PREFIXES = ("_tuning_", "sagemaker_")
-STAGES = ("layer1", "layer2", "layer3", "layer4")
 NO_RULE = "none"
 RULES = (
     "LearningRateTooHigh",

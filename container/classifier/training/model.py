@@ -12,13 +12,11 @@ import torch
 
 from classifier import artifact, network
 from classifier.errors import UserError
+from classifier.layers import HEAD, PARTS
 from classifier.training import imagenet
-from classifier.training.hyperparameters import STAGES, Hyperparameters
+from classifier.training.hyperparameters import Hyperparameters
 
 logger = logging.getLogger(__name__)
-HEAD = "fc"
-# From input to output: `trainable` names one of these, and everything after it learns too.
-PARTS = ("conv1", "bn1", *STAGES, HEAD)
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import torch
 from classifier import network
 from classifier.artifact import Artifact
 from classifier.errors import UserError
-from classifier.training import model
+from classifier.layers import PARTS
 from classifier.training.hyperparameters import Hyperparameters
-from classifier.training.model import PARTS, frozen_parts, make_model, starting_point, training_mode
+from classifier.training.model import frozen_parts, make_model, starting_point, training_mode
 
 FIVE = ("a", "b", "c", "d", "e")
 
@@ -167,4 +167,4 @@ def test_frozen_parts_keep_their_statistics():
 
 def test_every_part_of_the_network_is_listed():
     children = [name for name, child in network.build(2, 1e-5).named_children() if list(child.parameters())]
-    assert tuple(children) == model.PARTS
+    assert tuple(children) == PARTS

@@ -8,18 +8,13 @@ from matplotlib import rc_context
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from classifier.layers import HEAD, STAGES, STEM
 from classifier.training.reporting.charts import GRAY, STYLE, TRAIN, VALIDATION, svg
 from classifier.training.reporting.loss_trends import TrainingTrend, ValidationTrend
 
 # From input to output; told apart by the colour-blind, and legible on white and on black.
-PARTS = {
-    "conv1": "#56b4e9",
-    "layer1": "#3a8fd0",
-    "layer2": "#009e73",
-    "layer3": "#e69f00",
-    "layer4": "#d55e00",
-    "fc": "#cc79a7",
-}
+COLOURS = ("#56b4e9", "#3a8fd0", "#009e73", "#e69f00", "#d55e00", "#cc79a7")
+PARTS = dict(zip((STEM, *STAGES, HEAD), COLOURS, strict=True))
 # Below, a layer hardly learns; above, a step undoes what the steps before have learnt.
 USUAL_UPDATE = (1e-4, 1e-1)
 MOST_DOTS = 2000
@@ -104,7 +99,7 @@ def dead_units(steps: list[int], layers: dict[str, list[float | None]]) -> str:
 def part_of(layer: str) -> str:
     """The part of the network that a layer, or a call of its ReLU, belongs to."""
     part = layer.partition(".")[0].partition("_")[0]
-    return "conv1" if part == "relu" else part
+    return STEM if part == "relu" else part
 
 
 def in_order(layers: dict[str, list[float | None]]) -> dict[str, list[float | None]]:
