@@ -14,7 +14,7 @@ STEPS = 6
 
 
 class Net(torch.nn.Module):
-    """As in ResNet: in-place ReLU, used twice, after batch normalisation and after an addition."""
+    """Uses one in-place ReLU twice, as ResNet does: after batch normalisation and after an addition."""
 
     def __init__(self):
         super().__init__()
@@ -55,7 +55,7 @@ def watch(folder: Path, model, loss, optimizer, interval=1, rest=None):
 
     intervals = Intervals(interval, rest or interval)
     write_config(folder / "config.json", folder / "tensors", {"train": intervals, "eval": intervals})
-    hook = make_hook(folder / "config.json", model, loss, optimizer, lambda _phase: contextlib.nullcontext())
+    hook = make_hook(folder / "config.json", model, loss, optimizer, lambda _part: contextlib.nullcontext())
     hook.set_mode(MODES["train"])
     return hook
 
@@ -68,7 +68,7 @@ def open_trial(folder: Path):
 
 
 def write_trial(folder: Path, rows: list[dict[str, object]], mode="TRAIN") -> None:
-    """A trial as the hook writes it: `rows` of tensors by name, or by (name, reduction), one a step.
+    """Write a trial as the hook does: a step for each of `rows`, which has tensors by name or (name, reduction).
 
     A row may name its own mode.
     """
@@ -97,7 +97,7 @@ def write_trial(folder: Path, rows: list[dict[str, object]], mode="TRAIN") -> No
 
 
 def configuration(root: Path, **values: object) -> Path:
-    """A debughookconfig.json as SageMaker writes it, where SageMaker writes it."""
+    """Write a debughookconfig.json of `values` to the path where SageMaker puts it."""
     path = root / "input" / "config" / "debughookconfig.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(values))

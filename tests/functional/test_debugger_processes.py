@@ -14,12 +14,12 @@ from classifier.training.debugging import smdebug_compat
 TESTS = Path(__file__).parents[1]
 CONTAINER = TESTS.parent / "container"
 PROGRAM = """
-import json, sys
+import contextlib, json, sys
 from pathlib import Path
+from types import SimpleNamespace
 import torch
 from classifier.contract import Contract
 from classifier.training.debugging import config, debugger
-from classifier.training.profiling import profiler
 from classifier.training.hyperparameters import Hyperparameters
 from hooked import make_training
 
@@ -29,10 +29,18 @@ root = Path(sys.argv[1])
 model, loss, optimizer = make_training()
 config.STEPS_FOR_ALL = 1  # all of every step
 made = debugger.make_debugger(
-    Contract(root, {}), Hyperparameters(), model, loss, optimizer, {"train": 4, "eval": 1}, 0.69, lambda _: contextlib.nullcontext(), Processes()
+    Contract(root, {}),
+    Hyperparameters(),
+    model,
+    loss,
+    optimizer,
+    steps={"train": 4, "eval": 1},
+    guessing_loss=0.69,
+    timed=lambda _part: contextlib.nullcontext(),
+    group=SimpleNamespace(is_first=rank == 0),
 )
 wrapped = torch.nn.parallel.DistributedDataParallel(model)
-made.phase("train")
+made.set_phase("train")
 norms = []
 for step in range(4):
     torch.manual_seed(10 * step + rank)

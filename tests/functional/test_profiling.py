@@ -18,8 +18,8 @@ from datasets import DIGITS, QUICK, TRAIN, digit_jpegs, train, write_channel, wr
 FIND = """
 import torch
 from classifier.training.profiling.profiler import Profile
-from classifier.training.profiling.findings import Setting, find
-print(*find(Profile(steps=[{"other": 1.0}]), Setting.of(torch.device("cpu"), torch.float32, 1)))
+from classifier.training.profiling.findings import Setting, list_findings
+print(*list_findings(Profile(steps=[{"other": 1.0}]), Setting.of(torch.device("cpu"), torch.float32, 1)))
 """
 
 
@@ -103,7 +103,7 @@ def test_shared_memory_that_is_nearly_full(tmp_path):
     command = [program, "-m", "sh", "-c", fill, "sh", sys.executable, "-c", FIND]
     environ = os.environ | {"PYTHONPATH": str(TRAIN.parent)}
     result = subprocess.run(command, capture_output=True, text=True, env=environ)
-    expected = "/dev/shm is 90% full: use fewer workers, or give it more (docker run --shm-size).\n"
+    expected = "/dev/shm is 90% full: use fewer workers, or enlarge it (docker run --shm-size).\n"
     assert (result.stdout, result.stderr) == (expected, "")
 
 

@@ -9,21 +9,12 @@ from typing import Any
 
 from classifier.errors import UserError
 from classifier.layers import STAGES
+from classifier.training.debugging.names import RuleName
 from classifier.training.metrics import OBJECTIVES
 
 # SageMaker's tuning jobs and SDKs add names of their own.
 RESERVED_PREFIXES = ("_tuning_", "sagemaker_")
 NO_RULE = "none"
-RULES = (
-    "LearningRateTooHigh",
-    "LossNotDecreasing",
-    "Overfit",
-    "Overtraining",
-    "ExplodingTensor",
-    "VanishingGradient",
-    "PoorWeightInitialization",
-    "DeadRelu",
-)
 
 
 @dataclass(frozen=True)
@@ -183,7 +174,7 @@ class Hyperparameters:
     )
     profile: str = choice("auto", "off", meaning="time some steps after the warm-up, and trace a few", free=True)
     stop_on_rule: str = hyperparameter(
-        NO_RULE, Several(RULES, NO_RULE), "rules that end the job when they have found something", free=True
+        NO_RULE, Several(tuple(RuleName), NO_RULE), "rules that end the job when they have found something", free=True
     )
 
 

@@ -18,7 +18,7 @@ from classifier.training.data.batches import count_workers
 from classifier.training.data.folders import VALIDATION_FRACTION, Dataset, read_dataset
 from classifier.training.data.skipped import SkippedImages
 from classifier.training.debugging.debugger import make_debugger
-from classifier.training.debugging.rules.client import sentence
+from classifier.training.debugging.rules.verdicts import sentence
 from classifier.training.features import open_batches
 from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
@@ -27,7 +27,7 @@ from classifier.training.measure_int8 import add_int8
 from classifier.training.metrics import MetricsLog
 from classifier.training.optimization import make_loss, make_optimizer
 from classifier.training.parallel.processes import Group, join_group
-from classifier.training.profiling.findings import Setting, find_findings
+from classifier.training.profiling.findings import Setting, list_findings
 from classifier.training.profiling.profiler import make_profiler
 from classifier.training.reporting.csv_files import write_csv_files
 from classifier.training.reporting.report import Observed, Summary, write_report
@@ -144,13 +144,13 @@ def observe(trainer: Trainer, outcome: Outcome, folder: Path) -> Observed:
     debugging, profile = trainer.finish_observing()
     compute = trainer.compute
     workers = count_workers(trainer.hp, trainers=compute.group.on_this_host)
-    findings = find_findings(profile, Setting.of(compute.device, compute.dtype, workers))
+    findings = list_findings(profile, Setting.of(compute.device, compute.dtype, workers))
     for finding in findings:
         logger.info("profile: %s", finding)
-    debugging.write(folder / "debug.json")
-    profile.write(folder / "profile.json", findings)
+    debugging.write_json(folder / "debug.json")
+    profile.write_json(folder / "profile.json", findings)
     try:
-        trainer.debugger.check()
+        trainer.debugger.check_rules()
     except UserError as error:
         outcome.failure = outcome.failure or error
     if isinstance(outcome.failure, Diverged) and debugging.found:

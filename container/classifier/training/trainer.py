@@ -16,6 +16,7 @@ from classifier.training.data.augment import Augmentation
 from classifier.training.data.batches import Batches
 from classifier.training.data.skipped import SkippedImages
 from classifier.training.debugging.debugger import Debugger, Debugging
+from classifier.training.debugging.names import TRAIN_LOSS, VALIDATION_LOSS
 from classifier.training.evaluate import Evaluation, evaluate
 from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
@@ -114,13 +115,13 @@ class Trainer:
         """Train on all images once, or on those that are left of an interrupted epoch."""
         history, epoch, group = self.history, self.history.under_way, self.compute.group
         training_mode(self.model, self.hp.trainable)
-        self.debugger.phase("train")
+        self.debugger.set_phase("train")
         batches = self.train.epoch(history.epoch, epoch.batches)
         mark = time.monotonic()
         bar = progress(batches, f"epoch {history.epoch}", len(self.train), epoch.batches)
         for batch in self.profiler.batches(bar):
             self.interrupt.check(group.any)
-            self.debugger.check()
+            self.debugger.check_rules()
             self.skipped.add(self.train.phase, batch)
             size, share = self.step.agree(batch)
             if share:
@@ -143,10 +144,10 @@ class Trainer:
             raise Diverged(
                 f"the training loss of epoch {history.epoch} is {loss}: lr={self.hp.lr:g} is likely too high"
             )
-        self.debugger.record(train_loss=loss)
+        self.debugger.record_scalar(TRAIN_LOSS, loss)
         with self.profiler.span("validation"):
             validation = self.evaluate(self.validation)
-        self.debugger.record(validation_loss=validation.step_losses.mean())
+        self.debugger.record_scalar(VALIDATION_LOSS, validation.step_losses.mean())
         row = training | validation.metrics
         self.metrics_log.write(f"epoch {history.epoch}/{self.hp.epochs}", row, epoch=history.epoch)
         if self.best.is_beaten_by(validation):
@@ -158,7 +159,7 @@ class Trainer:
 
     def evaluate(self, batches: Batches, temperature: float | None = None) -> Evaluation:
         """Evaluate the model as it is on a phase."""
-        self.debugger.phase(batches.phase.name)
+        self.debugger.set_phase(batches.phase.name)
         return evaluate(
             *(self.step.network, self.step.loss, batches, self.compute, len(self.best.classes)),
             *(self.skipped, self.interrupt, temperature),

@@ -1,4 +1,4 @@
-"""What the hook saves and how often: SageMaker's debughookconfig.json, or the same thing made from our defaults."""
+"""What the hook saves and how often: SageMaker's debughookconfig.json, or our defaults in the same format."""
 
 import json
 import math
@@ -6,44 +6,50 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-# A rule needs a few dozen looks at a run; more cost time and tell little.
+from classifier.training.debugging.names import RELU_ACTIVITY, RELU_INPUTS, UPDATE_RATIO
+
+# A rule needs a few dozen saved steps of a run; more cost time and tell little.
 SAVED_STEPS = 30
 LONGEST_INTERVAL = 500
-# To save everything costs some 30 ms, the losses 1 ms: in a short run they are saved more often than the rest, so that
-# both together keep under 2 % of steps of 100 ms (benchmarks/debugger.py).
+# Saving everything costs some 30 ms, the losses 1 ms. So a short run saves the losses more often than the rest, and
+# both together stay under 2 % of steps of 100 ms (benchmarks/debugger.py).
 STEPS_FOR_ALL = 30
+# Evaluation does not change weights, and has no gradients.
 NEVER = {"eval.end_step": "0"}
-# What each saved step holds. Norms are not finite where any element is not; training does not change in evaluation.
+# The tensors of each saved step. A norm is not finite if any element is not.
 COLLECTIONS = {
     "losses": {},
     "weights": {"reductions": "l2_norm"} | NEVER,
     "biases": {"reductions": "l2_norm"} | NEVER,
     "gradients": {"reductions": "l2_norm,abs_mean"} | NEVER,
-    "relu_input": {"include_regex": ".*relu_input", "reductions": "mean,std"},
-    # Not smdebug's own: how active each unit behind a ReLU is, and how far a step moved each layer's weights.
-    "relu_activity": {"include_regex": "^relu_activity/"} | NEVER,
-    "update_ratio": {"include_regex": "^update_ratio/"} | NEVER,
+    "relu_input": {"include_regex": RELU_INPUTS, "reductions": "mean,std"},
+    # The hook's own, which smdebug lacks.
+    RELU_ACTIVITY: {"include_regex": f"^{RELU_ACTIVITY}/"} | NEVER,
+    UPDATE_RATIO: {"include_regex": f"^{UPDATE_RATIO}/"} | NEVER,
 }
 
 
 class Intervals(NamedTuple):
-    """Steps from one saved to the next, of the losses and of all other collections."""
+    """Save intervals in steps: of the losses, and of all other collections."""
 
     losses: int
     rest: int
 
 
 def save_intervals(steps: int) -> Intervals:
-    """At least SAVED_STEPS of `steps` are saved, or all of a shorter run; the rest only together with losses."""
+    """Return the intervals for a run of `steps`.
+
+    They save the losses of at least SAVED_STEPS steps, or of all in a shorter run, and the rest only with the losses.
+    """
     losses = max(1, min(LONGEST_INTERVAL, steps // SAVED_STEPS))
     rest = steps / max(1, steps // STEPS_FOR_ALL)
     return Intervals(losses, losses * math.ceil(rest / losses))
 
 
 def write_config(path: Path, tensors: Path, modes: Mapping[str, Intervals]) -> None:
-    """Write our configuration, in SageMaker's format, to `path`; the hook will write to `tensors`.
+    """Write our configuration, in SageMaker's format, to `path`; the hook will write to the folder `tensors`.
 
-    `modes` are train and eval.
+    `modes` has the intervals of smdebug's modes train and eval.
     """
     of_losses = {f"{mode}.save_interval": str(each.losses) for mode, each in modes.items()}
     collections = COLLECTIONS | {"losses": of_losses}
@@ -59,9 +65,9 @@ def write_config(path: Path, tensors: Path, modes: Mapping[str, Intervals]) -> N
 
 
 def tensors_folder(path: Path) -> Path:
-    """Where the configuration at `path` lets the hook write; where SageMaker's says nothing, its documented default.
+    """Return the folder that the configuration at `path` has the hook write to, SageMaker's default if it names none.
 
-    Raises ValueError where it is not a JSON object.
+    Raises ValueError if the file is not a JSON object.
     """
     config = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(config, dict):

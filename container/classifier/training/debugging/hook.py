@@ -1,23 +1,22 @@
-"""What debugging watches: smdebug's hook on the model, the loss and the optimiser."""
+"""The hook of debugging: smdebug's, on the model, the loss and the optimiser."""
 
 import atexit
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from smdebug.core.utils import error_handling_agent
 from smdebug.pytorch import modes
+from torch.utils.hooks import RemovableHandle
 
-from classifier.training.debugging.lean_hook import LeanHook
+from classifier.training.debugging.debugger import Timed
+from classifier.training.debugging.lean_hook import LeanHook, norms
+from classifier.training.debugging.names import GRADIENT, RELU_ACTIVITY, UPDATE_RATIO
 
-GRADIENT = "gradient/"
-UPDATE_RATIO = "update_ratio/"
-RELU_ACTIVITY = "relu_activity/"
-# An update is measured on about so many units of each layer: a fraction of the memory to read, and as telling.
+# Updates are measured on about this many units of each layer: it is as telling, and reads a fraction of the memory.
 MEASURED_UNITS = 16
-
-Timed = Callable[[str], AbstractContextManager]
+MODES = {"train": modes.TRAIN, "validation": modes.EVAL, "test": modes.EVAL}
 
 
 class DebugHook(LeanHook):
@@ -28,6 +27,7 @@ class DebugHook(LeanHook):
     """
 
     timed: Timed
+    handles: Sequence[RemovableHandle] = ()
 
     def watch(self, model: torch.nn.Module, loss: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Register on all three, once and before the model is wrapped for several processes."""
@@ -39,7 +39,7 @@ class DebugHook(LeanHook):
         prefix = f"{type(model).__name__}_"
         self.parameters = {prefix + name: p for name, p in model.named_parameters() if p.requires_grad}
         self.layers = {name: p for name, p in model.named_parameters() if p.requires_grad and p.ndim > 1}
-        # Memory for what a saved step computes, kept: the first step would otherwise take twice the time of others.
+        # Memory that saved steps compute in, allocated now: the first would otherwise take twice the time of others.
         self.before = [torch.zeros_like(weight) for weight in self.measured_units()]
         largest = max(self.parameters.values(), key=torch.numel)
         self.scratch = torch.zeros(largest.numel(), device=largest.device)
@@ -52,18 +52,17 @@ class DebugHook(LeanHook):
         ]
 
     def is_saving(self, collection: str | None = None) -> bool:
-        """Whether this step saves anything, or anything of `collection`."""
+        """Return whether this step saves anything, or anything of `collection`."""
         saved = self._get_collections_to_save_for_step()
         return any(collection in (None, item.name) for item in saved)
 
-    def record(self, **scalars: float) -> None:
-        """Save `scalars` with the step that is just over, whether or not it was to be saved."""
-        for name, value in scalars.items():
-            self.save_scalar(name, value)
+    def record_scalar(self, name: str, value: float) -> None:
+        """Save `value` with the step that has just ended, whether or not that step is to be saved."""
+        self.save_scalar(name, value)
         self.flush()
 
     def measured_units(self) -> list[torch.Tensor]:
-        """Of each layer's weights every nth unit, as views."""
+        """Return every nth unit of each layer's weights, as views."""
         return [weight.detach()[:: max(1, len(weight) // MEASURED_UNITS)] for weight in self.layers.values()]
 
     @error_handling_agent.catch_smdebug_errors()
@@ -73,10 +72,10 @@ class DebugHook(LeanHook):
         with self.timed("hook"), torch.no_grad():
             for name, parameter in self.parameters.items():
                 if parameter.grad is not None:
-                    self._save_for_tensor(GRADIENT + name, parameter.grad)
+                    self._save_for_tensor(f"{GRADIENT}/{name}", parameter.grad)
             self.take_norms()
-            if self.is_saving("update_ratio"):
-                torch._foreach_copy_(self.before, self.measured_units())
+            if self.is_saving(UPDATE_RATIO):
+                torch._foreach_copy_(self.before, self.measured_units())  # pyright: ignore[reportPrivateImportUsage]
                 self.is_measuring = True
 
     @error_handling_agent.catch_smdebug_errors()
@@ -85,79 +84,94 @@ class DebugHook(LeanHook):
             return
         self.is_measuring = False
         with self.timed("hook"), torch.no_grad():
-            sizes = torch.stack(torch._foreach_norm(self.before))
-            torch._foreach_sub_(self.before, self.measured_units())
-            ratios = (torch.stack(torch._foreach_norm(self.before)) / sizes.clamp_min(1e-12)).tolist()
+            sizes = torch.stack(norms(self.before))
+            torch._foreach_sub_(self.before, self.measured_units())  # pyright: ignore[reportPrivateImportUsage]
+            ratios = (torch.stack(norms(self.before)) / sizes.clamp_min(1e-12)).tolist()
             for name, ratio in zip(self.layers, ratios, strict=True):
-                # Without the suffix, which smdebug's own collection of weights looks for.
-                self._save_for_tensor(UPDATE_RATIO + name.removesuffix(".weight"), torch.tensor([ratio]))
+                # Without the suffix, by which smdebug's own collection of weights would take it.
+                self._save_for_tensor(f"{UPDATE_RATIO}/{name.removesuffix('.weight')}", torch.tensor([ratio]))
 
     @error_handling_agent.catch_smdebug_errors()
-    def forward_pre_hook(self, module, inputs):
+    def forward_pre_hook(self, module, inputs) -> None:
         with self.timed("hook"):
             super().forward_pre_hook(module, inputs)
 
     @error_handling_agent.catch_smdebug_errors()
-    def forward_hook(self, module, inputs, outputs):
+    def forward_hook(self, module, inputs, outputs) -> None:
         if not (self.is_saving() if module is self.loss else self.is_saving_tensors()):
             return
         with self.timed("hook"), torch.no_grad():
-            if isinstance(module, torch.nn.ReLU) and self.is_saving("relu_activity"):
+            if isinstance(module, torch.nn.ReLU) and self.is_saving(RELU_ACTIVITY):
                 count = self.written_tensor_name_for_step.get(f"{module._module_name}_input_", 0)
                 active = (outputs > 0).float()
                 activity = active.mean(tuple(range(2, active.ndim))).mean(0)
-                self._save_for_tensor(f"{RELU_ACTIVITY}{module._module_name}_{count}", activity)
+                self._save_for_tensor(f"{RELU_ACTIVITY}/{module._module_name}_{count}", activity)
             super().forward_hook(module, inputs, outputs)
             self.take_norms()
 
-    def _log_params(self, module):
+    def _log_params(self, module) -> None:
         if self.is_saving_tensors():
             super()._log_params(module)
 
-    def state_dict(self) -> dict[str, object]:
-        """The numbers of the steps so far. What they saved is written first."""
+    def state_dict(self) -> dict[str, Any]:
+        """Return the numbers of the steps so far, after what they saved has been written."""
         self.flush()
         steps = {mode.name: step for mode, step in self.mode_steps.items()}
         return {"steps": steps, "last_saved_step": self.last_saved_step}
 
-    def load_state_dict(self, state: dict[str, object]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         self.mode_steps |= {modes[name]: step for name, step in state["steps"].items()}
         self.step = self.mode_steps[modes.GLOBAL]
         self.last_saved_step = state["last_saved_step"]
 
     def release(self) -> None:
-        """No callback and no exit handler shall be left; what is on disk stays as it is."""
+        """Remove the callbacks on the optimiser and all exit handlers; the files stay as they are."""
         atexit.unregister(self._cleanup)
         atexit.unregister(self.profiler_config_parser.stop_post_hook_close_python_profiling)
-        for handle in getattr(self, "handles", []):
+        for handle in self.handles:
             handle.remove()
-
-
-class Raise:
-    """In the place of smdebug's logger while the hook is made, or an error would leave half a hook."""
-
-    def error(self, _message: str) -> None:
-        """What smdebug says before exception()."""
-
-    def exception(self, error: Exception) -> None:
-        raise error
 
 
 def make_hook(
     config: Path, model: torch.nn.Module, loss: torch.nn.Module, optimizer: torch.optim.Optimizer, timed: Timed
 ) -> DebugHook:
-    """The hook that the file `config` asks for, registered. Raises whatever smdebug does not like."""
+    """Return the hook that the file `config` asks for, registered. Raises what smdebug raises."""
     error_handling_agent.disable_smdebug = False
-    error_handling_agent.logger = Raise()
+    pass_errors_to(_raise)  # or an error would leave half a hook
     hook = DebugHook.create_from_json_file(str(config))
     hook.timed = timed
     try:
         hook.watch(model, loss, optimizer)
     except Exception:
-        error_handling_agent.disable_smdebug = True
+        disable_callbacks()
         hook.release()
         raise
     return hook
 
 
-MODES = {"train": modes.TRAIN, "validation": modes.EVAL, "test": modes.EVAL}
+class ErrorHandler:
+    """Replaces the logger to which smdebug reports the errors of its callbacks, which it catches itself."""
+
+    def __init__(self, handle: Callable[[Exception], None]):
+        self.handle = handle
+
+    def error(self, _message: str) -> None:
+        """Ignore the general sentence that smdebug sends first."""
+
+    def exception(self, error: Exception) -> None:
+        self.handle(error)
+
+
+def pass_errors_to(handle: Callable[[Exception], None]) -> None:
+    """Call `handle` with each error in a callback of smdebug."""
+    agent: Any = error_handling_agent
+    agent.logger = ErrorHandler(handle)
+
+
+def disable_callbacks() -> None:
+    """Have the callbacks that stay on the model and the loss do nothing from now on."""
+    error_handling_agent.disable_smdebug = True
+
+
+def _raise(error: Exception) -> None:
+    raise error

@@ -1,4 +1,4 @@
-"""What the profile's numbers mean, in sentences. Each finding has its threshold here."""
+"""Findings: sentences that say what the profile's numbers mean. Each finding's threshold is here."""
 
 import math
 import shutil
@@ -18,19 +18,19 @@ SAVING = 0.1
 SHARED_MEMORY_FULL = 0.8
 GPU_BUSY = 0.5
 GPU_MEMORY_USED = 0.4
-# Tensor cores since this compute capability: Volta, V100.
+# GPUs have tensor cores since this compute capability: Volta, V100.
 MIXED_PRECISION = (7, 0)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What the findings need to know of the job besides its profile."""
+    """The facts about the job that the findings need besides its profile."""
 
     device: torch.device
     dtype: torch.dtype
     workers: int
     cores: int
-    shared_memory: float  # share of /dev/shm that is used
+    shared_memory: float  # used share of /dev/shm
     capability: tuple[int, int] | None  # of the GPU
 
     @classmethod
@@ -40,15 +40,15 @@ class Setting:
 
 
 def used_share(folder: Path) -> float:
-    """The share of the file system of `folder` that is used; 0 where there is no such folder."""
+    """Return the used share of the file system of `folder`, 0 if there is no such folder."""
     if not folder.is_dir():
         return 0.0
     usage = shutil.disk_usage(folder)
     return usage.used / usage.total if usage.total else 0.0
 
 
-def find_findings(profile: Profile, setting: Setting) -> list[str]:
-    """A sentence for each threshold that is passed, the costliest first."""
+def list_findings(profile: Profile, setting: Setting) -> list[str]:
+    """Return a sentence for each threshold that is exceeded, the costliest first."""
     if not profile.steps:
         return []
     checks = (waiting, on_the_cpu, gpu_idle, full_precision, gpu_memory, validating, saving, hook, shared_memory)
@@ -59,18 +59,18 @@ def waiting(profile: Profile, setting: Setting) -> str | None:
     share = profile.share("data wait")
     if share <= WAITING:
         return None
-    needed = workers_needed(share, setting.workers)
-    if needed <= setting.cores and needed > setting.workers:
+    needed, cores = workers_needed(share, setting.workers), setting.cores
+    if needed <= cores and needed > setting.workers:
         what = f"raise workers from {setting.workers} to {needed}"
-    elif setting.workers < setting.cores:
-        what = f"raise workers from {setting.workers} to {setting.cores}, or take an instance with {needed} CPU cores"
+    elif setting.workers < cores:
+        what = f"raise workers from {setting.workers} to {cores}, or take an instance with {needed} CPU cores"
     else:
-        what = f"all {setting.cores} CPU cores read already, so take an instance with {needed}, or smaller image files"
+        what = f"all {cores} CPU cores already read, so take an instance with {needed}, or use smaller image files"
     return f"{share:.0%} of a step waits for images: {what}."
 
 
 def workers_needed(share: float, workers: int) -> int:
-    """Workers that read as fast as the rest of a step computes, when now `workers` leave it waiting for `share`."""
+    """Return how many workers read as fast as a step computes, if it waits for `share` of its time with `workers`."""
     computing = max(1 - share, 1e-3)
     reading = max(1, workers) * (1 if workers else share)  # seconds of one worker for a batch, of a step's second
     return max(1, math.ceil(reading / computing))
@@ -98,7 +98,7 @@ def gpu_idle(profile: Profile, setting: Setting) -> str | None:
 def full_precision(_profile: Profile, setting: Setting) -> str | None:
     if setting.capability is None or setting.capability < MIXED_PRECISION or setting.dtype is not torch.float32:
         return None
-    return "Mixed precision is off on a GPU that has it: precision=auto is about twice as fast."
+    return "Mixed precision is off on a GPU that supports it: precision=auto is about twice as fast."
 
 
 def gpu_memory(profile: Profile, setting: Setting) -> str | None:
@@ -112,24 +112,24 @@ def validating(profile: Profile, _setting: Setting) -> str | None:
     share = profile.span_share("validation")
     if share <= VALIDATING:
         return None
-    return f"Validation takes {share:.0%} of the time: fewer validation images, or more training images an epoch, help."
+    return f"Validation takes {share:.0%} of the time: use fewer validation images, or more training images an epoch."
 
 
 def saving(profile: Profile, _setting: Setting) -> str | None:
     share = profile.span_share("saving")
     if share <= SAVING:
         return None
-    return f"Saving the model takes {share:.0%} of the time: the epochs are short, so fewer and longer ones would help."
+    return f"Saving the model takes {share:.0%} of the time: the epochs are short; use fewer and longer ones."
 
 
 def hook(profile: Profile, _setting: Setting) -> str | None:
     share = profile.share("hook")
     if share <= HOOK:
         return None
-    return f"The debugging hook takes {share:.0%} of a step: a longer save_interval, or debug=off, saves that."
+    return f"The debugging hook takes {share:.0%} of a step: set a longer save_interval, or debug=off."
 
 
 def shared_memory(_profile: Profile, setting: Setting) -> str | None:
     if setting.shared_memory <= SHARED_MEMORY_FULL:
         return None
-    return f"/dev/shm is {setting.shared_memory:.0%} full: use fewer workers, or give it more (docker run --shm-size)."
+    return f"/dev/shm is {setting.shared_memory:.0%} full: use fewer workers, or enlarge it (docker run --shm-size)."

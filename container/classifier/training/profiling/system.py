@@ -1,4 +1,4 @@
-"""How busy the machine is: processor, memory and GPU, sampled by a thread while the job runs."""
+"""Samples of how busy processor, memory and GPU are, taken by a thread while the job runs."""
 
 import threading
 import time
@@ -15,7 +15,7 @@ SECONDS_BETWEEN_SAMPLES = 0.5
 
 @dataclass(frozen=True)
 class Sample:
-    """Shares from 0 to 1, `seconds` after the start; None where there is no GPU, or none that tells."""
+    """Shares from 0 to 1, `seconds` after the start; None without a GPU."""
 
     seconds: float
     cpu: float
@@ -40,7 +40,7 @@ class Sampler(threading.Thread):
         try:
             while not self.ended.wait(SECONDS_BETWEEN_SAMPLES):
                 self._sample()
-        except Exception:  # psutil and the driver raise what they like; a chart less is no reason to say more
+        except Exception:  # psutil and the driver may raise anything; a missing chart is not worth a log line
             return
 
     def stop(self) -> list[Sample]:
@@ -51,7 +51,7 @@ class Sampler(threading.Thread):
     def _sample(self) -> None:
         now, used = time.monotonic(), processor_seconds()
         if self.last_cpu is not None:
-            # A worker that has ended takes its seconds with it.
+            # The seconds of a process that has ended are no longer counted.
             share = max(0.0, used - self.last_cpu) / (now - self.last_at) / self.cores
             memory = psutil.virtual_memory().percent / 100
             self.samples.append(Sample(now - self.started_at, min(1.0, share), memory, *gpu_shares(self.device)))
@@ -59,7 +59,7 @@ class Sampler(threading.Thread):
 
 
 def processor_seconds() -> float:
-    """Processor time of this process and its descendants."""
+    """Return the processor time of this process and its descendants."""
     total = 0.0
     this = psutil.Process()
     for process in (this, *this.children(recursive=True)):
@@ -72,7 +72,7 @@ def processor_seconds() -> float:
 
 
 def gpu_shares(device: torch.device) -> tuple[float | None, float | None]:
-    """How busy the GPU is (by NVIDIA's management library, which torch asks) and how full its memory."""
+    """Return how busy the GPU is (from NVIDIA's management library, through torch) and how full its memory is."""
     if device.type != "cuda":
         return None, None
     free, total = torch.cuda.mem_get_info(device)

@@ -3,7 +3,9 @@
 import contextlib
 import logging
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 
@@ -12,18 +14,27 @@ MOST_OPERATORS = 12
 TRACE = "trace.json.gz"
 
 
+class Operator(TypedDict):
+    """An operator's own time and calls in an average step, and the share of all operators' time."""
+
+    operator: str
+    milliseconds: float
+    share: float
+    calls: float
+
+
 class Tracer:
-    """Traces `steps` training steps, after `wait` and one to warm up. An error ends the tracing, not the job."""
+    """Traces `steps` training steps, after `wait` steps and one to warm up. An error ends the tracing, not the job."""
 
     def __init__(self, folder: Path, device: torch.device, wait: int, steps: int):
         self.folder = folder
         self.device = device
         self.steps = steps
         self.left = wait + 1 + steps
-        self.operators: list[dict[str, object]] = []
+        self.operators: list[Operator] = []
         self.trace: str | None = None
         self.why: str | None = None
-        # Without a GPU it would complain of the driver that is not there.
+        # Without a GPU it would log that the driver is missing.
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
         activities = [torch.profiler.ProfilerActivity.CPU]
         if device.type == "cuda":
@@ -37,7 +48,7 @@ class Tracer:
         self.profiler.start()
 
     def step(self) -> None:
-        """A training step is over."""
+        """End a training step."""
         if not self.left:
             return
         self.left -= 1
@@ -51,7 +62,7 @@ class Tracer:
             self._stop()
 
     def stop(self) -> None:
-        """End in whatever state it is; a trace that was cut short is left out."""
+        """End tracing at any point; a trace that was cut short is left out."""
         if self.left:
             self.left = 0
             self._stop()
@@ -61,15 +72,15 @@ class Tracer:
             self.profiler.stop()
 
     def _ready(self, profiler: torch.profiler.profile) -> None:
-        if self.left:  # stopped before its time
+        if self.left:  # stopped early
             return
         profiler.export_chrome_trace(str(self.folder / TRACE))
         self.trace = TRACE
         self.operators = slowest_operators(profiler.key_averages(), self.device, self.steps)
 
 
-def slowest_operators(rows, device: torch.device, steps: int) -> list[dict[str, object]]:
-    """The operators with the most time of their own, in milliseconds a step."""
+def slowest_operators(rows: Iterable, device: torch.device, steps: int) -> list[Operator]:
+    """Return the operators whose own code takes the most time; `rows` are torch.profiler's averages over `steps`."""
     kind = "self_device_time_total" if device.type == "cuda" else "self_cpu_time_total"
     rows = [row for row in rows if not row.key.startswith("ProfilerStep")]
     total = sum(getattr(row, kind) for row in rows) or 1

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from classifier.training.debugging.debugger import Debugging
 from classifier.training.history import History
-from classifier.training.profiling.profiler import TRACED, Profile
+from classifier.training.profiling.profiler import Profile
+from classifier.training.profiling.window import TRACED
 from classifier.training.reporting import charts_debugging, charts_profiling
 from classifier.training.reporting.loss_trends import training_trend, validation_trend
 

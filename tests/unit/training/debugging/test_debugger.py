@@ -1,6 +1,8 @@
+import contextlib
 import json
 import logging
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,11 +11,11 @@ from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.training.debugging import config, debugger
 from classifier.training.hyperparameters import Hyperparameters
-from classifier.training.profiling import profiler
+from classifier.training.parallel.processes import Alone
 from hooked import configuration, make_training, open_trial, steps
 
 
-def make_debugger(root, training, environ=None, **hyperparameters):
+def make_debugger(root, training, environ=None, group=None, **hyperparameters):
     model, loss, optimizer = training
     return debugger.make_debugger(
         Contract(root, environ or {}),
@@ -21,22 +23,23 @@ def make_debugger(root, training, environ=None, **hyperparameters):
         model,
         loss,
         optimizer,
-        {"train": 6, "eval": 2},
-        0.69,
-        profiler.Profiler("for the test"),
+        steps={"train": 6, "eval": 2},
+        guessing_loss=0.69,
+        timed=lambda _part: contextlib.nullcontext(),
+        group=group or Alone(),
     )
 
 
 def run(root, training=None, during=lambda made: None, **options):
-    """A short training under a debugger; what debugging came to, and the loss after it."""
+    """Train a few steps under a debugger; return the result of debugging, and the loss after training."""
     training = training or make_training()
     made = make_debugger(root, training, **options)
     try:
-        made.phase("train")
+        made.set_phase("train")
         steps(*training, count=3)
         during(made)
         steps(*training, count=3)
-        made.record(train_loss=0.5)
+        made.record_scalar("train_loss", 0.5)
         result = made.finish()
     finally:
         made.close()
@@ -47,7 +50,7 @@ def run(root, training=None, during=lambda made: None, **options):
 
 @pytest.fixture(scope="module")
 def plain(module_path):
-    """The loss after a training without debugging."""
+    """Return the loss after a training without debugging."""
     result, loss = run(module_path, debug="off")
     assert (result.why, result.rules) == ("debug=off", [])
     return loss
@@ -63,7 +66,7 @@ def test_the_default_is_on_and_leaves_the_training_as_it_is(tmp_path, plain):
     assert result.series["saved"]["train"] == 6
     assert result.series["steps"] == [0]  # in so short a training the losses alone are saved at each step
     assert set(result.series["update"]) == {"conv", "fc"}
-    result.write(tmp_path / "debug.json")
+    result.write_json(tmp_path / "debug.json")
     assert json.loads((tmp_path / "debug.json").read_text())["hook"] == "on"
 
 
@@ -79,7 +82,7 @@ def test_a_resumed_run_is_debugged_as_one(tmp_path, monkeypatch):
     first, second = (make_training(seed) for seed in range(2))
     made = make_debugger(tmp_path / "lost", first)
     try:
-        made.phase("train")
+        made.set_phase("train")
         steps(*first, count=3)
         state = made.state_dict()
         steps(*first, count=1)  # after the checkpoint, and lost
@@ -88,7 +91,7 @@ def test_a_resumed_run_is_debugged_as_one(tmp_path, monkeypatch):
     made = make_debugger(tmp_path / "resumed", second)
     try:
         made.load_state_dict(state)
-        made.phase("train")
+        made.set_phase("train")
         steps(*second, count=3)
         result = made.finish()
     finally:
@@ -102,7 +105,7 @@ def test_what_sagemaker_asked_for_is_not_in_the_state(tmp_path):
     configuration(tmp_path, LocalPath=str(tmp_path / "t"), CollectionConfigurations=[{"CollectionName": "losses"}])
     training = make_training()
     made = make_debugger(tmp_path, training)
-    made.phase("train")
+    made.set_phase("train")
     steps(*training, count=1)
     assert made.state_dict()["files"] == {}
     assert made.state_dict()["hook"]["steps"]["TRAIN"] == 0
@@ -179,15 +182,14 @@ def test_an_error_in_a_callback_turns_it_off_with_one_line_and_training_goes_on(
 
     def breaks(made):
         setattr(made.hook, method, broken)
-        made.phase("train")
+        made.set_phase("train")
 
     assert_off(*run(tmp_path, during=breaks), plain, caplog, "RuntimeError: broken for the test")
 
 
-def test_only_the_first_of_several_processes_debugs(tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
-    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 1)
-    assert make_debugger(tmp_path, make_training()).finish().why == "the first process debugs for all"
+def test_only_the_first_of_several_processes_debugs(tmp_path):
+    second = SimpleNamespace(is_first=False)
+    assert make_debugger(tmp_path, make_training(), group=second).finish().why == "the first process debugs for all"
     assert not (tmp_path / "output").exists()
 
 
@@ -203,9 +205,9 @@ def test_a_rule_that_stop_on_rule_names_stops(tmp_path, named, raises, caplog):
     def find(made):
         made.rules.found.append({"rule": "Overfit", "step": 3, "evidence": "numbers", "advice": "Do something."})
         if not raises:
-            return made.check()
+            return made.check_rules()
         with pytest.raises(UserError, match="stop_on_rule: rule Overfit at training step 3: numbers. Do something."):
-            made.check()
+            made.check_rules()
         return None
 
     run(tmp_path, during=find, stop_on_rule=named)

@@ -6,7 +6,7 @@ from hooked import STEPS, make_training, open_trial, steps, watch
 
 
 def record(folder, **options):
-    """A trial of STEPS training steps, each saved, and what the test saw of them itself."""
+    """Return a trial of STEPS training steps, each saved, and the tensors that the test itself saw."""
     model, loss, optimizer = training = make_training()
     if options.pop("frozen", False):
         model.conv.requires_grad_(False)
@@ -125,13 +125,13 @@ def test_evaluation_saves_losses_and_activations_alone(tmp_path):
     from classifier.training.debugging.hook import MODES
 
     steps(*training)
-    hook.record(train_loss=0.5)
+    hook.record_scalar("train_loss", 0.5)
     hook.set_mode(MODES["validation"])
     model.eval()
     with torch.inference_mode():
         for _ in range(4):
             loss(model(torch.randn(4, 3, 8, 8)), torch.tensor([0, 1, 1, 0]))
-    hook.record(validation_loss=0.7)
+    hook.record_scalar("validation_loss", 0.7)
     hook.close()
     hook.release()
     trial = open_trial(tmp_path / "tensors")

@@ -1,12 +1,12 @@
-"""The findings by their numbers. Those without a GPU occur for real in tests/functional/test_profiling.py; those of
-a GPU are tested here alone, since the tests run without one."""
+"""The findings by their numbers. Those without a GPU also occur in real jobs (tests/functional/test_profiling.py);
+those of a GPU are tested here alone, since the tests run without one."""
 
 from dataclasses import replace
 
 import pytest
 import torch
 
-from classifier.training.profiling.findings import Setting, find, used_share, workers_needed
+from classifier.training.profiling.findings import Setting, list_findings, used_share, workers_needed
 from classifier.training.profiling.profiler import Profile
 from classifier.training.profiling.system import Sample
 
@@ -20,9 +20,9 @@ def profile(samples=BUSY, **milliseconds):
 
 
 def test_a_healthy_profile_finds_nothing():
-    assert find(profile(forward=40, backward=40), GPU) == []
-    assert find(profile(), CPU) == []
-    assert find(Profile(), GPU) == []
+    assert list_findings(profile(forward=40, backward=40), GPU) == []
+    assert list_findings(profile(), CPU) == []
+    assert list_findings(Profile(), GPU) == []
 
 
 @pytest.mark.parametrize(
@@ -30,14 +30,14 @@ def test_a_healthy_profile_finds_nothing():
     [
         (62, 1, 4, "62% of a step waits for images: raise workers from 1 to 3."),
         (62, 2, 4, "raise workers from 2 to 4, or take an instance with 6 CPU cores."),
-        (62, 4, 4, "all 4 CPU cores read already, so take an instance with 11, or smaller image files."),
+        (62, 4, 4, "all 4 CPU cores already read, so take an instance with 11, or use smaller image files."),
         (30, 0, 4, "30% of a step waits for images: raise workers from 0 to 1."),
     ],
 )
 def test_waiting_for_images(wait, workers, cores, words):
-    (finding,) = find(profile(**{"data wait": wait}), replace(CPU, workers=workers, cores=cores))
+    (finding,) = list_findings(profile(**{"data wait": wait}), replace(CPU, workers=workers, cores=cores))
     assert words in finding
-    assert find(profile(**{"data wait": 24}), CPU) == []
+    assert list_findings(profile(**{"data wait": 24}), CPU) == []
 
 
 def test_the_workers_that_are_needed_read_as_fast_as_the_rest_computes():
@@ -48,26 +48,26 @@ def test_the_workers_that_are_needed_read_as_fast_as_the_rest_computes():
 
 
 def test_on_the_cpu():
-    (finding,) = find(profile(forward=20, backward=30, optimizer=10), CPU)
+    (finding,) = list_findings(profile(forward=20, backward=30, optimizer=10), CPU)
     assert finding.startswith("60% of a step computes, on 4 CPU cores: an instance with a GPU")
-    assert find(profile(forward=20, backward=30, optimizer=10), GPU) == []
+    assert list_findings(profile(forward=20, backward=30, optimizer=10), GPU) == []
 
 
 def test_the_gpu_is_idle():
     idle = [Sample(0.5, 0.5, 0.5, gpu=0.3, gpu_memory=0.8)] * 3
-    (finding,) = find(profile(samples=idle), GPU)
+    (finding,) = list_findings(profile(samples=idle), GPU)
     assert finding.startswith("The GPU is busy 30% of the time")
 
 
 def test_mixed_precision_is_off_on_a_gpu_that_has_it():
-    (finding,) = find(profile(), replace(GPU, dtype=torch.float32))
-    assert finding.startswith("Mixed precision is off on a GPU that has it")
-    assert find(profile(), replace(GPU, dtype=torch.float32, capability=(6, 1))) == []
+    (finding,) = list_findings(profile(), replace(GPU, dtype=torch.float32))
+    assert finding.startswith("Mixed precision is off on a GPU that supports it")
+    assert list_findings(profile(), replace(GPU, dtype=torch.float32, capability=(6, 1))) == []
 
 
 def test_the_gpus_memory_is_hardly_used():
     small = [Sample(0.5, 0.5, 0.5, gpu=0.9, gpu_memory=share) for share in (0.1, 0.2)]
-    (finding,) = find(profile(samples=small), GPU)
+    (finding,) = list_findings(profile(samples=small), GPU)
     assert finding.startswith("At most 20% of the GPU's memory is used")
 
 
@@ -75,19 +75,19 @@ def test_the_gpus_memory_is_hardly_used():
 def test_the_parts_between_the_steps(span, share, words):
     taken = profile()
     taken.spans = {"training": 1 - share, span: share}
-    (finding,) = find(taken, CPU)
+    (finding,) = list_findings(taken, CPU)
     assert finding.startswith(words)
     taken.spans = {"training": 0.95, span: 0.05}
-    assert find(taken, CPU) == []
+    assert list_findings(taken, CPU) == []
 
 
 def test_the_hook():
-    (finding,) = find(profile(hook=6), CPU)
+    (finding,) = list_findings(profile(hook=6), CPU)
     assert finding.startswith("The debugging hook takes 6% of a step")
 
 
 def test_shared_memory():
-    (finding,) = find(profile(), replace(CPU, shared_memory=0.93))
+    (finding,) = list_findings(profile(), replace(CPU, shared_memory=0.93))
     assert finding.startswith("/dev/shm is 93% full")
 
 

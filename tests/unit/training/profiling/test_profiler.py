@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifier.training.profiling import profiler
-from classifier.training.profiling.profiler import Profile, StepProfiler, plan
+from classifier.training.profiling.profiler import Profile, StepProfiler
+from classifier.training.profiling.stopwatch import Stopwatch
 from classifier.training.profiling.system import Sample, Sampler, gpu_shares, processor_seconds
+from classifier.training.profiling.window import TIMED, TRACED, WARM_UP, plan
 
 CPU = torch.device("cpu")
 
@@ -20,10 +22,10 @@ def test_the_window_fits_into_the_job(epochs_times, steps_per_epoch):
     first, last, traced = plan(steps, steps_per_epoch)
     assert 0 <= first <= last
     assert last + (traced + 1 if traced else 0) <= steps
-    assert last - first <= steps_per_epoch + profiler.TIMED
+    assert last - first <= steps_per_epoch + TIMED
     if steps >= 100:
-        assert first == profiler.WARM_UP
-        assert traced == profiler.TRACED
+        assert first == WARM_UP
+        assert traced == TRACED
 
 
 @given(st.integers(2, 50), st.integers(5, 400))
@@ -33,7 +35,7 @@ def test_no_validation_falls_into_the_trace(epochs, steps_per_epoch):
 
 
 def job(folder, steps=12, per_epoch=6, seconds=0.0):
-    """A job of steps that multiply matrices, under a profiler."""
+    """Profile a job of steps that multiply matrices."""
     made = profiler.make_profiler("auto", folder, CPU, steps, per_epoch)
     for _ in range(steps // per_epoch):
         for _ in made.batches(range(per_epoch)):
@@ -69,6 +71,14 @@ def test_a_part_within_a_part_counts_for_itself_alone(tmp_path):
     assert 0.4 < profile.share("hook") < 0.95
     assert profile.spans["validation"] >= 0.04
     assert profile.spans["training"] > 12 * 0.22
+
+
+def test_a_part_that_is_timed_between_epochs_counts_for_no_step():
+    stopwatch = Stopwatch(CPU)
+    with stopwatch.timed("hook"):  # of validation
+        pass
+    stopwatch.start()
+    assert set(stopwatch.milliseconds()) == {"other"}
 
 
 def test_the_trace_is_one_of_chrome_and_names_the_operators(tmp_path):
@@ -152,7 +162,8 @@ def test_the_sampler_sees_how_busy_this_process_is():
 
 
 def test_the_profile_is_written_with_its_findings(tmp_path):
-    Profile(steps=[{"forward": 1.0}], samples=[Sample(0.5, 0.1, 0.2)]).write(tmp_path / "profile.json", ["A finding."])
+    profile = Profile(steps=[{"forward": 1.0}], samples=[Sample(0.5, 0.1, 0.2)])
+    profile.write_json(tmp_path / "profile.json", ["A finding."])
     values = json.loads((tmp_path / "profile.json").read_text())
     assert values["findings"] == ["A finding."]
     assert values["samples"][0]["memory"] == 0.2

@@ -1,4 +1,4 @@
-"""The training's end of the process that evaluates the rules."""
+"""The training's side of the process that evaluates the rules."""
 
 import contextlib
 import json
@@ -7,9 +7,11 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from classifier.training.debugging.rules.verdicts import Verdict, sentence
 
 logger = logging.getLogger(__name__)
 SECONDS_TO_FINISH = 60
@@ -18,16 +20,11 @@ PACKAGES = Path(__file__).parents[4]
 
 @dataclass
 class Answer:
-    """Every rule's verdict, the series for the report, or why there are none."""
+    """Every rule's verdict and the series for the report, or the error because of which they are not complete."""
 
-    rules: list[dict] = field(default_factory=list)
-    series: dict = field(default_factory=dict)
+    rules: list[Verdict] = field(default_factory=list)
+    series: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
-
-
-def sentence(verdict: Mapping) -> str:
-    """A rule's finding in one line."""
-    return f"rule {verdict['rule']} at training step {verdict['step']}: {verdict['evidence']}. {verdict['advice']}"
 
 
 class RulesClient:
@@ -42,38 +39,39 @@ class RulesClient:
             env=os.environ | {"PYTHONPATH": path},
             text=True,
         )
-        self.found: list[dict] = []
+        assert self.process.stdin and self.process.stdout  # both are pipes
+        self.input, self.output = self.process.stdin, self.process.stdout
+        self.found: list[Verdict] = []
         self.answer: Answer | None = None
-        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader = threading.Thread(target=self._read_messages, daemon=True)
         self.reader.start()
 
     def end_input(self) -> None:
         """Tell the process that nothing more will be saved; may be called again."""
-        if self.process.stdin.closed:
+        if self.input.closed:
             return
-        # To close it is not enough: the processes that read images have inherited it, and keep it open.
+        # Closing it is not enough: the processes that read images have inherited it, and keep it open.
         with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write("end\n")
-            self.process.stdin.flush()
+            self.input.write("end\n")
+            self.input.flush()
         with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
+            self.input.close()
 
     def finish(self) -> Answer:
-        """Wait for the verdicts, but not for ever."""
+        """Return the verdicts, after waiting for them for SECONDS_TO_FINISH at most."""
         self.end_input()
         self.reader.join(SECONDS_TO_FINISH)
-        self.process.kill()  # it has said all, or takes too long
+        self.process.kill()  # it has given its answer, or takes too long
         self.process.wait()
         self.reader.join()
-        self.process.stdout.close()
-        if self.answer is None:
-            self.answer = Answer(self.found, error="the rules did not answer")
-        if self.answer.error:
-            logger.warning("the rules were not all evaluated: %s", self.answer.error)
-        return self.answer
+        self.output.close()
+        answer = self.answer or Answer(self.found, error="the process that evaluates them gave no answer")
+        if answer.error:
+            logger.warning("the rules were not all evaluated: %s", answer.error)
+        return answer
 
-    def _read(self) -> None:
-        for line in self.process.stdout:
+    def _read_messages(self) -> None:
+        for line in self.output:
             message = json.loads(line)
             if "found" in message:
                 self.found.append(message["found"])

@@ -1,15 +1,11 @@
 """Each rule on a trial made for it: sick series, and healthy ones that look alike."""
 
-import json
-import multiprocessing
-import time
-
 import numpy as np
 import pytest
 
-from classifier.training.debugging.rules.client import RulesClient
-from classifier.training.debugging.rules.process import Watch, explain
-from classifier.training.hyperparameters import RULES
+from classifier.training.debugging import smdebug_compat
+from classifier.training.debugging.names import RuleName
+from classifier.training.debugging.rules.verdicts import explain
 from hooked import open_trial, write_trial
 
 LOSS = "CrossEntropyLoss_output_0"
@@ -17,13 +13,16 @@ GUESSING = float(np.log(10))
 
 
 def verdicts(folder, rows):
-    """What each rule says of a trial of `rows`, and the series for the report."""
+    """Return each rule's verdict on a trial of `rows`, and the series for the report."""
     write_trial(folder, rows)
-    watch = Watch(open_trial(folder), GUESSING)
-    found = list(watch.look())
-    told = {verdict["rule"]: verdict for verdict in watch.verdicts()}
+    trial = open_trial(folder)
+    from classifier.training.debugging.rules.evaluator import Evaluator
+
+    evaluator = Evaluator(trial, GUESSING)
+    found = list(evaluator.evaluate_new_steps())
+    told = {verdict["rule"]: verdict for verdict in evaluator.verdicts()}
     assert all(told[verdict["rule"]] == verdict for verdict in found)
-    return told, watch.series
+    return told, evaluator.series
 
 
 def found(folder, rows):
@@ -31,12 +30,12 @@ def found(folder, rows):
 
 
 def losses(values, others=None):
-    """A training step for each loss, each with `others` too."""
+    """Return a training step for each loss, with the tensors `others` too."""
     return [{LOSS: value} | (others or {}) for value in values]
 
 
 def epochs(train, validation):
-    """A training step and a validation step an epoch, with the losses of the whole pass."""
+    """Yield a training step and a validation step for each epoch, with the losses of the whole pass."""
     for number, (of_train, of_validation) in enumerate(zip(train, validation, strict=True)):
         yield {LOSS: of_train, "scalar/train_loss": of_train}
         yield {"mode": "EVAL", LOSS: of_validation, "scalar/validation_loss": of_validation, "epoch": number}
@@ -49,8 +48,16 @@ def noisy(values, scale, seed=0):
 FALLING = np.linspace(2.3, 0.2, 40)
 
 
-def test_the_hyperparameter_knows_every_rule(tmp_path):
-    assert set(verdicts(tmp_path, losses([1.0]))[0]) == set(RULES)
+def test_every_name_has_its_rule(tmp_path):
+    assert set(verdicts(tmp_path, losses([1.0]))[0]) == set(RuleName)
+
+
+def test_a_rule_whose_name_is_not_listed_cannot_be_defined():
+    smdebug_compat.load()
+    from classifier.training.debugging.rules.rule import JobRule
+
+    with pytest.raises(ValueError, match="'Unlisted' is not a valid RuleName"):
+        type("Unlisted", (JobRule,), {})
 
 
 def test_a_healthy_loss_is_left_alone(tmp_path):
@@ -162,7 +169,7 @@ def test_overfit(tmp_path):
     rows = list(epochs([2.0, 1.0, 0.5, 0.2, 0.1], [2.0, 1.5, 1.6, 1.9, 2.2]))
     (verdict,) = found(tmp_path, rows).values()
     assert (verdict["rule"], verdict["step"]) == ("Overfit", 4)
-    assert "47% above its best (1.5)" in verdict["evidence"]
+    assert "47% above its lowest (1.5)" in verdict["evidence"]
 
 
 @pytest.mark.parametrize(
@@ -190,28 +197,32 @@ def test_slow_but_steady_progress_is_no_overtraining(tmp_path):
 
 def test_smdebugs_own_invoker_runs_a_rule(tmp_path):
     from smdebug.exceptions import NoMoreData, RuleEvaluationConditionMet
+
+    smdebug_compat.load()
     from smdebug.rules import invoke_rule
 
-    from classifier.training.debugging.rules.base import Tensors
-    from classifier.training.debugging.rules.losses import LossNotDecreasing
+    from classifier.training.debugging.rules.loss_rules import LossNotDecreasing
+    from classifier.training.debugging.rules.saved_tensors import SavedTensors
 
     for name, values, expected in (("a", [2.3] * 20, RuleEvaluationConditionMet), ("b", FALLING, NoMoreData)):
         write_trial(tmp_path / name, losses(values))
         (tmp_path / name / "training_job_end.ts").touch()
         trial = open_trial(tmp_path / name)
         with pytest.raises(expected):
-            invoke_rule(LossNotDecreasing(trial, Tensors(trial)), raise_eval_cond=True)
+            invoke_rule(LossNotDecreasing(trial, SavedTensors(trial)), raise_eval_cond=True)
 
 
 def test_a_rule_refuses_a_parameter_that_it_does_not_have(tmp_path):
-    from classifier.training.debugging.rules.base import Tensors
-    from classifier.training.debugging.rules.losses import Overfit
+    smdebug_compat.load()
+    from classifier.training.debugging.rules.loss_rules import Overfit
+    from classifier.training.debugging.rules.saved_tensors import SavedTensors
 
     write_trial(tmp_path, losses([1.0]))
     trial = open_trial(tmp_path)
-    assert Overfit(trial, Tensors(trial), patience=3).values["patience"] == 3
-    with pytest.raises(TypeError, match="Overfit has no parameter patients"):
-        Overfit(trial, Tensors(trial), patients=3)
+    parameters = Overfit(trial, SavedTensors(trial), patience=3).verdict()["parameters"]
+    assert parameters == {"start_step": 0, "patience": 3, "ratio_threshold": 0.1}
+    with pytest.raises(TypeError, match="unexpected keyword argument 'patients'"):
+        Overfit(trial, SavedTensors(trial), patients=3)
 
 
 def test_the_series_have_a_value_per_layer_and_saved_training_step(tmp_path):
@@ -238,55 +249,3 @@ def test_a_consequence_is_told_from_its_cause():
     assert told["LearningRateTooHigh"]["advice"] == "Do."
     assert "consequence of LearningRateTooHigh" in told["DeadRelu"]["advice"]
     assert told["Overtraining"]["cause"] is None
-
-
-def test_the_process_tells_while_training_goes_on(tmp_path, caplog):
-    write_trial(tmp_path, losses([2.3] * 30))
-    client = RulesClient(tmp_path, GUESSING)
-    for _ in range(100):
-        if client.found:
-            break
-        client.reader.join(0.2)
-    assert [verdict["rule"] for verdict in client.found] == ["LossNotDecreasing"]
-    assert "rule LossNotDecreasing at training step 19: the mean loss of 10 saved steps" in caplog.text
-    answer = client.finish()
-    assert answer.error is None
-    assert {verdict["rule"]: verdict["status"] for verdict in answer.rules}["Overfit"] == "not found"
-    json.dumps(answer.rules, allow_nan=False)
-
-
-def test_the_process_ends_where_nothing_was_saved(tmp_path):
-    answer = RulesClient(tmp_path / "nothing", GUESSING).finish()
-    assert (answer.rules, answer.error) == ([], None)
-
-
-def test_the_process_says_what_it_cannot_read(tmp_path, caplog):
-    write_trial(tmp_path, losses([2.3] * 3))
-    for path in tmp_path.glob("index/*/*.json"):
-        path.write_text(path.read_text()[:50])
-    answer = RulesClient(tmp_path, GUESSING).finish()
-    assert answer.error
-    assert "the rules were not all evaluated" in caplog.text
-
-
-def test_the_process_ends_although_a_fork_keeps_its_input_open(tmp_path):
-    """As the processes do that read images."""
-    write_trial(tmp_path, losses([2.3] * 3))
-    client = RulesClient(tmp_path, GUESSING)
-    fork = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
-    fork.start()
-    try:
-        started = time.monotonic()
-        assert client.finish().error is None
-        assert time.monotonic() - started < 30
-    finally:
-        fork.kill()
-        fork.join()
-
-
-def test_the_process_ends_when_the_training_has_died(tmp_path):
-    write_trial(tmp_path, losses([2.3] * 3))
-    client = RulesClient(tmp_path, GUESSING)
-    client.process.stdin.close()
-    client.process.wait(30)
-    client.finish()
