@@ -1,6 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from PIL import Image
 from sklearn.metrics import confusion_matrix, f1_score, log_loss, precision_recall_fscore_support
 
@@ -9,7 +12,7 @@ from classifier.training.compute import Compute
 from classifier.training.data.batches import ImageBatches
 from classifier.training.data.folders import Phase
 from classifier.training.data.skipped import SkippedImages
-from classifier.training.evaluate import WORST_MISTAKES, evaluate
+from classifier.training.evaluate import WORST_MISTAKES, evaluate, scores
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt, Interrupted
 
@@ -83,6 +86,38 @@ def test_figures_agree_with_scikit_learns_whatever_the_batch(phase, expected, ba
         "test:accuracy": result.accuracy,
         "test:macro_f1": result.macro_f1,
     }
+
+
+def scores_class_by_class(confusion):
+    """Precision, recall and F1 from their definitions, and the macro F1 over the classes that occur."""
+    columns = {"precision": [], "recall": [], "f1": []}
+    occurring = []
+    for number in range(len(confusion)):
+        correct = confusion[number, number]
+        labelled = sum(confusion[number, other] for other in range(len(confusion)))
+        predicted = sum(confusion[other, number] for other in range(len(confusion)))
+        precision = correct / predicted if predicted else 0.0
+        recall = correct / labelled if labelled else 0.0
+        f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+        for name, value in zip(columns, (precision, recall, f1), strict=True):
+            columns[name].append(value)
+        if labelled or predicted:
+            occurring.append(f1)
+    correct = sum(confusion[number, number] for number in range(len(confusion)))
+    return columns | {"accuracy": correct / confusion.sum(), "macro_f1": sum(occurring) / len(occurring)}
+
+
+@given(st.data())
+def test_scores_agree_with_their_definitions_whatever_classes_never_occur(data):
+    classes = data.draw(st.integers(1, 6))
+    confusion = data.draw(arrays(np.int64, (classes, classes), elements=st.integers(0, 9)))
+    some_classes = st.lists(st.integers(0, classes - 1))
+    confusion[data.draw(some_classes)] = 0  # without images
+    confusion[:, data.draw(some_classes)] = 0  # never predicted
+    assume(confusion.any())
+    found = scores(confusion)._asdict()
+    for name, expected in scores_class_by_class(confusion).items():
+        assert found[name] == pytest.approx(expected), name
 
 
 def test_confidences_are_given_at_the_temperature_that_fits(phase, expected):
