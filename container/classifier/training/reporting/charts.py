@@ -1,16 +1,19 @@
-"""The report's charts, as SVG that reads on light and dark paper."""
+"""The report's charts, as SVG that is legible on light and on dark pages."""
 
 import io
 import warnings
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from matplotlib.typing import RcKeyType
 
-# The middle gray is legible on white and on the dark page; the colours are told apart by the colour-blind.
+# The middle grey is legible on white and on black; colour-blind readers can tell the colours apart.
 GRAY, TRAIN, VALIDATION = "#888888", "#e69f00", "#3a8fd0"
-STYLE = {
+STYLE: dict[RcKeyType, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 10,
@@ -26,15 +29,14 @@ STYLE = {
     "axes.grid": True,
     "legend.frameon": False,
 }
-# More class names than this do not fit beside a matrix.
+# More class names than this do not fit beside the matrix.
 MOST_NAMED_CLASSES = 40
 
 
 def curve(epochs: list[dict[str, float]], metric: str, best_epoch: int) -> str:
-    """`metric` (loss or accuracy) over the epochs, in training and validation; the best epoch is marked."""
+    """Draw `metric` (loss or accuracy) over the epochs, for training and validation, with the best epoch marked."""
     with rc_context(STYLE):
-        figure = Figure(figsize=(5.4, 3.2), layout="constrained")
-        axes = figure.subplots()
+        figure, axes = make_figure()
         numbers = [row["epoch"] for row in epochs]
         for phase, colour in (("train", TRAIN), ("validation", VALIDATION)):
             values = [row[f"{phase}:{metric}"] for row in epochs]
@@ -49,13 +51,13 @@ def curve(epochs: list[dict[str, float]], metric: str, best_epoch: int) -> str:
 
 
 def confusion_matrix(confusion: np.ndarray, classes: tuple[str, ...]) -> str:
-    """Each row is a true class and adds up to 1; `confusion` has the counts (k, k)."""
+    """Draw `confusion` (k, k), a row of counts per true class; the colours are shares of the row's total."""
     shares = confusion / np.maximum(1, confusion.sum(1, keepdims=True))
     named = len(classes) <= MOST_NAMED_CLASSES
     side = 2.2 + 0.32 * len(classes) if named else 9.0
-    with rc_context(STYLE | {"axes.grid": False}):
-        figure = Figure(figsize=(max(4.5, side), max(4.0, side)), layout="constrained")
-        axes = figure.subplots()
+    with rc_context(STYLE):
+        figure, axes = make_figure(max(4.5, side), max(4.0, side))
+        axes.grid(False)
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="none")
         axes.set(xlabel="predicted class", ylabel="true class")
         if named:
@@ -63,14 +65,19 @@ def confusion_matrix(confusion: np.ndarray, classes: tuple[str, ...]) -> str:
             axes.set_yticks(range(len(classes)), classes)
             for row, column in zip(*confusion.nonzero(), strict=True):
                 colour = "white" if shares[row, column] > 0.5 else "#222222"
-                axes.text(column, row, confusion[row, column], ha="center", va="center", color=colour, fontsize=8)
+                axes.text(column, row, str(confusion[row, column]), ha="center", va="center", color=colour, fontsize=8)
         return svg(figure)
+
+
+def make_figure(width: float = 5.4, height: float = 3.2) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
 
 
 def svg(figure: Figure) -> str:
     buffer = io.StringIO()
     with warnings.catch_warnings():
-        # Text stays text in the SVG: the browser has the glyphs that matplotlib's own font lacks.
+        # The SVG keeps text as text: the browser has the glyphs that matplotlib's font lacks.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()

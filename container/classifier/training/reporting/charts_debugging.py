@@ -1,67 +1,70 @@
-"""The charts of the report's debugging part: losses of single steps, and what happens in the layers."""
+"""The charts of the report's debugging part: the loss of each step, and what happens in each layer."""
 
 from collections import defaultdict
 from collections.abc import Callable
 
 import numpy as np
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 
 from classifier.layers import HEAD, STAGES, STEM
-from classifier.training.reporting.charts import GRAY, STYLE, TRAIN, VALIDATION, svg
+from classifier.training.reporting.charts import GRAY, STYLE, TRAIN, VALIDATION, make_figure, svg
 from classifier.training.reporting.loss_trends import TrainingTrend, ValidationTrend
 
-# From input to output; told apart by the colour-blind, and legible on white and on black.
+# From input to output. Legible on white and on black; colour-blind readers can tell the colours apart.
 COLOURS = ("#56b4e9", "#3a8fd0", "#009e73", "#e69f00", "#d55e00", "#cc79a7")
-PARTS = dict(zip((STEM, *STAGES, HEAD), COLOURS, strict=True))
-# Below, a layer hardly learns; above, a step undoes what the steps before have learnt.
+PARTS: dict[str, str] = dict(zip((STEM, *STAGES, HEAD), COLOURS, strict=True))
+# Below this range a layer hardly learns; above it, each step undoes what earlier steps learnt.
 USUAL_UPDATE = (1e-4, 1e-1)
 MOST_DOTS = 2000
 
 
 def training_losses(losses: list[float], trend: TrainingTrend) -> str:
+    """Draw the loss of each training step, and the smoothed line through them."""
     values = np.array([loss for loss in losses if np.isfinite(loss)])
     steps = np.arange(1, len(values) + 1)
     every = -(-len(values) // MOST_DOTS)
     with rc_context(STYLE):
-        figure, axes = _figure()
+        figure, axes = make_figure()
         axes.plot(steps[::every], values[::every], ".", color=TRAIN, alpha=0.35, markersize=4, label="each step")
         axes.plot(steps[::every], trend.smoothed[::every], color=TRAIN, linewidth=2, label="smoothed")
-        _limit(axes, values)
+        _clip_outliers(axes, values)
         axes.set(xlabel="training step", ylabel="loss", title="Training")
         axes.legend()
         return svg(figure)
 
 
 def validation_losses(epochs: list[list[float]], trend: ValidationTrend) -> str:
+    """Draw the loss of each validation step, and each epoch's mean."""
     rows = [row for row in epochs if np.isfinite(row).all()]
     values = np.concatenate(rows)
     ends = np.cumsum([len(row) for row in rows])
     every = -(-len(values) // MOST_DOTS)
     with rc_context(STYLE):
-        figure, axes = _figure()
+        figure, axes = make_figure()
         steps = np.arange(1, len(values) + 1)
         axes.plot(steps[::every], values[::every], "-", color=VALIDATION, alpha=0.4, linewidth=1, label="each step")
         middles = ends - np.array([len(row) for row in rows]) / 2 + 0.5
-        axes.plot(middles, trend.means, "o-", color=VALIDATION, linewidth=2, markersize=4, label="mean of the epoch")
+        axes.plot(middles, trend.means, "o-", color=VALIDATION, linewidth=2, markersize=4, label="mean of each epoch")
         if len(rows) <= 60:
             for end in ends[:-1]:
                 axes.axvline(end + 0.5, color=GRAY, alpha=0.3, linewidth=0.7)
-        _limit(axes, values)
-        axes.set(xlabel="validation step (a line after each epoch)", ylabel="loss", title="Validation")
+        _clip_outliers(axes, values)
+        axes.set(xlabel="validation step (vertical lines separate epochs)", ylabel="loss", title="Validation")
         axes.legend()
         return svg(figure)
 
 
 def gradients(steps: list[int], layers: dict[str, list[float | None]]) -> str:
-    """A row per layer, from input to output; the colour is the norm of its gradient."""
+    """Draw a row per layer, from input to output, coloured by the norm of its gradient."""
     layers = in_order(layers)
     table = np.array([[np.nan if value is None else value for value in column] for column in layers.values()])
     table = np.where(table > 0, table, np.nan)
     known = table[np.isfinite(table)]
-    with rc_context(STYLE | {"axes.grid": False}):
-        figure, axes = _figure(1.2 + 0.24 * len(layers))
+    with rc_context(STYLE):
+        figure, axes = make_figure(height=1.2 + 0.24 * len(layers))
+        axes.grid(False)
         norm = LogNorm(known.min(), max(known.max(), known.min() * 1.01)) if known.size else None
         extent = (steps[0] - 0.5, steps[-1] + 0.5, len(layers) - 0.5, -0.5)
         image = axes.imshow(table, aspect="auto", norm=norm, cmap="viridis", extent=extent, interpolation="nearest")
@@ -73,9 +76,9 @@ def gradients(steps: list[int], layers: dict[str, list[float | None]]) -> str:
 
 
 def updates(steps: list[int], layers: dict[str, list[float | None]]) -> str:
-    """How far a step moves the weights, as a share of their size: a line per part of the network."""
+    """Draw how far a step moves the weights, relative to their size: a line per part of the network."""
     with rc_context(STYLE):
-        figure, axes = _figure()
+        figure, axes = make_figure()
         axes.axhspan(*USUAL_UPDATE, color=GRAY, alpha=0.12, linewidth=0, label="usual")
         for part, rows in _by_part(layers).items():
             axes.plot(steps, over_layers(np.median, rows), color=PARTS.get(part, GRAY), label=part)
@@ -85,9 +88,9 @@ def updates(steps: list[int], layers: dict[str, list[float | None]]) -> str:
 
 
 def dead_units(steps: list[int], layers: dict[str, list[float | None]]) -> str:
-    """The share of units that are never active, in the worst layer of each part."""
+    """Draw the percentage of dead units in the worst layer of each part of the network."""
     with rc_context(STYLE):
-        figure, axes = _figure()
+        figure, axes = make_figure()
         for part, rows in _by_part(layers).items():
             axes.plot(steps, over_layers(np.max, rows), color=PARTS.get(part, GRAY), label=part)
         axes.axhline(50, color=GRAY, linestyle=":", linewidth=1)
@@ -97,13 +100,13 @@ def dead_units(steps: list[int], layers: dict[str, list[float | None]]) -> str:
 
 
 def part_of(layer: str) -> str:
-    """The part of the network that a layer, or a call of its ReLU, belongs to."""
+    """Return the part of the network that a layer, or a call of a ReLU, belongs to."""
     part = layer.partition(".")[0].partition("_")[0]
     return STEM if part == "relu" else part
 
 
 def in_order(layers: dict[str, list[float | None]]) -> dict[str, list[float | None]]:
-    """From input to output; smdebug has them by the alphabet."""
+    """Return the layers sorted from input to output; smdebug lists them alphabetically."""
     order = list(PARTS)
     return dict(
         sorted(layers.items(), key=lambda item: order.index(part) if (part := part_of(item[0])) in order else -1)
@@ -111,7 +114,7 @@ def in_order(layers: dict[str, list[float | None]]) -> dict[str, list[float | No
 
 
 def over_layers(reduce: Callable, rows: np.ndarray) -> np.ndarray:
-    """`reduce` of the finite values of each column; nan where there are none."""
+    """Return `reduce` of the finite values of each column; nan for a column without any."""
     columns = (column[np.isfinite(column)] for column in rows.T)
     return np.array([reduce(column) if column.size else np.nan for column in columns])
 
@@ -123,17 +126,16 @@ def _by_part(layers: dict[str, list[float | None]]) -> dict[str, np.ndarray]:
     return {part: np.array(rows) for part, rows in parts.items()}
 
 
-def _figure(height: float = 3.2):
-    figure = Figure(figsize=(5.4, height), layout="constrained")
-    return figure, figure.subplots()
-
-
-def _limit(axes, values: np.ndarray) -> None:
-    """A few wild steps shall not press all others flat."""
+def _clip_outliers(axes: Axes, values: np.ndarray) -> None:
+    """Clip the y-axis so that outliers do not flatten the rest."""
     top = np.quantile(values, 0.98) * 1.3
     if values.max() > 2 * top > 0:
         axes.set_ylim(0, top)
-        axes.set_title("", loc="right")
         axes.annotate(
-            f"up to {values.max():.3g}", (0.99, 0.98), xycoords="axes fraction", ha="right", va="top", fontsize=8
+            f"outliers up to {values.max():.3g}",
+            (0.99, 0.98),
+            xycoords="axes fraction",
+            ha="right",
+            va="top",
+            fontsize=8,
         )

@@ -2,11 +2,10 @@
 
 import numpy as np
 from matplotlib import rc_context
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from classifier.training.profiling.system import Sample
-from classifier.training.reporting.charts import GRAY, STYLE, svg
+from classifier.training.reporting.charts import GRAY, STYLE, make_figure, svg
 
 PHASES = {
     "data wait": "#d55e00",
@@ -21,10 +20,10 @@ MOST_SAMPLES = 600
 
 
 def steps(rows: list[dict[str, float]]) -> str:
-    """A bar per timed step, stacked by phase."""
-    with rc_context(STYLE | {"axes.grid": False}):
-        figure = Figure(figsize=(5.4, 3.2), layout="constrained")
-        axes = figure.subplots()
+    """Draw a bar per timed step, stacked by phase."""
+    with rc_context(STYLE):
+        figure, axes = make_figure()
+        axes.grid(False)
         bottom = np.zeros(len(rows))
         numbers = np.arange(1, len(rows) + 1)
         for phase, colour in PHASES.items():
@@ -39,13 +38,12 @@ def steps(rows: list[dict[str, float]]) -> str:
 
 
 def utilisation(samples: list[Sample]) -> str:
-    """How busy processor, memory and GPU were over the whole job."""
+    """Draw how busy CPU, memory and GPU were over the whole job."""
     shown = samples[:: -(-len(samples) // MOST_SAMPLES)]
     lines = {"CPU": "cpu", "memory": "memory", "GPU": "gpu", "GPU memory": "gpu_memory"}
     colours = ("#3a8fd0", "#e69f00", "#009e73", "#cc79a7")
     with rc_context(STYLE):
-        figure = Figure(figsize=(5.4, 3.2), layout="constrained")
-        axes = figure.subplots()
+        figure, axes = make_figure()
         for (label, name), colour in zip(lines.items(), colours, strict=True):
             values = [getattr(sample, name) for sample in shown]
             if values[0] is not None:

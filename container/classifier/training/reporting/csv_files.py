@@ -1,4 +1,4 @@
-"""The job's output beside the model: predictions, confusion matrix, per-class figures and skipped images, as CSV."""
+"""The job's CSV files: predictions, confusion matrix, per-class metrics and skipped images."""
 
 import csv
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from classifier.training.evaluate import Evaluation
 
 
 def write_csv_files(folder: Path, dataset: Dataset, evaluation: Evaluation | None, skipped: SkippedImages) -> None:
-    """Write the files to `folder`, named after the phase that was evaluated, test or else validation."""
+    """Write the files to `folder`, named after the evaluated phase; without `evaluation`, only the skipped images."""
     folder.mkdir(parents=True, exist_ok=True)
     _write_csv(folder / "skipped_images.csv", ("phase", "file", "reason"), skipped.rows())
     if evaluation is None:
@@ -25,7 +25,7 @@ def write_csv_files(folder: Path, dataset: Dataset, evaluation: Evaluation | Non
 
 
 def per_class(classes: tuple[str, ...], evaluation: Evaluation) -> list[tuple[str, int, float, float, float]]:
-    """Class, its number of images, precision, recall and F1, in the order of the classes."""
+    """Return each class, its number of images, precision, recall and F1, in the order of `classes`."""
     figures = (evaluation.confusion.sum(1), evaluation.precision, evaluation.recall, evaluation.f1)
     return list(zip(classes, *(figure.round(5).tolist() for figure in figures), strict=True))
 

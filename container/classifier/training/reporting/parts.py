@@ -1,4 +1,4 @@
-"""What the report's debugging and profiling parts show, drawn and put into words."""
+"""The charts and sentences of the report's debugging and profiling parts."""
 
 import functools
 import logging
@@ -7,7 +7,6 @@ from collections.abc import Callable
 from classifier.training.debugging.debugger import Debugging
 from classifier.training.history import History
 from classifier.training.profiling.profiler import Profile
-from classifier.training.profiling.window import TRACED
 from classifier.training.reporting import charts_debugging, charts_profiling
 from classifier.training.reporting.loss_trends import training_trend, validation_trend
 
@@ -16,26 +15,26 @@ LAYER_CHARTS = (
     (
         "gradient",
         charts_debugging.gradients,
-        "From input (top) to output. Even colours are healthy; a dark band is a layer that hardly learns, a row that "
-        "gets brighter and brighter one that is about to diverge.",
+        "Layers from input (top) to output. Even colours are healthy. A dark band is a layer that hardly learns; a row "
+        "that gets brighter and brighter is a layer that is about to diverge.",
     ),
     (
         "update",
         charts_debugging.updates,
-        "How far one step moves the weights, as a share of their size, in the middle layer of each part. Far above the "
-        "gray band lr is too high, far below it too low; it ends low because lr does.",
+        "How far one step moves the weights, relative to their size, in the median layer of each part of the network. "
+        "Far above the grey band, lr is too high; far below it, too low. The lines end low because lr does.",
     ),
     (
         "dead",
         charts_debugging.dead_units,
-        "Units behind a ReLU that were active in less than 1 % of the last cases. They learn no more; more than half "
-        "of a layer is too many.",
+        "Dead units were active in less than 1 % of recent cases, and no longer learn. More than half of a layer "
+        "(dotted line) is too many.",
     ),
 )
 
 
 def guarded(part: Callable[..., dict]) -> Callable[..., dict]:
-    """A part that cannot be drawn says so in its place, and leaves the job and the rest of the report alone."""
+    """Make `part` return its error if it cannot be drawn, so that the job and the rest of the report go on."""
 
     @functools.wraps(part)
     def draw(*arguments) -> dict[str, object]:
@@ -51,7 +50,7 @@ def guarded(part: Callable[..., dict]) -> Callable[..., dict]:
 
 @guarded
 def debugging_part(debugging: Debugging, history: History, batch_size: int) -> dict[str, object]:
-    """The values of report_debugging.html."""
+    """Return the values for report_debugging.html."""
     series = debugging.series
     saved = series.get("saved", {})
     whole = len(series.get("steps", ()))
@@ -68,7 +67,7 @@ def debugging_part(debugging: Debugging, history: History, batch_size: int) -> d
 
 
 def trends(history: History, batch_size: int) -> list[tuple[str, str]]:
-    """The charts of the losses of single steps, each with what it says."""
+    """Return the charts of single steps' losses, each with its sentences."""
     shown = []
     if training := training_trend(history.train_losses):
         chart = charts_debugging.training_losses(history.train_losses, training)
@@ -81,7 +80,7 @@ def trends(history: History, batch_size: int) -> list[tuple[str, str]]:
 
 @guarded
 def profiling_part(profile: Profile, findings: list[str]) -> dict[str, object]:
-    """The values of report_profiling.html."""
+    """Return the values for report_profiling.html."""
     drawn = [charts_profiling.steps(profile.steps)] if profile.steps else []
     if len(profile.samples) > 1:
         drawn.append(charts_profiling.utilisation(profile.samples))
@@ -92,13 +91,12 @@ def profiling_part(profile: Profile, findings: list[str]) -> dict[str, object]:
         "sentence": summary(profile),
         "operators": profile.operators,
         "trace": profile.trace,
-        "traced": TRACED,
     }
 
 
 def summary(profile: Profile) -> str:
-    """Where the time went: of a step, and of the whole job."""
+    """Return a sentence on the duration of a step, if steps were timed, and one on the time of the whole job."""
     spans = sorted(profile.spans.items(), key=lambda span: -span[1])
     job = ", ".join(f"{name} {seconds:,.1f} s" for name, seconds in spans)
-    steps = f"{len(profile.steps)} steps after the warm-up took {profile.step_milliseconds():,.0f} ms each. "
-    return (steps if profile.steps else "") + f"The whole job: {job}."
+    steps = f"{len(profile.steps)} steps after the warm-up took {profile.step_milliseconds():,.0f} ms on average. "
+    return (steps if profile.steps else "") + f"Time of the whole job: {job}."

@@ -1,4 +1,4 @@
-"""report.html: the job on one self-contained page."""
+"""report.html: the whole job on one self-contained page."""
 
 import base64
 import io
@@ -30,7 +30,7 @@ THUMBNAIL = 160
 
 @dataclass(frozen=True)
 class Observed:
-    """What debugging and profiling came to."""
+    """The results of debugging and profiling."""
 
     debugging: Debugging
     profile: Profile
@@ -39,7 +39,11 @@ class Observed:
 
 @dataclass(frozen=True)
 class Summary:
-    """What the report tells of a job; `evaluation` of the test phase or else the best validation, `ending` if early."""
+    """The job that the report describes.
+
+    `evaluation` is that of the test phase, or else that of the best epoch's validation; `ending` says why the job ended
+    early, if it did.
+    """
 
     hp: Hyperparameters
     dataset: Dataset
@@ -53,7 +57,7 @@ class Summary:
 
 
 def write_report(path: Path, summary: Summary) -> None:
-    """Render `summary` to `path`."""
+    """Render `summary` as HTML to `path`."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
     )
@@ -76,7 +80,9 @@ def write_report(path: Path, summary: Summary) -> None:
 
 
 def _curves(history: History) -> list[str]:
-    return [charts.curve(history.epochs, name, history.best_epoch) for name in ("loss", "accuracy") if history.epochs]
+    if history.best_epoch is None:  # no epoch is complete
+        return []
+    return [charts.curve(history.epochs, metric, history.best_epoch) for metric in ("loss", "accuracy")]
 
 
 def _evaluation_parts(summary: Summary) -> dict[str, object]:
@@ -94,7 +100,7 @@ def _evaluation_parts(summary: Summary) -> dict[str, object]:
 
 
 def most_confused(confusion: np.ndarray, classes: tuple[str, ...]) -> list[tuple[str, str, int, float]]:
-    """True class, predicted class, count and share of the true class, of the most frequent confusions."""
+    """Return the most frequent confusions: true class, predicted class, count, and share of the true class's images."""
     errors = confusion - np.diag(np.diag(confusion))
     order = np.argsort(-errors, axis=None, kind="stable")[:MOST_ROWS]
     pairs = zip(*np.unravel_index(order, errors.shape), strict=True)
@@ -114,7 +120,7 @@ def _mistake(mistake: Mistake, phase: Phase, classes: tuple[str, ...], size: int
 
 
 def _picture(path: Path, size: int) -> str | None:
-    """What the model saw, read once more, as a data URL; None where it can no longer be read."""
+    """Return the pixels that the model saw as a data URL; None if the file can no longer be read."""
     try:
         image = Image.fromarray(images.evaluation_pixels(path.read_bytes(), size))
     except (OSError, images.ImageError):
@@ -126,7 +132,7 @@ def _picture(path: Path, size: int) -> str | None:
 
 
 def _hyperparameters(hp: Hyperparameters) -> list[tuple[str, str, bool]]:
-    """Name, value, and whether it differs from the default."""
+    """Return each hyperparameter's name, its value, and whether that differs from the default."""
     return [
         (name, hyperparameters.text_of(getattr(hp, name)), getattr(hp, name) != item.default)
         for name, item in hyperparameters.FIELDS.items()

@@ -1,7 +1,7 @@
 import csv
 
 from classifier.training.data.skipped import SkippedImages
-from classifier.training.reporting import csv_files as output
+from classifier.training.reporting.csv_files import write_csv_files
 from summaries import CLASSES, make_summary
 
 
@@ -12,7 +12,7 @@ def rows(path):
 
 def test_every_file_says_what_was_measured(tmp_path):
     summary = make_summary(tmp_path)
-    output.write_csv_files(tmp_path / "data", summary.dataset, summary.evaluation, summary.skipped)
+    write_csv_files(tmp_path / "data", summary.dataset, summary.evaluation, summary.skipped)
     assert rows(tmp_path / "data/test_predictions.csv")[:3] == [
         ["file", "class", "predicted", "confidence"],
         ["<b>ox</b>/0.jpg", CLASSES[0], CLASSES[0], "0.5"],
@@ -31,6 +31,6 @@ def test_every_file_says_what_was_measured(tmp_path):
     ]
 
 
-def test_without_an_evaluation_only_what_is_known_is_written(tmp_path):
-    output.write_csv_files(tmp_path / "out", make_summary(tmp_path).dataset, None, SkippedImages())
+def test_without_an_evaluation_only_the_skipped_images_are_written(tmp_path):
+    write_csv_files(tmp_path / "out", make_summary(tmp_path).dataset, None, SkippedImages())
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["skipped_images.csv"]

@@ -14,18 +14,18 @@ def test_the_trend_is_found_under_the_noise():
     assert trend.last == pytest.approx(1.0, abs=0.15)
     assert trend.late_change == pytest.approx(0.25, abs=0.1)
     text = trend.sentences(64)
-    assert "each sees 64 other images" in text
+    assert "each sees 64 different images" in text
     assert "more epochs may help" in text
 
 
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        (np.r_[np.linspace(2, 0.5, 100), np.full(300, 0.5)], "In the last quarter it has hardly changed"),
+        (np.r_[np.linspace(2, 0.5, 100), np.full(300, 0.5)], "It hardly changed in the last quarter of the steps"),
         (np.linspace(1, 2, 100), "it rose from 1.0"),
     ],
 )
-def test_what_more_epochs_would_do_is_said(values, words):
+def test_the_sentences_say_whether_more_epochs_would_help(values, words):
     assert words in training_trend(values.tolist()).sentences(8)
 
 
@@ -34,20 +34,20 @@ def test_steps_without_a_finite_loss_are_left_out():
     assert len(training_trend([1.0, float("nan"), 0.5, 0.4, 0.3]).smoothed) == 4
 
 
-def test_the_wave_of_the_classes_is_told_from_chance():
+def test_the_recurring_pattern_of_the_classes_is_told_from_noise():
     wave = np.sin(np.linspace(0, 6, 30))
     recurring = validation_trend([(1 / epoch * (1 + 0.5 * wave)).tolist() for epoch in range(1, 6)])
     assert recurring.recurring == pytest.approx(1)
-    assert "100% of that comes back at the same place in every epoch" in recurring.sentences()
+    assert "100% of that recurs at the same steps of every epoch" in recurring.sentences()
     chance = validation_trend([(1 / epoch + RANDOM.normal(0, 0.3, 30)).tolist() for epoch in range(1, 6)])
     assert chance.recurring < 0.3
-    assert "it is mostly chance" in chance.sentences()
+    assert "it is mostly noise" in chance.sentences()
     np.testing.assert_allclose(recurring.means, [1 / epoch * (1 + 0.5 * wave.mean()) for epoch in range(1, 6)])
     assert "lowest in epoch 5" in recurring.sentences()
 
 
 @pytest.mark.parametrize("epochs", [[[0.5]], [[0.5], [0.4]], [[0.5, 0.6]], [[0.5, 0.5], [0.4, 0.4]]])
-def test_too_few_steps_to_tell_a_wave(epochs):
+def test_too_few_steps_for_a_recurring_pattern(epochs):
     trend = validation_trend(epochs)
     assert trend.recurring in (None, 0.0)
     assert trend.sentences()

@@ -25,7 +25,7 @@ def verdict(rule, status="not found", cause=None):
         "status": status,
         "step": 45 if found else None,
         "evidence": evidence,
-        "advice": f"Mend {rule}." if found else "",
+        "advice": f"Fix {rule}." if found else "",
         "cause": cause,
         "parameters": {},
     }
@@ -58,7 +58,7 @@ def profile(**changes):
 
 def page(tmp_path, debugging, profile, findings=(), **changes):
     observed = report.Observed(debugging, profile, list(findings))
-    report.write(tmp_path / "report.html", make_summary(tmp_path, observed=observed, **changes))
+    report.write_report(tmp_path / "report.html", make_summary(tmp_path, observed=observed, **changes))
     return (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
@@ -70,16 +70,17 @@ def text_of(html):
     return " ".join(" ".join(words).split())
 
 
-def test_everything_is_drawn_and_said(tmp_path):
+def test_the_page_has_every_chart_and_sentence(tmp_path):
     html = page(tmp_path, debugging(), profile(), ["62% of a step waits for images: raise workers."])
     text = text_of(html)
     for part in (
         "Single steps scatter by",
-        "Within an epoch the steps scatter by",
-        "Looked at 60 saved training steps (60 with gradients, weights and activations) and 30 of validation and test",
-        "The <numbers> of VeryBad. Mend VeryBad.",
+        "Within an epoch, steps scatter by",
+        "Based on 60 saved training steps (60 of them with gradients, weights and activations) and 30 saved steps of "
+        "validation and test",
+        "The <numbers> of VeryBad. Fix VeryBad.",
         "62% of a step waits for images: raise workers.",
-        "20 steps after the warm-up took 96 ms each. The whole job: training 100.0 s, validation 20.0 s.",
+        "20 steps after the warm-up took 96 ms on average. Time of the whole job: training 100.0 s, validation 20.0 s.",
         "aten::conv2d 20 50.0 40.0%",
     ):
         assert part in text, part
@@ -88,7 +89,7 @@ def test_everything_is_drawn_and_said(tmp_path):
     assert len(html) < 3_000_000
 
 
-def test_a_cause_is_told_at_the_top_and_its_consequences_only_below(tmp_path):
+def test_the_top_names_a_cause_and_not_its_consequences(tmp_path):
     text = text_of(page(tmp_path, debugging(), profile()))
     top, _, below = text.partition("Data phase")
     assert "VeryBad" in top
@@ -96,24 +97,24 @@ def test_a_cause_is_told_at_the_top_and_its_consequences_only_below(tmp_path):
     assert below.index("VeryBad") < below.index("DeadRelu") < below.index("Overfit not found")
 
 
-def test_nothing_to_find_is_said(tmp_path):
+def test_the_page_says_that_nothing_was_found(tmp_path):
     text = text_of(page(tmp_path, debugging(rules=[verdict("Overfit")]), profile()))
     assert "Nothing stands out" in text
     assert "✓ Overfit not found" in text
 
 
-def test_what_was_off_and_why_is_said(tmp_path):
+def test_the_page_says_what_was_off_and_why(tmp_path):
     text = text_of(page(tmp_path, Debugging(why="<b> broke"), Profile(why="profile=off")))
     assert "The hook was off: <b> broke" in text
     assert "Profiling was off: profile=off" in text
     assert "Single steps scatter" in text
     text = text_of(page(tmp_path, debugging(rules_error="no answer"), profile(trace=None, operators=[], why="no disk")))
-    assert "The rules were not all evaluated: no answer" in text
+    assert "Not all rules were evaluated: no answer" in text
     assert "The trace is missing: no disk" in text
 
 
 @pytest.mark.parametrize("broken", [float("nan"), float("inf"), None, 0.0])
-def test_a_run_that_broke_is_drawn_all_the_same(tmp_path, broken):
+def test_a_diverged_run_is_drawn_too(tmp_path, broken):
     series = debugging().series
     for kind in ("gradient", "update", "dead"):
         series[kind] = {name: column[:20] + [broken] * 40 for name, column in series[kind].items()}

@@ -34,11 +34,11 @@ class Page(HTMLParser):
 
 
 def page_of(summary, tmp_path):
-    report.write(tmp_path / "report.html", summary)
+    report.write_report(tmp_path / "report.html", summary)
     return Page((tmp_path / "report.html").read_text(encoding="utf-8"))
 
 
-def test_the_page_tells_of_the_job(tmp_path):
+def test_the_page_describes_the_job(tmp_path):
     page = page_of(make_summary(tmp_path), tmp_path)
     for text in ("50.0%", "0.440", "0.700", "2 of 2", "from a random start", "damaged image: <cut> off", *CLASSES):
         assert text in page.text, text
@@ -46,32 +46,33 @@ def test_the_page_tells_of_the_job(tmp_path):
     assert all(source.startswith("data:image/jpeg;base64,") for source in page.images)
 
 
-def test_calibration_is_told_before_and_after(tmp_path):
+def test_the_page_has_the_calibration_error_with_and_without_temperature(tmp_path):
     text = page_of(make_summary(tmp_path), tmp_path).text
-    assert "2.0% apart on average, and were 8.0% apart" in text
-    assert "a temperature of 1.50" in text
+    assert "confidence and accuracy differ by 2.0% (expected calibration error); without" in text
+    assert "they would differ by 8.0%" in text
+    assert "The temperature, 1.50, was fitted on the validation images" in text
 
 
 def test_a_class_name_is_text_and_never_markup(tmp_path):
-    report.write(tmp_path / "report.html", make_summary(tmp_path))
+    report.write_report(tmp_path / "report.html", make_summary(tmp_path))
     text = (tmp_path / "report.html").read_text()
     assert "<b>ox</b>" not in text
     assert "&lt;b&gt;ox&lt;/b&gt;" in text
 
 
-def test_a_validation_set_in_the_place_of_a_test_set_is_said(tmp_path):
+def test_the_page_says_if_there_was_no_test_set(tmp_path):
     assert "Measured on the validation images" in page_of(make_summary(tmp_path, "validation"), tmp_path).text
     assert "Measured on the validation images" not in page_of(make_summary(tmp_path), tmp_path).text
 
 
-def test_an_early_end_is_said(tmp_path):
+def test_the_page_says_why_a_job_ended_early(tmp_path):
     summary = make_summary(tmp_path, evaluation=None, history=History(), ending="stopped by SIGTERM after 0 epochs")
     page = page_of(summary, tmp_path)
     assert "stopped by SIGTERM after 0 epochs" in page.text
     assert page.images == []
 
 
-def test_a_photo_that_has_vanished_leaves_the_words(tmp_path):
+def test_a_mistake_whose_photo_has_vanished_keeps_its_caption(tmp_path):
     summary = make_summary(tmp_path)
     (summary.dataset.test.folder / summary.dataset.test.files[1]).unlink()
     page = page_of(summary, tmp_path)
@@ -79,19 +80,19 @@ def test_a_photo_that_has_vanished_leaves_the_words(tmp_path):
     assert summary.dataset.test.files[1] in page.text
 
 
-def test_a_resumed_run_is_said(tmp_path):
+def test_the_page_says_after_which_steps_a_job_was_resumed(tmp_path):
     summary = make_summary(tmp_path)
     summary.history.resumed += [3, 5]
-    assert "Interrupted 2 times and resumed after step 3, 5" in page_of(summary, tmp_path).text
+    assert "Interrupted 2 times and resumed after steps 3, 5" in page_of(summary, tmp_path).text
 
 
-def test_no_photo_where_none_is_wanted(tmp_path):
+def test_report_images_false_leaves_the_photos_out(tmp_path):
     page = page_of(make_summary(tmp_path, hp=Hyperparameters(report_images=False)), tmp_path)
     assert page.images == []
 
 
 def test_hyperparameters_that_differ_from_their_defaults_stand_out(tmp_path):
-    report.write(tmp_path / "report.html", make_summary(tmp_path))
+    report.write_report(tmp_path / "report.html", make_summary(tmp_path))
     text = (tmp_path / "report.html").read_text()
     assert '<tr class="changed"><td>lr</td><td>0.02</td></tr>' in text
     assert text.count('class="changed"') == 1
