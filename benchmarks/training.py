@@ -25,7 +25,7 @@ from classifier.training.data.folders import Phase, read_dataset
 from classifier.training.features import FeatureBatches
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt
-from classifier.training.model import make_model, split, training_mode
+from classifier.training.model import make_model, set_training_mode, split
 from classifier.training.optimization import make_optimizer
 from classifier.training.profiling.profiler import Profiler
 from classifier.training.step import Step
@@ -63,7 +63,7 @@ def compare_head(phase: Phase, hp: Hyperparameters) -> None:
     compute = OUR_COMPUTE
     model = make_model(tuple(map(str, range(1 + max(phase.labels)))), hp, None)
     backbone, head = split(model, "head")
-    training_mode(model, "head")
+    set_training_mode(model, "head")
     features, images = FeatureBatches(phase, hp, backbone, compute, Interrupt()), ImageBatches(phase, hp, compute)
 
     def epoch(number, batches, network, dtype) -> Iterable:

@@ -14,7 +14,7 @@ from datasets import QUICK, TRAIN, digit_jpegs, train, write_channel, write_hype
 from hosts import NAMES, two_hosts
 
 # One process sees whole batches and several see parts: with batch normalisation that learns they must differ.
-FIXED_STATISTICS = "trainer.training_mode = lambda model, trainable: model.eval()"
+FIXED_STATISTICS = "trainer.set_training_mode = lambda model, trainable: model.eval()"
 IMPATIENT = "processes.LONGEST_WAIT = timedelta(seconds=10)"
 LOST = "another process of the job has ended or cannot be reached ("
 

@@ -63,7 +63,9 @@ class BestArtifact:
     def log_metrics(self) -> None:
         """Log the best epoch's metrics at the end: a tuning job judges by the last value in the log."""
         if row := self.history.best_row:
-            metrics.log(f"best epoch, {self.history.best_epoch}", {name: row[name] for name in metrics.OBJECTIVES})
+            metrics.log_metrics(
+                f"best epoch, {self.history.best_epoch}", {name: row[name] for name in metrics.OBJECTIVES}
+            )
 
     def restore(self) -> None:
         """Write the artifact again after an interruption, if there was a best epoch."""

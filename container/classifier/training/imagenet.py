@@ -1,17 +1,17 @@
-"""The file of ImageNet weights that the image build, or `make weights`, leaves beside the package."""
+"""The file of ImageNet weights, which the image build or `make weights` stores beside the package."""
 
 import hashlib
 from pathlib import Path
 
 from classifier.errors import UserError
 
-# Never under /opt/ml, which SageMaker mounts over.
+# Never under /opt/ml: SageMaker mounts its own folders there.
 FOLDER = Path(__file__).parents[2] / "weights"
 FILE = "resnet18.pth"
 
 
 def checked_file(folder: Path = FOLDER) -> Path:
-    """The file in `folder`. Raises UserError where there is none, or its SHA-256 is not the one that was recorded."""
+    """Return the path of the file in `folder`. Raises UserError if it is missing or its SHA-256 is not as recorded."""
     path, checksum = folder / FILE, folder / f"{FILE}.sha256"
     if not path.exists() or not checksum.exists():
         raise UserError(

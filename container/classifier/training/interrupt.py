@@ -1,4 +1,4 @@
-"""Stopping on request: SIGTERM (SageMaker's stop, a spot interruption) and SIGINT (Ctrl-C) end training in order."""
+"""Stopping on request: SIGTERM (SageMaker's stop, a spot interruption) and SIGINT (Ctrl-C) end training cleanly."""
 
 import signal
 from collections.abc import Callable
@@ -9,12 +9,13 @@ class Interrupted(Exception):
 
 
 class Interrupt:
-    """Remembers a signal until the training loop asks for it, so that no step or file is cut in half."""
+    """Remembers a signal until the training loop checks for it, so that no step or file is left incomplete."""
 
     def __init__(self):
         self.signal: str | None = None
 
     def install(self) -> "Interrupt":
+        """Handle SIGTERM and SIGINT from now on, and return self."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._remember)
         return self
@@ -32,6 +33,6 @@ class Interrupt:
 
 
 def ignore_signals() -> None:
-    """For the processes that read images: the main process decides when they end."""
+    """Ignore SIGTERM and SIGINT in a child process: the training process decides when it ends."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""The metrics: the one table of their names, log formats and the regexes a tuning job reads them with."""
+"""The metrics: one table of their names, log formats, and the regexes with which a tuning job reads them."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Metric:
-    """One number in the log, written as "name=value"; `objective` is what a tuning job does with it, if anything."""
+    """One number in the log, written as "name=value"; `objective` is Minimize, Maximize or None."""
 
     name: str
     decimals: int
@@ -21,7 +21,7 @@ class Metric:
 
     @property
     def regex(self) -> str:
-        """For MetricDefinitions: finds the value, and no nan or inf, which no tuning job can use."""
+        """Return the Regex for MetricDefinitions. It does not match nan or inf, which a tuning job cannot use."""
         return rf"(?:^|\s){re.escape(self.name)}=(-?[0-9]+\.?[0-9]*)(?:\s|$)"
 
     def format(self, value: float) -> str:
@@ -42,19 +42,19 @@ METRICS = {
         Metric("test:macro_f1", 5),
     )
 }
-# How the line of an epoch in the log begins, with the epoch's number.
+# The start of an epoch's line in the log, with the epoch's number.
 EPOCH = re.compile(r"epoch (\d+)/")
 OBJECTIVES = ("validation:accuracy", "validation:macro_f1", "validation:loss")
 
 
 def better(objective: str, value: float, best: float | None) -> bool:
-    """Whether `value` of the metric `objective` is better than `best`; nan is better than nothing only."""
+    """Return whether `value` of the metric `objective` is better than `best`; nan is better only than None."""
     if best is None or math.isnan(best):
         return True
     return value > best if METRICS[objective].objective == "Maximize" else value < best
 
 
-def log(head: str, values: Mapping[str, float]) -> None:
+def log_metrics(head: str, values: Mapping[str, float]) -> None:
     """Log "head: name=value ..."."""
     logger.info("%s: %s", head, " ".join(METRICS[name].format(value) for name, value in values.items()))
 
@@ -68,16 +68,16 @@ class MetricsLog:
         self.path.write_text("")
 
     def restore(self, rows: Iterable[Mapping[str, float]]) -> None:
-        """Start the file with `rows` of an interrupted run, which its log has."""
+        """Start the file with the `rows` of an interrupted run, without logging them again."""
         self.path.write_text("".join(_line(row) for row in rows), encoding="utf-8")
 
-    def write(self, head: str, values: Mapping[str, float], **about: object) -> None:
+    def write(self, head: str, values: Mapping[str, float], **about: float) -> None:
         """Log "head: name=value ..." and append one JSON object of `about` and `values` to the file."""
-        log(head, values)
+        log_metrics(head, values)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(_line({**about, **values}))
 
 
-def _line(values: Mapping[str, object]) -> str:
+def _line(values: Mapping[str, float]) -> str:
     finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
     return json.dumps(finite) + "\n"

@@ -1,4 +1,4 @@
-"""The model to train: where its weights come from, its new head, and which of its layers learn."""
+"""The model to train: the weights it starts from, its new head, and which of its layers learn."""
 
 import logging
 import tarfile
@@ -13,6 +13,7 @@ import torch
 from classifier import artifact, network
 from classifier.errors import UserError
 from classifier.layers import HEAD, PARTS
+from classifier.network import ResNet18
 from classifier.training import imagenet
 from classifier.training.hyperparameters import Hyperparameters
 
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StartingPoint:
-    """Weights to start from, under torchvision's names, and where they came from; `classes` of their head, if kept."""
+    """Weights to start from, under torchvision's names, and their `origin`; the `classes` of their head, if known."""
 
     origin: str
     weights: Mapping[str, torch.Tensor]
@@ -31,9 +32,9 @@ class StartingPoint:
 def starting_point(
     hp: Hyperparameters, channels: Mapping[str, Path], imagenet_folder: Path = imagenet.FOLDER
 ) -> StartingPoint | None:
-    """The weights that `hp` and `channels` ask for; None for a random start, which only weights=none gives.
+    """Return the weights that `hp` and `channels` ask for; None for a random start, which only weights=none gives.
 
-    Raises UserError where they are not to be had, are damaged, or are asked for twice.
+    Raises UserError if they are missing or damaged, or if two sources are given.
     """
     if "model" in channels and "pretrained" in channels:
         raise UserError("channels 'model' and 'pretrained' both give weights to start from; accepted: one of them")
@@ -50,8 +51,11 @@ def starting_point(
     return _from_file(path, f"ImageNet ({path.name})")
 
 
-def make_model(classes: tuple[str, ...], hp: Hyperparameters, start: StartingPoint | None) -> network.ResNet18:
-    """ResNet18 for `classes`: weights from `start`, its head only where it has the same classes, frozen as hp says."""
+def make_model(classes: tuple[str, ...], hp: Hyperparameters, start: StartingPoint | None) -> ResNet18:
+    """Return a network for `classes`, with the parts frozen that hp.trainable excludes.
+
+    Its weights are those of `start`, including the head only if `start` has the same classes in the same order.
+    """
     model = network.build(len(classes), hp.eps)
     if start:
         keep_head = start.classes == classes
@@ -62,45 +66,48 @@ def make_model(classes: tuple[str, ...], hp: Hyperparameters, start: StartingPoi
         logger.info("weights=none: a random start")
     for part in frozen_parts(model, hp.trainable):
         part.requires_grad_(False)
-    return model.to(memory_format=torch.channels_last)
+    return model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # missing in torch's overloads
 
 
-def frozen_parts(model: torch.nn.Module, trainable: str) -> list[torch.nn.Module]:
-    """The parts before the one that `trainable` names."""
+def frozen_parts(model: ResNet18, trainable: str) -> list[torch.nn.Module]:
+    """Return the parts before the one that `trainable` names."""
     first = {"all": PARTS[0], "head": HEAD}.get(trainable, trainable)
     return [getattr(model, name) for name in PARTS[: PARTS.index(first)]]
 
 
 class Head(torch.nn.Module):
-    """The last layer alone, under the name that it has in the network: features (n, 512) to logits (n, classes)."""
+    """The last layer alone, under its name in the network: features (n, 512) to logits (n, classes)."""
 
-    def __init__(self, model: torch.nn.Module):
+    def __init__(self, model: ResNet18):
         super().__init__()
-        setattr(self, HEAD, getattr(model, HEAD))
+        self.fc = model.fc
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return getattr(self, HEAD)(features)
+        return self.fc(features)
 
 
-def split(model: torch.nn.Module, trainable: str) -> tuple[torch.nn.Module | None, torch.nn.Module]:
-    """What each image passes once, if there is such a part, and the network that is trained; both share the layers."""
+def split(model: ResNet18, trainable: str) -> tuple[torch.nn.Module | None, ResNet18 | Head]:
+    """Return the frozen backbone, which each image passes once, and the network to train; they share `model`'s layers.
+
+    Only with trainable=head is there a backbone.
+    """
     if trainable != "head":
         return None, model
     before = [module for name, module in model.named_children() if name != HEAD]
     return torch.nn.Sequential(*before, torch.nn.Flatten()), Head(model)
 
 
-def training_mode(model: torch.nn.Module, trainable: str) -> None:
-    """Like model.train(), but a frozen part keeps its batch normalisation statistics too."""
+def set_training_mode(model: ResNet18, trainable: str) -> None:
+    """Call model.train(), but leave frozen parts in evaluation mode, so that their running statistics stay the same."""
     model.train()
     for part in frozen_parts(model, trainable):
         part.eval()
 
 
-def _load(model: torch.nn.Module, weights: Mapping[str, torch.Tensor], origin: str) -> None:
+def _load(model: ResNet18, weights: Mapping[str, torch.Tensor], origin: str) -> None:
     expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
     for name, shape in expected.items():
-        counter = name.endswith("num_batches_tracked")  # absent from torchvision's own file
+        counter = name.endswith("num_batches_tracked")  # absent from torchvision's file
         if name not in weights and not name.startswith(HEAD) and not counter:
             raise UserError(f"{origin} lacks {name}; accepted: the weights of {network.ARCHITECTURE}")
         if name in weights and weights[name].shape != shape:
@@ -112,7 +119,7 @@ def _load(model: torch.nn.Module, weights: Mapping[str, torch.Tensor], origin: s
 def _from_artifact(folder: Path) -> StartingPoint:
     with tempfile.TemporaryDirectory() as scratch:
         archive = folder / "model.tar.gz"
-        if archive.exists():  # SageMaker passes an earlier job's artifact as it stored it
+        if archive.exists():  # SageMaker passes an earlier job's artifact as an archive
             try:
                 with tarfile.open(archive) as file:
                     file.extractall(scratch, filter="data")
@@ -138,8 +145,8 @@ def _from_file(path: Path, origin: str) -> StartingPoint:
             weights = safetensors.torch.load_file(path)
         else:
             weights = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the two loaders raise whatever damaged bytes lead them to
-        raise UserError(f"{path} is no readable file of weights: {type(error).__name__}: {error}") from error
+    except Exception as error:  # damaged bytes make the two loaders raise almost anything
+        raise UserError(f"{path} is not a readable file of weights: {type(error).__name__}: {error}") from error
     if not isinstance(weights, Mapping) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise UserError(f"{path} holds no state dict; accepted: names to tensors, as torchvision stores them")
+        raise UserError(f"{path} is not a state dict; accepted: tensors by name, as torchvision stores them")
     return StartingPoint(origin, weights)

@@ -1,4 +1,4 @@
-"""The loss, the optimiser, and its one schedule: a linear warm-up, then a cosine to zero."""
+"""The loss, the optimiser, and the learning rate schedule: a linear warm-up, then a cosine to zero."""
 
 import math
 
@@ -12,7 +12,7 @@ WARMUP_FRACTION = 0.05
 
 
 def make_loss(hp: Hyperparameters, dataset: Dataset, device: torch.device) -> torch.nn.CrossEntropyLoss:
-    """Cross entropy; with class_weights=balanced a class counts n / (classes * its images)."""
+    """Return cross entropy; with class_weights=balanced the weight of a class is images / (classes * its images)."""
     weight = None
     if hp.class_weights == "balanced":
         counts = torch.bincount(torch.tensor(dataset.train.labels), minlength=len(dataset.classes))
@@ -20,13 +20,13 @@ def make_loss(hp: Hyperparameters, dataset: Dataset, device: torch.device) -> to
     return torch.nn.CrossEntropyLoss(weight=weight, label_smoothing=hp.label_smoothing)
 
 
-def loss_weight(loss: torch.nn.Module, labels: torch.Tensor) -> float:
-    """What `labels` (n,) count together in the mean that `loss` takes."""
+def loss_weight(loss: torch.nn.CrossEntropyLoss, labels: torch.Tensor) -> float:
+    """Return the sum of the class weights of `labels` (n,): the denominator of the mean that `loss` takes."""
     return float(len(labels) if loss.weight is None else loss.weight.cpu()[labels].sum())
 
 
 def make_optimizer(model: torch.nn.Module, hp: Hyperparameters) -> torch.optim.Optimizer:
-    """The optimiser of the parameters that learn; biases and batch normalisation are not decayed."""
+    """Return the optimiser of the trainable parameters; biases and batch normalisation have no weight decay."""
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in learning if p.ndim > 1], "weight_decay": hp.weight_decay},
@@ -38,7 +38,7 @@ def make_optimizer(model: torch.nn.Module, hp: Hyperparameters) -> torch.optim.O
 
 
 def learning_rate(peak: float, step: int, steps: int) -> float:
-    """The learning rate of step `step` of `steps`, from 0: a function alone, so that resuming needs no state."""
+    """Return the learning rate of `step` (from 0) of `steps`. It depends on nothing else: resuming needs no state."""
     warmup = max(1, round(WARMUP_FRACTION * steps))
     if step < warmup:
         return peak * (step + 1) / warmup

@@ -1,24 +1,26 @@
-"""How far a phase is: a bar where a person watches, a plain line now and then where not."""
+"""The progress of a phase: a bar in a terminal, otherwise a log line now and then."""
 
 import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from tqdm import tqdm
 
 logger = logging.getLogger(__name__)
 SECONDS_BETWEEN_LINES = 30
+Batch = TypeVar("Batch")
 
 
-def progress(batches: Iterable, label: str, total: int, first: int = 0) -> Iterator:
-    """Yield from `batches`, of which there are `total` with the `first` ones that were seen before."""
+def progress(batches: Iterable[Batch], label: str, total: int, first: int = 0) -> Iterator[Batch]:
+    """Yield from `batches` and show the progress: step `first` is next, of `total` steps."""
     if sys.stderr.isatty():
         yield from tqdm(batches, label, total, initial=first, leave=False, unit="step")
         return
-    said = time.monotonic()
+    logged = time.monotonic()
     for step, batch in enumerate(batches, first):
-        if time.monotonic() - said >= SECONDS_BETWEEN_LINES:
-            said = time.monotonic()
+        if time.monotonic() - logged >= SECONDS_BETWEEN_LINES:
+            logged = time.monotonic()
             logger.info("%s: step %d of %d", label, step, total)
         yield batch

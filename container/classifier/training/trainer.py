@@ -22,7 +22,7 @@ from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt, Interrupted
 from classifier.training.metrics import MetricsLog
-from classifier.training.model import training_mode
+from classifier.training.model import set_training_mode
 from classifier.training.optimization import learning_rate
 from classifier.training.profiling.profiler import Profile, Profiler
 from classifier.training.progress import progress
@@ -114,7 +114,7 @@ class Trainer:
     def train_epoch(self) -> None:
         """Train on all images once, or on those that are left of an interrupted epoch."""
         history, epoch, group = self.history, self.history.under_way, self.compute.group
-        training_mode(self.model, self.hp.trainable)
+        set_training_mode(self.model, self.hp.trainable)
         self.debugger.set_phase("train")
         batches = self.train.epoch(history.epoch, epoch.batches)
         mark = time.monotonic()

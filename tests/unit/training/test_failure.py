@@ -14,7 +14,7 @@ def fail(contract, error):
         report_failure(contract, raised)
 
 
-def test_what_the_user_can_mend_is_one_sentence(tmp_path, caplog):
+def test_an_error_that_the_user_can_fix_is_one_sentence(tmp_path, caplog):
     contract = Contract(tmp_path)
     fail(contract, UserError("lr is 99; accepted: up to 10"))
     assert contract.failure.read_text() == "lr is 99; accepted: up to 10\n"

@@ -12,7 +12,7 @@ from classifier.training.evaluate import evaluate
 from classifier.training.features import FeatureBatches
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt, Interrupted
-from classifier.training.model import split, training_mode
+from classifier.training.model import set_training_mode, split
 from classifier.training.optimization import make_optimizer
 from helpers import photo
 
@@ -46,7 +46,7 @@ def feature_batches(phase, model, interrupt=None):
 def fit(batches, network, model):
     """Three epochs, as the loop in trainer.py makes its steps."""
     optimizer = make_optimizer(model, HP)
-    training_mode(model, "head")
+    set_training_mode(model, "head")
     for epoch in (1, 2, 3):
         for batch in batches.epoch(epoch):
             torch.nn.functional.cross_entropy(network(COMPUTE.inputs(batch.inputs)), batch.labels).backward()

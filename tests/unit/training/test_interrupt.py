@@ -7,7 +7,7 @@ from classifier.training.interrupt import Interrupt, Interrupted
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_is_remembered_until_asked_for(number):
+def test_a_signal_is_remembered_until_it_is_checked_for(number):
     handlers = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
     try:
         interrupt = Interrupt().install()

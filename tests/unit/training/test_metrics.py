@@ -18,7 +18,7 @@ def test_each_regex_reads_its_own_value_from_a_real_line(value, tmp_path, caplog
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_no_regex_reads_what_is_no_number(value):
+def test_no_regex_reads_nan_or_inf(value):
     for metric in METRICS.values():
         assert re.findall(metric.regex, f"epoch 1/1: {metric.format(value)} x=1") == []
 

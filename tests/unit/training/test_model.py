@@ -9,7 +9,7 @@ from classifier.artifact import Artifact
 from classifier.errors import UserError
 from classifier.layers import PARTS
 from classifier.training.hyperparameters import Hyperparameters
-from classifier.training.model import frozen_parts, make_model, starting_point, training_mode
+from classifier.training.model import frozen_parts, make_model, set_training_mode, starting_point
 
 FIVE = ("a", "b", "c", "d", "e")
 
@@ -118,17 +118,17 @@ def test_a_pretrained_channel_with_no_or_many_files(tmp_path, names):
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_a_damaged_file_of_weights(tmp_path, suffix):
     (tmp_path / f"w{suffix}").write_bytes(b"damaged")
-    assert f"w{suffix} is no readable file of weights: " in refusal(Hyperparameters(), {"pretrained": tmp_path})
+    assert f"w{suffix} is not a readable file of weights: " in refusal(Hyperparameters(), {"pretrained": tmp_path})
 
 
 def test_a_file_that_would_run_code_is_refused(tmp_path):
     torch.save({"conv1.weight": print}, tmp_path / "w.pth")
-    assert "w.pth is no readable file of weights: " in refusal(Hyperparameters(), {"pretrained": tmp_path})
+    assert "w.pth is not a readable file of weights: " in refusal(Hyperparameters(), {"pretrained": tmp_path})
 
 
 def test_a_file_without_a_state_dict(tmp_path):
     torch.save([1, 2], tmp_path / "w.pth")
-    assert "w.pth holds no state dict; accepted: names to tensors" in refusal(
+    assert "w.pth is not a state dict; accepted: tensors by name" in refusal(
         Hyperparameters(), {"pretrained": tmp_path}
     )
 
@@ -158,7 +158,7 @@ def test_trainable_names_what_learns(trainable, learning):
 def test_frozen_parts_keep_their_statistics():
     made = make_model(FIVE, Hyperparameters(trainable="layer4"), None)
     before = {name: buffer.clone() for name, buffer in made.named_buffers()}
-    training_mode(made, "layer4")
+    set_training_mode(made, "layer4")
     made(torch.randn(4, 3, 32, 32))
     changed = {name.split(".")[0] for name, b in made.named_buffers() if not torch.equal(b, before[name])}
     assert changed == {"layer4"}

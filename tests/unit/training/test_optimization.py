@@ -43,7 +43,7 @@ def test_a_frozen_parameter_is_left_out():
     assert [len(group["params"]) for group in make_optimizer(model, Hyperparameters()).param_groups] == [0, 1]
 
 
-def test_what_labels_count_in_the_mean_loss():
+def test_the_weight_of_labels_in_the_mean_loss():
     labels = torch.tensor([0, 1, 1])
     assert loss_weight(torch.nn.CrossEntropyLoss(), labels) == 3
     assert loss_weight(torch.nn.CrossEntropyLoss(weight=torch.tensor([0.5, 2.0])), labels) == 4.5
