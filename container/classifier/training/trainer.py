@@ -167,15 +167,13 @@ class Trainer:
 
     def evaluate_test(self) -> Evaluation | None:
         """Load the best epoch's weights, as the artifact has them, and evaluate them on the test phase, if any."""
-        history = self.history
-        self.model.load_state_dict(history.best_weights)
-        if self.test is None or history.best is None:
+        best, epoch = self.history.best, self.history.best_epoch
+        self.model.load_state_dict(self.history.best_weights)
+        if self.test is None or best is None or epoch is None:
             return None
-        evaluation = self.evaluate(self.test, history.best.temperature)
-        self.metrics_log.write(
-            f"test, weights of epoch {history.best_epoch}", evaluation.metrics, best_epoch=history.best_epoch
-        )
-        self.best.save(history.best_row | evaluation.metrics)
+        evaluation = self.evaluate(self.test, best.temperature)
+        self.metrics_log.write(f"test, weights of epoch {epoch}", evaluation.metrics, best_epoch=epoch)
+        self.best.save(self.history.best_row | evaluation.metrics)
         return evaluation
 
     def resume(self) -> None:
