@@ -249,6 +249,12 @@ def test_the_largest_body(server, size, status, chunked):
         assert_error(answer, 413, "the request body is larger than 1 MB, the most that is accepted")
 
 
+def test_a_body_that_is_too_large_and_announced_by_expect(server):
+    """As curl sends every large body."""
+    answer = invoke(server, b"\0" * (2 << 20), Expect="100-continue")
+    assert_error(answer, 413, "the request body is larger than 1 MB, the most that is accepted")
+
+
 @pytest.mark.parametrize(
     ("request_bytes", "status"),
     [

@@ -92,7 +92,7 @@ class Arrival:
         head += b"\r\n"
         if _EXPECT.search(head):  # answered while the body is waited for, and so no longer gunicorn's to answer
             self.expects_continue = True
-            head = _EXPECT.sub(b"", head)
+            head = bytearray(_EXPECT.sub(b"", head))  # which returns bytes, and those cannot be shortened
             self.data = head + b"\r\n" + body
             self.received = len(self.data)
         end = len(head) + 2

@@ -81,6 +81,14 @@ def test_who_waits_for_a_sign_to_go_on_is_given_one_by_us_alone():
     assert arrival.is_whole
 
 
+def test_a_request_that_expects_continue_can_be_refused():
+    arrival = arrived(POST.replace(b"Host", b"Expect: 100-continue\r\nHost"))
+    arrival.refuse()
+    assert len(arrival.data) <= 7
+    arrival.feed(b"0123456789")
+    assert arrival.is_whole
+
+
 @pytest.mark.parametrize("size", [1, 3, 4096])
 @pytest.mark.parametrize(
     "data", [POST.replace(b"10", b"5000") + b"x" * 5000, CHUNKED + b"1388\r\n" + b"x" * 5000 + b"\r\n0\r\n\r\n"]
