@@ -1,6 +1,7 @@
 """The real container/train with one hyperparameter and another."""
 
 import itertools
+import os
 import shutil
 import subprocess
 
@@ -69,6 +70,23 @@ def test_fp16_scales_the_loss(tmp_path):
     result = train(tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "matrix products in torch.float16" in result.stdout
+
+
+# The capability to read all files stands in for an image whose Python is readable by all.
+WITHOUT_A_NAME = (
+    "env -u HOME -u USER -u LOGNAME -u TORCHINDUCTOR_CACHE_DIR setpriv --reuid=4321 --regid=4321 --clear-groups "
+    "--inh-caps=-all,+dac_read_search --ambient-caps=-all,+dac_read_search"
+)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
+def test_a_user_id_without_a_name_trains(tmp_path):
+    write_channel(tmp_path, "train", digit_jpegs(FOUR, 0, 10))
+    write_hyperparameters(tmp_path, **QUICK | {"debug": "auto"})
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        os.chown(path, 4321, 4321)
+    result = train(tmp_path, WITHOUT_A_NAME.split())
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.timeout(300)
