@@ -1,7 +1,7 @@
-"""The model artifact: what training writes and serving reads.
+"""The model artifact, which training writes and serving reads.
 
-Two files in one flat folder: the weights (safetensors, on the CPU, under torchvision's names) and a JSON file
-that says all that is needed to use them. No pickle.
+It is two files in one flat folder: the weights (safetensors, on the CPU, under torchvision's names) and a JSON file
+with everything needed to use them. Neither is a pickle.
 """
 
 import dataclasses
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy
 import PIL
@@ -35,9 +36,9 @@ VERSIONS = {
 
 @dataclass(frozen=True)
 class Quantization:
-    """What int8 needs, measured on validation images, and what part of their accuracy it lost.
+    """The calibration for int8, measured on `images` validation images, and the accuracy lost on them (0 to 1).
 
-    `ranges` are the lowest and the highest value that each convolution of the network put out.
+    `ranges` maps each convolution's name to its lowest and highest result.
     """
 
     ranges: Mapping[str, tuple[float, float]]
@@ -47,12 +48,12 @@ class Quantization:
 
 @dataclass(frozen=True)
 class Artifact:
-    """All that serving needs to know besides the weights; `classes` in the order of the network's outputs."""
+    """Everything that serving needs besides the weights; `classes` are in the order of the network's outputs."""
 
     classes: tuple[str, ...]
     image_size: int
     eps: float
-    temperature: float = 1.0  # logits are divided by it, so that probabilities can be taken at their word
+    temperature: float = 1.0  # logits are divided by it, so that the probabilities are calibrated
     hyperparameters: Mapping[str, object] = field(default_factory=dict)
     metrics: Mapping[str, object] = field(default_factory=dict)
     quantization: Quantization | None = None
@@ -66,19 +67,19 @@ class Artifact:
         """Write weights and metadata to `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-        _write(folder / WEIGHTS_FILE, safetensors.torch.save(weights))
+        _write_file(folder / WEIGHTS_FILE, safetensors.torch.save(weights))
         self.save_metadata(folder)
 
     def save_metadata(self, folder: Path) -> None:
-        """Write all but the weights to `folder`, which has them already."""
+        """Write only the metadata to `folder`, which has the weights already."""
         about = json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
-        _write(folder / METADATA_FILE, about.encode())
+        _write_file(folder / METADATA_FILE, about.encode())
 
 
 def locate(folder: Path) -> Path:
-    """The folder that holds the artifact: `folder`, or the only folder in it (an archive packed one level too deep).
+    """Return the folder that holds the artifact: `folder` or, for an archive packed one level too deep, one in it.
 
-    Raises UserError where neither does.
+    Raises UserError if there is none, or more than one.
     """
     try:
         entries = sorted(folder.iterdir())
@@ -94,7 +95,7 @@ def locate(folder: Path) -> Path:
 def read(folder: Path) -> Artifact:
     """Read the metadata in `folder` and check the weights' names and shapes against it, without loading them.
 
-    Raises UserError for a missing, damaged, mismatched or newer artifact.
+    Raises UserError if the artifact is missing, damaged, mismatched or newer than this image.
     """
     path = folder / METADATA_FILE
     try:
@@ -104,19 +105,34 @@ def read(folder: Path) -> Artifact:
             raise UserError(f"{path} has format version {version!r}; accepted: {FORMAT_VERSION}, by this image")
         if values["architecture"] != network.ARCHITECTURE:
             raise UserError(f"{path} is for {values['architecture']!r}; accepted: {network.ARCHITECTURE!r}")
-        known = {f.name for f in dataclasses.fields(Artifact)}
-        artifact = Artifact(**{key: _frozen(key, value) for key, value in values.items() if key in known})
-        _check_values(artifact)
+        artifact = _parse(values)
         expected = network.build_empty(len(artifact.classes), artifact.eps).state_dict()
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise UserError(f"{path} is damaged: {type(error).__name__}: {error}") from error
     _check_weights(folder / WEIGHTS_FILE, {name: list(tensor.shape) for name, tensor in expected.items()})
     return artifact
 
 
 def load_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """The weights in `folder`, on the CPU, under torchvision's names for ResNet18."""
+    """Return the weights in `folder`, on the CPU, under torchvision's names for ResNet18."""
     return safetensors.torch.load_file(folder / WEIGHTS_FILE)
+
+
+def _parse(values: dict[str, Any]) -> Artifact:
+    """Return the Artifact of this JSON object, without the fields that only a later version knows.
+
+    Raises ValueError, TypeError, KeyError or AttributeError if a field is missing or of a wrong kind.
+    """
+    known = {field.name for field in dataclasses.fields(Artifact)}
+    fields: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key in known
+    }
+    if (measured := fields.get("quantization")) is not None:
+        ranges = {name: (float(low), float(high)) for name, (low, high) in measured["ranges"].items()}
+        fields["quantization"] = Quantization(ranges, int(measured["images"]), float(measured["accuracy_lost"]))
+    artifact = Artifact(**fields)
+    _check_values(artifact)
+    return artifact
 
 
 def _check_values(artifact: Artifact) -> None:
@@ -134,7 +150,7 @@ def _check_values(artifact: Artifact) -> None:
 def _check_weights(path: Path, expected: dict[str, list[int]]) -> None:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118, no mapping
+            found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118, it is not a mapping
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing") from error
     except (safetensors.SafetensorError, OSError) as error:
@@ -146,15 +162,8 @@ def _check_weights(path: Path, expected: dict[str, list[int]]) -> None:
         raise UserError(f"{path} does not fit its {METADATA_FILE}: {shapes}")
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Under a temporary name first, so that no half is ever seen."""
+def _write_file(path: Path, data: bytes) -> None:
+    """Write to a temporary file, then rename it, so that readers never see part of it."""
     temporary = path.with_name(f".{path.name}.partial")
     temporary.write_bytes(data)
     temporary.replace(path)
-
-
-def _frozen(key: str, value: object) -> object:
-    if key == "quantization" and value is not None:
-        ranges = {name: (float(low), float(high)) for name, (low, high) in value["ranges"].items()}
-        return Quantization(ranges, int(value["images"]), float(value["accuracy_lost"]))
-    return tuple(value) if isinstance(value, list) else value

@@ -1,7 +1,7 @@
-"""Where SageMaker puts things: the folders, files and variables of its training and serving contracts.
+"""The folders, files and environment variables of SageMaker's training and serving contracts.
 
 Sources: "How Amazon SageMaker AI Provides Training Information" and "Custom Inference Code with Hosting
-Services" in the SageMaker developer guide. Every optional file may be absent.
+Services" in the SageMaker developer guide. Every configuration file may be absent.
 """
 
 import json
@@ -29,7 +29,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class Contract:
-    """The contract's folders below `root`, and its variables in `environ`."""
+    """The contract's folders below `root` and its variables in `environ`."""
 
     root: Path = Path("/opt/ml")
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
@@ -56,18 +56,18 @@ class Contract:
 
     @property
     def debug_hook_config(self) -> Path:
-        """The configuration of SageMaker Debugger's hook, which may be absent."""
+        """The path of the configuration of SageMaker Debugger's hook."""
         named = self.environ.get("SMDEBUG_CONFIG_FILE_PATH")
         return Path(named) if named else self.root / "input" / "config" / "debughookconfig.json"
 
     def hyperparameters(self) -> dict[str, object]:
-        """The job's hyperparameters as SageMaker wrote them: names to strings."""
+        """Return the job's hyperparameters as SageMaker wrote them: names to strings."""
         return self._config("hyperparameters.json")
 
     def channels(self) -> dict[str, Path]:
-        """Names of the input channels to their folders, from inputdataconfig.json or, without it, the folders.
+        """Return the input channels, names to folders, of inputdataconfig.json or, without it, of the data folder.
 
-        Raises UserError for a channel in an input mode other than File or FastFile, or one that is not there.
+        Raises UserError if a channel has an input mode other than File or FastFile, or its folder is missing.
         """
         declared = self._config("inputdataconfig.json")
         for name, channel in declared.items():
@@ -83,36 +83,36 @@ class Contract:
         return {path.name: path for path in sorted(self.data.iterdir()) if path.is_dir()}
 
     def resources(self) -> Resources:
-        """The job's hosts; one host alone where resourceconfig.json is absent."""
+        """Return the job's hosts; a single one if resourceconfig.json is absent."""
         config = self._config("resourceconfig.json")
         host = config.get("current_host", "localhost")
         return Resources(host, tuple(config.get("hosts") or [host]), config.get("network_interface_name"))
 
     @property
     def processes_per_host(self) -> int:
-        """PROCESSES_PER_HOST, the processes that train on a host; 0, one for each GPU, where it is not set."""
+        """PROCESSES_PER_HOST, the training processes on each host; by default 0, which means one for each GPU."""
         return self._number("PROCESSES_PER_HOST", 0, 0, 64)
 
     @property
     def port(self) -> int:
-        """The port to serve on: SAGEMAKER_BIND_TO_PORT, or 8080."""
+        """SAGEMAKER_BIND_TO_PORT, the port to serve on; by default 8080."""
         return self._number("SAGEMAKER_BIND_TO_PORT", 8080, 1, 65535)
 
     @property
     def max_payload_mb(self) -> int:
-        """The largest accepted request body in MiB: SAGEMAKER_MAX_PAYLOAD_IN_MB, where 0 is the most, or else 25."""
+        """SAGEMAKER_MAX_PAYLOAD_IN_MB, the largest accepted request body in MiB; by default 25, and 0 means 100."""
         return (
             self._number("SAGEMAKER_MAX_PAYLOAD_IN_MB", DEFAULT_MAX_PAYLOAD_MB, 0, MOST_PAYLOAD_MB) or MOST_PAYLOAD_MB
         )
 
     @property
     def precision(self) -> str:
-        """The precision to answer in: SERVE_PRECISION, or auto, which is what the machine is good at."""
+        """SERVE_PRECISION, the precision to serve in; by default auto, the best for the machine and the artifact."""
         return self._choice("SERVE_PRECISION", ("auto", "fp32", "bf16", "fp16", "int8"))
 
     @property
     def access_log(self) -> bool:
-        """Whether each request is logged: SERVE_ACCESS_LOG, on or off."""
+        """SERVE_ACCESS_LOG, whether each request is logged; by default on."""
         return self._choice("SERVE_ACCESS_LOG", ("on", "off")) == "on"
 
     def _choice(self, variable: str, accepted: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""The machine: its device, its cores, and the precision it is good at."""
+"""The machine: its device, its cores, and the precisions that it supports."""
 
 import math
 import os
@@ -16,11 +16,11 @@ INFERENCE_AMI = "al2-ami-sagemaker-inference-gpu-3-1"
 
 
 def choose_device(system: Path = Path("/")) -> torch.device:
-    """The GPU where there is one, else the CPU.
+    """Return the GPU if there is one, else the CPU.
 
-    Raises UserError where the machine has a GPU that cannot be used, which would otherwise be paid for and idle.
+    Raises UserError if the machine has a GPU that cannot be used: it would be paid for and idle.
     """
-    with warnings.catch_warnings():  # torch warns about an old driver; the sentence below says what to do
+    with warnings.catch_warnings():  # torch warns about an old driver; the error below says what to do
         warnings.simplefilter("ignore")
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -36,44 +36,44 @@ def choose_device(system: Path = Path("/")) -> torch.device:
 
 
 def describe(device: torch.device) -> str:
-    """The device's name for logs and reports, such as "cuda (Tesla T4)"."""
+    """Return the device's name for logs and reports, such as "cuda (Tesla T4)"."""
     return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
 
 
 def usable_cores(system: Path = Path("/")) -> int:
-    """CPU cores this process may use: its affinity, and the cgroup's limit, not the host's count."""
+    """Return how many CPU cores this process may use, by its affinity and its cgroup's limit."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, math.ceil(min(cores, _cgroup_cores(system))))
 
 
 def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """The dtype of matrix products for a `precision` of PRECISIONS.
+    """Return the dtype of matrix products for a `precision` of PRECISIONS.
 
-    auto is bf16 where a GPU has it natively (compute capability 8 and up) or a CPU has instructions for it, fp16 on
-    older GPUs such as T4 and V100, and fp32 on other CPUs.
+    auto is bf16 on GPUs that have it natively (compute capability 8 and up) and on CPUs with instructions for it, fp16
+    on older GPUs such as T4 and V100, and fp32 on other CPUs.
     """
     if precision != "auto":
         return _DTYPES[precision]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
-    return torch.bfloat16 if _computes(torch.bfloat16) and _has_bf16_instructions() else torch.float32
+    return torch.bfloat16 if _is_supported(torch.bfloat16) and _has_bf16_instructions() else torch.float32
 
 
 def serving_precision(wanted: str, device: torch.device) -> str:
-    """The precision of PRECISIONS, other than auto, to answer in on `device`; auto is what training takes there.
+    """Return the precision of PRECISIONS, other than auto, to serve in on `device`; auto is resolved as for training.
 
-    Raises UserError for a precision that the processor has not.
+    Raises UserError if the processor does not support the precision.
     """
     if wanted == "auto":
         return next(name for name, dtype in _DTYPES.items() if dtype == compute_dtype(wanted, device))
-    if device.type == "cpu" and not _computes(_DTYPES[wanted]):
-        accepted = ", ".join(name for name, dtype in _DTYPES.items() if _computes(dtype))
-        raise UserError(f"precision {wanted!r} is none that this processor computes; accepted: auto, {accepted}")
+    if device.type == "cpu" and not _is_supported(_DTYPES[wanted]):
+        accepted = ", ".join(name for name, dtype in _DTYPES.items() if _is_supported(dtype))
+        raise UserError(f"precision {wanted!r} is not supported by this processor; accepted: auto, {accepted}")
     return wanted
 
 
-def _computes(dtype: torch.dtype) -> bool:
-    """Whether oneDNN has kernels of this type for this processor."""
+def _is_supported(dtype: torch.dtype) -> bool:
+    """Return whether oneDNN has kernels of this dtype for this processor."""
     if dtype == torch.float32 or not torch.backends.mkldnn.is_available():
         return dtype == torch.float32
     onednn = torch.ops.mkldnn

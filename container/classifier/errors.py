@@ -1,9 +1,9 @@
-"""The one kind of error that is the user's to mend."""
+"""The errors that a user can fix."""
 
 
 class UserError(Exception):
-    """A cause the user can remove, told in one sentence: the thing, the bad value, what is accepted."""
+    """A fault that the user can fix, in one sentence: the thing, the bad value, what is accepted."""
 
 
 class PeerLost(UserError):
-    """Another process of a job has ended or cannot be reached; the cause is with that one."""
+    """Another process of the job has ended or cannot be reached; the cause lies there."""

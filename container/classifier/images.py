@@ -1,7 +1,7 @@
-"""Bytes to upright RGB pixels, and the evaluation transform: the only decoder there is.
+"""The image decoder, from bytes to upright RGB pixels, and the evaluation transform.
 
-Training, evaluation and serving all read images through this file, so that what a model is measured on is
-what it meets behind an endpoint.
+Training, evaluation and serving all read images through this file, so that a model meets the same pixels behind an
+endpoint as when it was measured.
 """
 
 import contextlib
@@ -15,18 +15,18 @@ from PIL import Image
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 FORMATS = ("JPEG", "PNG", "WEBP")
-# 64 million pixels are 192 MB of RGB: above every common camera, below what hurts a small container.
+# 64 million pixels are 192 MB of RGB: more than common cameras make, and little enough for a small container.
 MAX_PIXELS = 64_000_000
 # Each scan of a progressive JPEG passes over all its pixels, and 20 MB hold a million scans; real ones have up to 12.
-# So many passes take the time in which a PNG of as many pixels is decoded.
+# 20 scans take as long as decoding a PNG with the same number of pixels.
 SCANS_AS_PIXELS = 20
 _SCAN = b"\xff\xda"
 # ImageNet's convention: the evaluation crop is 224 of a 256 pixel short side.
 CROP_FRACTION = 0.875
 
-# The limit above is checked here before anything is decoded; Pillow's own would only warn.
+# decode() checks the limit above before it decodes anything; Pillow would only warn.
 Image.MAX_IMAGE_PIXELS = None
-# Damaged metadata is no news to whoever trains on 100,000 photos; damaged pixels raise.
+# Damaged metadata is common among 100,000 photos, and harmless; damaged pixels raise.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 _ORIENTATION_TAG = 0x0112
@@ -41,29 +41,29 @@ _UPRIGHT = {
 }
 
 
-# Called with the number of pixels that decoding an image comes to; it is decoded within the result.
+# Called with the number of pixels to decode; the image is decoded within the context that it returns.
 Turn = Callable[[int], contextlib.AbstractContextManager]
 
 
 class ImageError(ValueError):
-    """These bytes are no image that can be read; the text says why."""
+    """The bytes are not a readable image; the text says why."""
 
 
 def at_once(pixels: int) -> contextlib.AbstractContextManager:
-    """The Turn of who decodes one image at a time."""
+    """The default Turn: decode at once."""
     return contextlib.nullcontext()
 
 
 def decode(data: bytes, short_side: int, turn: Turn = at_once) -> Image.Image:
     """Decode a JPEG, PNG or WebP to an upright 8-bit RGB image.
 
-    A JPEG is decoded at 1/2, 1/4 or 1/8 of its size where its shorter side stays at least `short_side` pixels, and
-    others are made smaller where it stays at least twice that.
-    Transparency is laid on white, 16-bit samples keep their upper 8 bits, an animation gives its first frame.
+    A JPEG is decoded at 1/2, 1/4 or 1/8 of its size if its shorter side keeps at least `short_side` pixels, and other
+    images are reduced if it keeps at least twice that.
+    Transparency becomes white, 16-bit samples keep their upper 8 bits, and of an animation the first frame is decoded.
 
-    Raises ImageError for anything else, and what `turn` raises.
+    Raises ImageError if the bytes are not such an image, and what `turn` raises.
     """
-    with _errors_named():
+    with _image_errors():
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         pixels = image.width * image.height
         if pixels > MAX_PIXELS:
@@ -73,16 +73,16 @@ def decode(data: bytes, short_side: int, turn: Turn = at_once) -> Image.Image:
         if scanning > MAX_PIXELS:
             raise ImageError(f"{image.width} x {image.height} pixels in {scans} scans are too many")
         image.draft(None, (short_side, short_side))
-    with turn(max(image.width * image.height, scanning)), _errors_named():
+    with turn(max(image.width * image.height, scanning)), _image_errors():
         image.load()
-        # A mode's conversion to itself is a copy.
+        # Converting an image to its own mode would copy it.
         plain = image.convert("RGBA") if image.has_transparency_data and image.mode != "RGBA" else image
         return _upright(_rgb(_reduced(plain, short_side)), _orientation(image))
 
 
 @contextlib.contextmanager
-def _errors_named() -> Iterator[None]:
-    """Whatever broken bytes lead Pillow to raise, SyntaxError and struct.error included, as an ImageError."""
+def _image_errors() -> Iterator[None]:
+    """Turn everything that Pillow raises on broken bytes, SyntaxError and struct.error included, into an ImageError."""
     try:
         yield
     except ImageError:
@@ -102,21 +102,21 @@ def warm_up() -> None:
 
 
 def evaluation_pixels(data: bytes, size: int, turn: Turn = at_once) -> np.ndarray:
-    """Decode `data` and take the centre crop that evaluation and serving see.
+    """Decode `data` and take the centre crop that evaluation and serving use.
 
-    Returns uint8 pixels of shape (size, size, 3). Raises ImageError where the bytes are no readable image.
+    Returns uint8 pixels of shape (size, size, 3). Raises ImageError if the bytes are not a readable image.
     """
     image = decode(data, math.ceil(size / CROP_FRACTION), turn)
     side = min(image.size) * CROP_FRACTION
     left, top = (image.width - side) / 2, (image.height - side) / 2
-    # Cropping and scaling in one step touches only the pixels that are kept.
+    # Cropping and scaling in one step reads only the pixels that are kept.
     return np.array(image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side)))
 
 
 def whole_pixels(data: bytes, short_side: int) -> np.ndarray:
-    """Decode `data`, scaled down to `short_side` where its shorter side has more pixels.
+    """Decode `data`, scaled down to `short_side` if its shorter side has more pixels.
 
-    Returns uint8 pixels of shape (height, width, 3). Raises ImageError where the bytes are no readable image.
+    Returns uint8 pixels of shape (height, width, 3). Raises ImageError if the bytes are not a readable image.
     """
     image = decode(data, short_side)
     scale = short_side / min(image.size)
@@ -126,9 +126,9 @@ def whole_pixels(data: bytes, short_side: int) -> np.ndarray:
 
 
 def _reduced(image: Image.Image, short_side: int) -> Image.Image:
-    """Average squares of pixels where that leaves twice as many as are needed: what follows is for few pixels then.
+    """Average squares of pixels if twice `short_side` remains, so that later steps work on few pixels.
 
-    Not of palettes and 16-bit samples, which have no average before they are converted.
+    Palettes and 16-bit samples stay: they cannot be averaged before they are converted.
     """
     factor = min(image.size) // (2 * short_side)
     return image.reduce(factor) if factor > 1 and image.mode in ("L", "RGB", "RGBA", "CMYK") else image
@@ -145,7 +145,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 def _orientation(image: Image.Image) -> int:
     try:
         return image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:  # broken EXIF says nothing about the pixels
+    except Exception:  # the pixels may be fine even if the EXIF is broken
         return 1
 
 

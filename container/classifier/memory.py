@@ -1,7 +1,7 @@
-"""What glibc's allocator does with memory that was freed. Under another C library nothing changes.
+"""Settings of glibc's allocator for freed memory. Under another C library they do nothing.
 
-By itself it returns large blocks to the kernel at once, which clears every page before it gives it out again: a
-training step that takes and frees a gigabyte pays for that each time. See mallopt(3).
+By default it returns large blocks to the kernel at once, which clears every page before it hands it out again: a
+training step that allocates and frees a gigabyte pays for that each time. See mallopt(3).
 """
 
 import ctypes
@@ -10,18 +10,18 @@ _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _M_MMAP_MAX = -4
 _M_ARENA_MAX = -8
-# glibc accepts no more.
+# The largest that glibc accepts.
 _LARGEST_THRESHOLD = 32 * 2**20
 
 
 def keep_all() -> None:
-    """Keep whatever is freed, for the next step, which needs as much."""
+    """Keep all freed memory, for the next step, which needs as much."""
     _set(_M_MMAP_MAX, 0)
     _set(_M_TRIM_THRESHOLD, -1)
 
 
 def keep_small() -> None:
-    """Keep what images of common sizes take, and return what a rare large one took."""
+    """Keep blocks of the size of common images, and return those of a rare large one."""
     _set(_M_MMAP_MAX, 65_536)
     _set(_M_MMAP_THRESHOLD, _LARGEST_THRESHOLD)
     _set(_M_TRIM_THRESHOLD, 4 * _LARGEST_THRESHOLD)

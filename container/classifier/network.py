@@ -1,7 +1,7 @@
-"""ResNet18: the one architecture, and what its input looks like.
+"""ResNet18, the one architecture, and the normalisation of its input.
 
-Layer by layer torchvision's, under the same names: its weights load here, and ours there. Written out, since
-importing torchvision takes as long as importing torch, and a server that starts needs nothing else of it.
+The layers and their names are torchvision's, so that its weights load here, and ours there. They are written out, since
+importing torchvision takes as long as importing torch, and a server needs nothing else of it.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,18 +19,18 @@ STD = (0.229, 0.224, 0.225)
 
 
 def build(classes: int, eps: float) -> "ResNet18":
-    """A randomly initialised ResNet18 with `classes` outputs; `eps` in every batch normalisation layer."""
+    """Return a randomly initialised ResNet18 with `classes` outputs and this `eps` in all batch normalisation."""
     return ResNet18(classes, partial(nn.BatchNorm2d, eps=eps))
 
 
 def build_empty(classes: int, eps: float) -> "ResNet18":
-    """The same without weights: its tensors have shapes, and take neither time nor memory."""
-    with torch.device("meta"), _NothingDrawn():
+    """Return a ResNet18 on device "meta": its tensors have shapes and no values, and take neither time nor memory."""
+    with torch.device("meta"), _NoRandomWeights():
         return build(classes, eps)
 
 
-class _NothingDrawn(TorchFunctionMode):
-    """Leaves out the drawing of random weights. On "meta" it does nothing, but imports half of torch.compile for it."""
+class _NoRandomWeights(TorchFunctionMode):
+    """Skips the random initialisation: on "meta" it has no effect, but torch would import half of torch.compile."""
 
     DRAWING = (nn.init.kaiming_uniform_, nn.init.uniform_, Tensor.normal_)
 
@@ -39,9 +39,9 @@ class _NothingDrawn(TorchFunctionMode):
 
 
 class BasicBlock(nn.Module):
-    """Two convolutions of 3 x 3, and their input added to their output."""
+    """Two convolutions of 3 x 3, with their input added to their output."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, norm: Callable[[int], nn.Module]):
+    def __init__(self, inputs: int, outputs: int, stride: int, norm: Callable[[int], nn.BatchNorm2d]):
         super().__init__()
         resized = stride != 1 or inputs != outputs
         shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), norm(outputs)) if resized else None
@@ -63,7 +63,7 @@ class BasicBlock(nn.Module):
 class ResNet18(nn.Module):
     """float32 (n, 3, height, width) to logits (n, classes)."""
 
-    def __init__(self, classes: int, norm: Callable[[int], nn.Module]):
+    def __init__(self, classes: int, norm: Callable[[int], nn.BatchNorm2d]):
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = norm(64)
@@ -91,13 +91,16 @@ class Normalize(nn.Module):
     The result keeps the pixels' order in memory, which is torch.channels_last.
     """
 
+    mean: torch.Tensor
+    std: torch.Tensor
+
     def __init__(self, mean: Sequence[float] = MEAN, std: Sequence[float] = STD):
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32) * 255)
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32) * 255)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        # By whole rows: by the three values of a pixel, as the statistics come, it takes twenty times as long.
+        # By whole rows: broadcasting the three values over single pixels takes twenty times as long.
         width = pixels.shape[2]
         rows = pixels.flatten(2).float().sub_(self.mean.repeat(width)).div_(self.std.repeat(width))
         return rows.unflatten(2, (width, 3)).permute(0, 3, 1, 2)

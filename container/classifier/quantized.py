@@ -1,34 +1,34 @@
-"""The network in int8, for processors: its convolutions multiply bytes, by oneDNN's operators.
+"""The network in int8, for CPUs: its convolutions multiply bytes, by oneDNN's operators.
 
-What a convolution puts out is rounded to 127 steps between nothing and the most that was measured, and a weight to 127
-steps to either side. 8 bits would allow twice as many, but a processor without AVX-512's VNNI adds two products in 16
-bits, where those would not fit. So every processor comes to the same sums, and what training measured is true of all.
+Activations are quantised to 127 levels between 0 and the calibrated maximum, and weights to 127 levels on either side
+of 0. 8 bits would allow twice as many, but a processor without AVX-512's VNNI adds two products in 16 bits, which would
+overflow. With 127 every processor computes the same sums, so that training's measurements hold on all of them.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from classifier.artifact import Quantization
 from classifier.errors import UserError
-from classifier.fused import Folded, FusedNetwork, OneDNN
+from classifier.fused import Folded, FusedNetwork, OneDNN, Stages
 from classifier.layers import STEM
 from classifier.network import ResNet18
 
 PRECISION = "int8"
-# Of the validation images, the part that int8 may lose and is still taken by itself.
+# "auto" takes int8 only if it loses less than this share of the validation images.
 MOST_ACCURACY_LOST = 0.003
 STEPS = 127
-# What is only added, and never multiplied, has room for more.
+# A result that is only added, and never multiplied, may use all 8 bits.
 ADDED_STEPS = 255
-
-Ranges = dict[str, tuple[float, float]]
 
 
 class Steps(NamedTuple):
-    """uint8 values, each of which stands for `size` times its distance from `zero`."""
+    """Quantised activations: a uint8 value v stands for (v - zero) * size."""
 
-    values: torch.Tensor
+    values: Tensor
     size: float
     zero: int
 
@@ -58,56 +58,67 @@ class Int8:
         return Steps(values, self.size, self.zero)
 
 
-class QuantizedNetwork(FusedNetwork):
-    """As FusedNetwork; the first convolution, whose three inputs leave nothing to gain, stays as it is in `dtype`."""
+class QuantizedStages:
+    """The residual blocks in int8, with float activations before and after them."""
 
-    def __init__(self, model: ResNet18, size: int, ranges: Ranges, dtype: torch.dtype):
-        def convolution(folded: Folded) -> OneDNN | Int8:
-            return OneDNN(folded, dtype) if folded.name == STEM else Int8(folded, *ranges[folded.name])
-
-        super().__init__(model, size, convolution, dtype)
+    def __init__(self, model: ResNet18, size: int, ranges: Mapping[str, tuple[float, float]]):
+        self.stages = Stages(model, size, lambda folded: Int8(folded, *ranges[folded.name]))
         self.size = ranges[STEM][1] / STEPS or 1.0
 
-    def features(self, x: torch.Tensor) -> torch.Tensor:
+    def __call__(self, x: Tensor) -> Tensor:
         values = x.float().mul_(1 / self.size).round_().clamp_max_(STEPS).to(torch.uint8)
-        result = super().features(Steps(values, self.size, 0))
+        result = self.stages(Steps(values, self.size, 0))
         return result.values * result.size
 
 
-class Observed(OneDNN):
-    """A convolution in fp32 that widens its range in `ranges` to what it puts out."""
+def quantize(model: ResNet18, size: int, ranges: Mapping[str, tuple[float, float]], dtype: torch.dtype) -> FusedNetwork:
+    """Prepare `model`, in evaluation mode, in int8, with the calibrated `ranges` of its convolutions' results.
 
-    def __init__(self, folded: Folded, ranges: Ranges):
+    The first convolution stays in `dtype`: int8 gains nothing on its three input channels.
+    """
+    stages = QuantizedStages(model, size, ranges)
+    return FusedNetwork(model, size, lambda folded: OneDNN(folded, dtype), dtype, stages)
+
+
+class Observed(OneDNN):
+    """A convolution in fp32 that widens its range in `ranges` to include each of its results."""
+
+    def __init__(self, folded: Folded, ranges: dict[str, tuple[float, float]]):
         super().__init__(folded, torch.float32)
         self.name, self.ranges = folded.name, ranges
 
-    def __call__(self, x: torch.Tensor, shortcut: torch.Tensor | None = None) -> torch.Tensor:
+    def __call__(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
         result = super().__call__(x, shortcut)
         low, high = self.ranges.get(self.name, (0.0, 0.0))
         self.ranges[self.name] = min(low, result.min().item()), max(high, result.max().item())
         return result
 
 
-def observe(model: ResNet18, size: int) -> tuple[FusedNetwork, Ranges]:
-    """`model`, in evaluation mode, in fp32, and the ranges of its convolutions in all that it will have answered."""
-    ranges: Ranges = {}
+def observe(model: ResNet18, size: int) -> tuple[FusedNetwork, dict[str, tuple[float, float]]]:
+    """Return `model`, in evaluation mode, prepared in fp32, and a dict that collects each convolution's output range.
+
+    The dict maps names to (lowest, highest) over all images that the network has classified since.
+    """
+    ranges: dict[str, tuple[float, float]] = {}
     return FusedNetwork(model, size, lambda folded: Observed(folded, ranges), torch.float32), ranges
 
 
 def is_possible(device: torch.device) -> bool:
-    """Whether this machine's kernels for int8 are faster than others."""
+    """Return whether this machine's int8 kernels are faster than the others."""
     return device.type == "cpu" and torch.backends.mkldnn.is_available() and torch.cpu._is_avx2_supported()
 
 
-def is_chosen(wanted: str, device: torch.device, measured: Quantization | None) -> bool:
-    """Whether the precision `wanted` comes to int8, for an artifact of which this was `measured`.
+def choose(wanted: str, device: torch.device, measured: Quantization | None) -> Quantization | None:
+    """Return `measured` if the precision `wanted` means int8 on `device` for the artifact it is of, else None.
 
-    Raises UserError where it is demanded in vain.
+    Raises UserError if int8 was requested but cannot be used.
     """
-    if wanted == PRECISION and not is_possible(device):
-        raise UserError("precision 'int8' is for processors with AVX2; accepted here: auto, fp32, bf16, fp16")
-    if wanted == PRECISION and not measured:
-        sentence = "precision 'int8' needs an artifact with a quantization, which training measures on a processor"
-        raise UserError(f"{sentence} with AVX2; accepted for this one: auto, fp32, bf16, fp16")
+    if wanted == PRECISION:
+        if not is_possible(device):
+            raise UserError("precision 'int8' is for processors with AVX2; accepted here: auto, fp32, bf16, fp16")
+        if not measured:
+            sentence = "precision 'int8' needs an artifact with a quantization, which training measures on a processor"
+            raise UserError(f"{sentence} with AVX2; accepted for this one: auto, fp32, bf16, fp16")
+        return measured
     little = measured is not None and measured.accuracy_lost < MOST_ACCURACY_LOST
-    return wanted == PRECISION or (wanted == "auto" and little and is_possible(device))
+    return measured if wanted == "auto" and little and is_possible(device) else None

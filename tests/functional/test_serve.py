@@ -385,7 +385,7 @@ def test_a_signal_finishes_what_was_accepted(artifact_folder, tmp_path, number):
     shutil.copytree(artifact_folder, nested)
     with serve(tmp_path, tmp_path / "log", SLOW_ANSWERS.format(0.05)) as server:
         server.wait_for_ping(200)
-        assert f"the artifact lies one folder too deep, in {nested}; using it" in server.log
+        assert f"the artifact is one folder too deep, in {nested}; using it" in server.log
         idle = socket.create_connection(("127.0.0.1", server.port))
         # More than there are threads, and all in the kernel's queue, since the worker sleeps.
         os.kill(server.workers[0], signal.SIGSTOP)

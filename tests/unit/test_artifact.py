@@ -13,7 +13,7 @@ from conftest import CLASSES, IMAGE_SIZE
 
 @pytest.fixture
 def folder(artifact_folder: Path, tmp_path: Path) -> Path:
-    """A copy of the artifact that may be damaged."""
+    """A copy of the artifact that a test may damage."""
     return Path(shutil.copytree(artifact_folder, tmp_path / "model"))
 
 
@@ -57,7 +57,7 @@ def test_a_second_folder_beside_the_artifact_does_not_hide_it(folder):
     assert artifact.locate(folder.parent) == folder
 
 
-def test_two_artifacts_are_none(folder):
+def test_two_artifacts_are_ambiguous(folder):
     shutil.copytree(folder, folder.parent / "other")
     with pytest.raises(UserError, match="found model, other"):
         artifact.locate(folder.parent)
@@ -103,7 +103,8 @@ def test_a_missing_field(folder):
 @pytest.mark.parametrize(
     "changes",
     [{"image_size": 0}, {"image_size": "32"}, {"image_size": True}, {"classes": "ab"}, {"classes": ["a"]}]
-    + [{"classes": [1, 2]}, {"eps": "small"}, {"eps": None}, {"temperature": 0.0}, {"quantization": {}}],
+    + [{"classes": [1, 2]}, {"eps": "small"}, {"eps": None}, {"temperature": 0.0}, {"quantization": {}}]
+    + [{"quantization": {"ranges": []}}],
 )
 def test_a_field_of_a_wrong_kind(folder, changes):
     edit(folder, **changes)

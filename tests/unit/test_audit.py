@@ -1,4 +1,4 @@
-"""requirements/audit.py: what is listed, and what it makes of pip-audit's reports."""
+"""requirements/audit.py: the packages that it lists, and its verdict on pip-audit's reports."""
 
 import importlib.util
 import json

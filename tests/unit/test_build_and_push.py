@@ -1,4 +1,4 @@
-"""build_and_push.sh against stand-ins for the engines and the AWS command line, which note each call."""
+"""build_and_push.sh against stand-ins for the engines and the AWS command line, which record each call."""
 
 import json
 import shutil
@@ -42,7 +42,7 @@ NO_REPOSITORY = {
 
 
 class Stage:
-    """A checkout of its own, and a PATH with nothing on it but stand-ins and a few tools."""
+    """A separate checkout, and a PATH with only stand-ins and a few tools."""
 
     def __init__(self, folder: Path):
         self.folder, self.bin, self.calls = folder / "checkout", folder / "bin", folder / "calls"

@@ -66,7 +66,7 @@ def test_channels_are_those_declared(contract):
 
 def test_channels_without_a_declaration_are_the_folders(contract):
     add_channels(contract, "train", "test")
-    (contract.data / "train-manifest").write_text("a file is no channel")
+    (contract.data / "train-manifest").write_text("a file is not a channel")
     assert list(contract.channels()) == ["test", "train"]
 
 
@@ -97,12 +97,12 @@ def test_port_and_payload():
     assert Contract(environ={"SAGEMAKER_BIND_TO_PORT": "9000"}).port == 9000
     assert Contract(environ={}).max_payload_mb == 25
     assert Contract(environ={"SAGEMAKER_MAX_PAYLOAD_IN_MB": "100"}).max_payload_mb == 100
-    # A batch transform's way to say: as large as it may be.
+    # With 0 a batch transform asks for the largest.
     assert Contract(environ={"SAGEMAKER_MAX_PAYLOAD_IN_MB": "0"}).max_payload_mb == 100
 
 
 @pytest.mark.parametrize("value", ["http", "-1", "70000", "80.5", "٨٠"])
-def test_a_port_that_is_none(value):
+def test_an_invalid_port(value):
     with pytest.raises(UserError, match=f"SAGEMAKER_BIND_TO_PORT is '{value}'; accepted: a whole number from 1 to"):
         _ = Contract(environ={"SAGEMAKER_BIND_TO_PORT": value}).port
 

@@ -19,7 +19,7 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def write(path: Path, text: str) -> None:
+def write_file(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
 
@@ -35,9 +35,9 @@ def test_a_machine_with_a_gpu(system, monkeypatch):
 
 
 def test_a_gpu_that_cannot_be_used(system):
-    write(system / "dev/nvidia0", "")
+    write_file(system / "dev/nvidia0", "")
     version = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  470.256.02  Thu May  2 14:37:44 UTC 2024\nGCC version:"
-    write(system / "proc/driver/nvidia/version", version)
+    write_file(system / "proc/driver/nvidia/version", version)
     with pytest.raises(UserError) as error:
         device.choose_device(system)
     for part in (f"CUDA {torch.version.cuda}", "driver 470.256.02;", "525 or newer", "InferenceAmiVersion=al2-ami"):
@@ -45,21 +45,21 @@ def test_a_gpu_that_cannot_be_used(system):
 
 
 def test_an_unknown_driver(system):
-    write(system / "dev/nvidia0", "")
+    write_file(system / "dev/nvidia0", "")
     with pytest.raises(UserError, match="NVIDIA driver of an unknown version"):
         device.choose_device(system)
 
 
 @pytest.mark.parametrize("hidden", ["", "-1"])
-def test_a_hidden_gpu_is_none(system, monkeypatch, hidden):
-    write(system / "dev/nvidia0", "")
+def test_a_hidden_gpu_is_not_used(system, monkeypatch, hidden):
+    write_file(system / "dev/nvidia0", "")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
     assert device.choose_device(system) == CPU
 
 
-def test_the_control_device_alone_is_no_gpu(system):
-    write(system / "dev/nvidiactl", "")
-    write(system / "dev/nvidia-uvm", "")
+def test_the_control_device_alone_is_not_a_gpu(system):
+    write_file(system / "dev/nvidiactl", "")
+    write_file(system / "dev/nvidia-uvm", "")
     assert device.choose_device(system) == CPU
 
 
@@ -80,7 +80,7 @@ def test_the_control_device_alone_is_no_gpu(system):
 def test_usable_cores(system, monkeypatch, files, cores):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     for name, text in files.items():
-        write(system / "sys/fs/cgroup" / name, text)
+        write_file(system / "sys/fs/cgroup" / name, text)
     assert device.usable_cores(system) == cores
 
 
@@ -106,7 +106,7 @@ def test_precision_on_a_gpu(monkeypatch, precision, capability, dtype):
     [(True, True, "bf16"), (True, False, "fp32"), (False, True, "fp32"), (False, False, "fp32")],
 )
 def test_a_cpu_takes_bf16_where_it_has_instructions_for_it(monkeypatch, kernels, instructions, precision):
-    monkeypatch.setattr(device, "_computes", lambda dtype: kernels or dtype == torch.float32)
+    monkeypatch.setattr(device, "_is_supported", lambda dtype: kernels or dtype == torch.float32)
     monkeypatch.setattr(device, "_has_bf16_instructions", lambda: instructions)
     assert device.serving_precision("auto", CPU) == precision
     assert device.compute_dtype("auto", CPU) == device.compute_dtype(precision, CPU)
@@ -120,8 +120,8 @@ def test_serving_takes_what_a_gpu_is_good_at(monkeypatch):
     assert device.serving_precision("auto", CUDA) == "bf16"
 
 
-def test_a_precision_that_the_processor_has_not(monkeypatch):
-    monkeypatch.setattr(device, "_computes", lambda dtype: dtype == torch.float32)
-    with pytest.raises(UserError, match="precision 'bf16' is none that this processor computes; accepted: auto, fp32$"):
+def test_a_precision_that_the_processor_does_not_support(monkeypatch):
+    monkeypatch.setattr(device, "_is_supported", lambda dtype: dtype == torch.float32)
+    with pytest.raises(UserError, match="precision 'bf16' is not supported by this processor; accepted: auto, fp32$"):
         device.serving_precision("bf16", CPU)
     assert device.serving_precision("fp32", CPU) == "fp32"

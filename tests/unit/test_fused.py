@@ -1,4 +1,4 @@
-"""The prepared network against the plain one, with statistics as training leaves them."""
+"""The fused network compared with the plain one, whose batch statistics are as training leaves them."""
 
 import pytest
 import torch

@@ -28,7 +28,7 @@ def assert_close(found: np.ndarray, expected: np.ndarray, mean: float = 8) -> No
 
 
 def png(width: int, height: int, depth: int, color_type: int, rows: bytes) -> bytes:
-    """A PNG as bare as can be: for kinds that Pillow does not write."""
+    """Return a minimal PNG, of a kind that Pillow does not write."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -152,7 +152,7 @@ def test_exif_orientation(orientation, file_format):
     lossless = {"lossless": True} if file_format == "WEBP" else {}
     data = encode(image, file_format, exif=exif, **lossless)
     assert_close(pixels(data), upright)
-    # The table above is checked against Pillow's own.
+    # Pillow's own transposition confirms the table above.
     assert_close(np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")), upright)
 
 
@@ -172,7 +172,7 @@ def test_unknown_orientation_leaves_the_image_as_it_is():
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"\xff\xd8\xff", b"<html></html>", b"\0" * 1000])
-def test_what_is_no_image(data):
+def test_bytes_that_are_not_an_image(data):
     with pytest.raises(ImageError, match="^not a JPEG, PNG or WebP image$"):
         decode(data, 8)
 
@@ -197,7 +197,7 @@ def test_truncated_jpeg_says_so():
 
 
 def test_too_many_pixels_are_refused_before_they_are_decoded():
-    # There are no pixels behind the header: to decode it would be a "damaged image".
+    # No pixels follow the header: decoding it would fail as a "damaged image".
     with pytest.raises(ImageError, match="50000 x 50000 pixels are too many; accepted: up to 64,000,000"):
         decode(png(50_000, 50_000, 8, 2, b""), 8)
 
@@ -268,7 +268,7 @@ def test_a_large_jpeg_is_decoded_at_a_fraction_and_looks_the_same(side, monkeypa
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_a_large_png_is_made_smaller_before_all_else_and_looks_the_same(mode, orientation, monkeypatch):
+def test_a_large_png_is_reduced_first_and_looks_the_same(mode, orientation, monkeypatch):
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (1100, 1300, 3), dtype=np.uint8))
     image = Image.blend(photo(1300, 1100), noise, 0.2)
     image.putalpha(photo(1300, 1100, seed=1).convert("L"))
@@ -282,7 +282,7 @@ def test_a_large_png_is_made_smaller_before_all_else_and_looks_the_same(mode, or
 
 
 def scans(image: Image.Image, n: int) -> bytes:
-    """A progressive JPEG whose last scan comes `n` times more."""
+    """Return a progressive JPEG whose last scan is repeated `n` times."""
     data = encode(image, progressive=True)
     last = data.rindex(b"\xff\xda")
     return data[:-2] + data[last:-2] * n + data[-2:]

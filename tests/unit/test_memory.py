@@ -7,7 +7,7 @@ import pytest
 
 from classifier import memory
 
-# Takes and frees a block once, which is to count for nothing, and then ten times.
+# Prints the page faults of allocating and freeing a block ten times, after a first time that does not count.
 FAULTS = """
 import ctypes, resource, sys
 from classifier import memory
@@ -40,7 +40,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
         ("keep_small", 16, True),
     ],
 )
-def test_what_is_freed_is_kept_as_it_is_said(setting, megabytes, kept):
+def test_freed_memory_is_kept_as_documented(setting, megabytes, kept):
     command = [sys.executable, "-c", FAULTS, setting, str(megabytes)]
     environ = {"PYTHONPATH": str(Path(memory.__file__).parents[1])}
     faults = int(subprocess.run(command, capture_output=True, text=True, check=True, env=environ).stdout)

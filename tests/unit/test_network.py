@@ -11,7 +11,7 @@ def test_every_batch_normalisation_layer_has_the_eps():
     assert {layer.eps for layer in layers} == {3e-9}
 
 
-def test_it_is_torchvisions_in_every_layer_and_every_random_number():
+def test_it_equals_torchvisions_resnet18_and_its_random_start():
     torch.manual_seed(0)
     ours = network.build(7, eps=1e-5)
     torch.manual_seed(0)

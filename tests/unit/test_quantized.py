@@ -1,4 +1,4 @@
-"""int8 against the network in fp32, and its convolutions against their arithmetic in real numbers."""
+"""The network in int8 compared with fp32, and its convolutions with their arithmetic in real numbers."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from classifier import quantized
 from classifier.artifact import Quantization
 from classifier.errors import UserError
 from classifier.fused import Folded
-from classifier.quantized import Int8, QuantizedNetwork, Steps
+from classifier.quantized import Int8, Steps, quantize
 from networks import images, trained
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -37,7 +37,7 @@ def real(x: Steps) -> torch.Tensor:
 
 @needs_int8
 @pytest.mark.parametrize(("relu", "low"), [(True, 0.0), (False, -3.0)])
-def test_a_convolution_is_that_of_real_numbers_to_half_a_step(relu, low):
+def test_a_convolution_equals_that_of_real_numbers_within_half_a_step(relu, low):
     x, layer = steps(16, seed=1), folded(relu=relu)
     found = Int8(layer, low, 4.0)
     weight = (layer.weight / found.scales[:, None, None, None]).round().double() * found.scales[:, None, None, None]
@@ -64,15 +64,15 @@ def test_the_network_finds_the_class_of_fp32():
     plain, ranges = quantized.observe(model, pixels.shape[-1])
     expected = plain(pixels)
     torch.testing.assert_close(expected, model(pixels), atol=1e-3, rtol=0)
-    found = QuantizedNetwork(model, 64, ranges, torch.float32)(pixels)
+    found = quantize(model, 64, ranges, torch.float32)(pixels)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.softmax(1), expected.softmax(1), atol=0.1, rtol=0)
     assert (found.argmax(1) == expected.argmax(1)).float().mean() > 0.9
-    assert torch.equal(found, QuantizedNetwork(model, 64, ranges, torch.float32)(pixels))
+    assert torch.equal(found, quantize(model, 64, ranges, torch.float32)(pixels))
 
 
 @torch.inference_mode()
-def test_ranges_are_those_of_every_convolution():
+def test_every_convolution_has_a_range():
     model, pixels = trained(), images(32)
     plain, ranges = quantized.observe(model, pixels.shape[-1])
     plain(pixels)
@@ -92,8 +92,8 @@ print(t.Int8(t.folded(), 0.0, 6.0)(t.steps(16, seed=1)).values.flatten().tolist(
 
 
 @needs_int8
-def test_a_processor_without_vnni_comes_to_the_same_sums():
-    """The largest values there are would overflow 16 bits with one bit more."""
+def test_a_processor_without_vnni_computes_the_same_sums():
+    """With one bit more the largest values would overflow 16 bits."""
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     found = {
         subprocess.run(
@@ -123,18 +123,18 @@ MEASURED = Quantization({}, 100, 0.0)
         ("int8", CPU, replace(MEASURED, accuracy_lost=0.5), True),
     ],
 )
-def test_int8_is_chosen(monkeypatch, wanted, device, measured, chosen):
+def test_when_int8_is_chosen(monkeypatch, wanted, device, measured, chosen):
     monkeypatch.setattr(torch.cpu, "_is_avx2_supported", lambda: True)
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
-    assert quantized.is_chosen(wanted, device, measured) is chosen
+    assert quantized.choose(wanted, device, measured) is (measured if chosen else None)
 
 
-def test_int8_in_vain(monkeypatch):
+def test_int8_that_cannot_be_used(monkeypatch):
     monkeypatch.setattr(torch.cpu, "_is_avx2_supported", lambda: True)
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
     with pytest.raises(UserError, match="needs an artifact with a quantization.*; accepted for this one: auto, fp32"):
-        quantized.is_chosen("int8", CPU, None)
+        quantized.choose("int8", CPU, None)
     monkeypatch.setattr(torch.cpu, "_is_avx2_supported", lambda: False)
-    assert quantized.is_chosen("auto", CPU, MEASURED) is False
+    assert quantized.choose("auto", CPU, MEASURED) is None
     with pytest.raises(UserError, match="for processors with AVX2; accepted here: auto, fp32"):
-        quantized.is_chosen("int8", CPU, MEASURED)
+        quantized.choose("int8", CPU, MEASURED)

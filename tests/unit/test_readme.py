@@ -97,7 +97,7 @@ def test_content_types():
 
 def test_answers():
     rows = dict(table("Accept", "answer"))
-    assert list(rows) == list(answers.WRITERS)
+    assert list(rows) == list(answers.FORMATTERS)
     assert rows["text/csv"].startswith(", ".join(answers.CSV_HEADER))
 
 

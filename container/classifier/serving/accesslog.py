@@ -1,4 +1,4 @@
-"""One line of JSON for each request: what it was, how it ended, and where its time went."""
+"""One line of JSON for each request: its path, its outcome, and where its time went."""
 
 import json
 import logging
@@ -10,14 +10,14 @@ from dataclasses import asdict, dataclass, field
 
 log = logging.getLogger("access")
 
-# What a caller or a router before us may have named the request by.
+# A caller, or a router in front of the server, may have given the request an id.
 REQUEST_ID_HEADERS = ("X-Request-Id", "X-Amzn-RequestId")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 @dataclass
 class Trace:
-    """What is known of the request that this thread answers; `start` is a time of time.monotonic()."""
+    """What is known about the request that a thread answers; `start` is a time of time.monotonic()."""
 
     start: float = field(default_factory=time.monotonic)
     bytes_in: int = 0
@@ -31,15 +31,15 @@ class Trace:
     batch_size: int = 0
 
 
-current: ContextVar[Trace | None] = ContextVar("trace", default=None)
+current: ContextVar[Trace] = ContextVar("trace")
 
 
-def name(request: str, *ids: str | None) -> Trace:
-    """This thread's request turns out to be `request`, such as "POST /invocations", with the first usable of `ids`.
+def name_request(request: str, *ids: str | None) -> Trace:
+    """Enter `request`, such as "POST /invocations", and the first usable of `ids` in this thread's trace; return it.
 
-    Where no server has begun a trace of it, as in tests of the application alone, one begins now.
+    Begins a trace if no server has begun one, as in tests of the application alone.
     """
-    trace = current.get()
+    trace = current.get(None)
     if trace is None or trace.request:
         trace = Trace()
         current.set(trace)
@@ -48,8 +48,8 @@ def name(request: str, *ids: str | None) -> Trace:
     return trace
 
 
-def write(trace: Trace, status: int, bytes_out: int) -> None:
-    """Log one answered request."""
+def log_request(trace: Trace, status: int | None, bytes_out: int) -> None:
+    """Log one answered request; `status` is None if the application failed before it had one."""
     if not log.isEnabledFor(logging.INFO):
         return
     line = {key: round(value, 1) if key.endswith("_ms") else value for key, value in asdict(trace).items()}

@@ -1,4 +1,4 @@
-"""Results in the form that the client accepts: JSON, CSV or JSON lines.
+"""Results in the format that the client accepts: JSON, CSV or JSON lines.
 
 A result is {"predictions": [{"class", "index", "probability"}, ...]} or {"error": sentence}.
 """
@@ -15,28 +15,31 @@ from werkzeug.exceptions import NotAcceptable
 CSV_HEADER = ("image", "class", "index", "probability", "error")
 
 
-def top(probabilities: np.ndarray, classes: Sequence[str], k: int) -> list[dict[str, object]]:
-    """The `k` most probable classes, best first; all of them where there are fewer than `k`."""
+def top_classes(probabilities: np.ndarray, classes: Sequence[str], k: int) -> list[dict[str, object]]:
+    """Return the `k` most probable classes, or all if there are fewer than `k`, the most probable first."""
     best = np.argsort(-probabilities, kind="stable")[:k]
-    # Six decimals are finer than any difference that means something.
+    # Differences beyond six decimals mean nothing.
     return [{"class": classes[i], "index": int(i), "probability": round(float(probabilities[i]), 6)} for i in best]
 
 
 def choose_type(accept: MIMEAccept) -> str:
-    """The type of answer that an Accept header prefers; JSON where there is none. Raises NotAcceptable."""
+    """Return the media type that an Accept header prefers, by default JSON.
+
+    Raises NotAcceptable if the header accepts none of ours.
+    """
     if not accept:
-        return next(iter(WRITERS))
-    # Parameters such as charset do not change what is wanted.
+        return next(iter(FORMATTERS))
+    # Parameters such as charset make no difference.
     wanted = MIMEAccept([(value.partition(";")[0].strip(), quality) for value, quality in accept])
-    chosen = wanted.best_match(WRITERS)
+    chosen = wanted.best_match(FORMATTERS)
     if chosen is None:
-        raise NotAcceptable(f"no answer in the type {str(accept)!r}; accepted: {', '.join(WRITERS)}")
+        raise NotAcceptable(f"no answer in the type {str(accept)!r}; accepted: {', '.join(FORMATTERS)}")
     return chosen
 
 
-def write(media_type: str, results: Sequence[dict], many: bool) -> str:
-    """The body of an answer of `media_type`; `many` where the request was a list of images."""
-    return WRITERS[media_type](results, many)
+def format_results(media_type: str, results: Sequence[dict], many: bool) -> str:
+    """Return the body of an answer of `media_type`; `many` says whether the request was a list of images."""
+    return FORMATTERS[media_type](results, many)
 
 
 def _line(value: object) -> str:
@@ -52,7 +55,7 @@ def _csv(results: Sequence[dict], many: bool) -> str:
     rows = csv.DictWriter(text, CSV_HEADER, lineterminator="\n")
     rows.writeheader()
     for image, result in enumerate(results):
-        # Either has the result's key as one of its columns: an error is a row without a class.
+        # A result without predictions is a row itself: its only key is the column "error".
         rows.writerows({"image": image, **row} for row in result.get("predictions", [result]))
     return text.getvalue()
 
@@ -61,4 +64,4 @@ def _jsonlines(results: Sequence[dict], many: bool) -> str:
     return "".join(map(_line, results))
 
 
-WRITERS = {"application/json": _json, "text/csv": _csv, "application/jsonlines": _jsonlines}
+FORMATTERS = {"application/json": _json, "text/csv": _csv, "application/jsonlines": _jsonlines}

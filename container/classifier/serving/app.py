@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from flask import Flask, Response, g, render_template, request
 from werkzeug.exceptions import BadRequest, HTTPException, ServiceUnavailable
+from werkzeug.wrappers import Response as BaseResponse
 
 from classifier.images import ImageError
 from classifier.serving import accesslog, answers, inputs
@@ -21,14 +22,14 @@ from classifier.serving.decoding import Decoder
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 2
-# CreateTransformJob refuses more than this many MB in flight.
+# CreateTransformJob refuses jobs with more MB in flight.
 TRANSFORM_MB = 100
-# SageMaker's caller has gone by then.
+# SageMaker ends an invocation after this time.
 DEADLINE_S = 60
 
 
 class Model(NamedTuple):
-    """What answers: what it is in a few words, class names, input's side in pixels, and the way into the batcher."""
+    """The loaded model: a short description, its classes, the side of its input in pixels, the batcher's submit()."""
 
     about: str
     classes: tuple[str, ...]
@@ -37,10 +38,10 @@ class Model(NamedTuple):
 
 
 def create_app(model: Future, max_payload_mb: int, cores: int) -> Flask:
-    """The WSGI application.
+    """Return the WSGI application.
 
-    `model` holds a Model once that has answered a warm-up; a body may have `max_payload_mb` MiB; `cores` images
-    are decoded at once.
+    `model` gets its result once the model is warmed up. A body may have up to `max_payload_mb` MiB, and up to `cores`
+    images are decoded at a time.
     """
     app = Flask(__name__, static_folder=None, template_folder=str(Path(__file__).parent))
     app.config["MAX_CONTENT_LENGTH"] = max_payload_mb << 20
@@ -68,30 +69,30 @@ def create_app(model: Future, max_payload_mb: int, cores: int) -> Flask:
         if not model.done():
             raise _unavailable("the model is still loading; GET /ping answers 200 once it is ready")
         media_type = answers.choose_type(request.accept_mimetypes)
-        query = inputs.read(request)
+        query = inputs.read_query(request)
         try:
             results = _classify(query, model.result(), decoder, g.trace)
         except (Expired, TimeoutError) as error:
             raise _unavailable("the server has too many requests to answer this one in time") from error
-        return Response(answers.write(media_type, results, query.many), mimetype=media_type)
+        return Response(answers.format_results(media_type, results, query.many), mimetype=media_type)
 
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected_error)
-    app.before_request(_name)
-    app.after_request(_write_trace)
+    app.before_request(_begin_trace)
+    app.after_request(_add_headers)
     return app
 
 
 def _classify(query: inputs.Query, model: Model, decoder: Decoder, trace: Trace) -> list[dict]:
-    """One result for each image: its classes, or why it could not be read.
+    """Return one result for each image: its classes, or why it could not be read.
 
-    Raises BadRequest where none could be, and Expired or TimeoutError where the request's time is over.
+    Raises BadRequest if no image could be read, and Expired or TimeoutError if the request's time is over.
     """
     deadline = trace.start + DEADLINE_S
     trace.images = len(query.images)
     results: list[dict] = [{} for _ in query.images]
     submitted: list[tuple[dict, Future]] = []
-    # Until now, since the request's first byte.
+    # Since the request's first byte.
     trace.queue_ms = 1000 * (time.monotonic() - trace.start)
     for result, data in zip(results, query.images, strict=True):
         try:
@@ -102,7 +103,7 @@ def _classify(query: inputs.Query, model: Model, decoder: Decoder, trace: Trace)
     if not submitted:
         raise BadRequest("; ".join(_named_errors(results)) if query.many else results[0]["error"])
     for result, future in submitted:
-        result["predictions"] = answers.top(_wait(future, deadline, trace), model.classes, query.k)
+        result["predictions"] = answers.top_classes(_wait(future, deadline, trace), model.classes, query.k)
     return results
 
 
@@ -118,13 +119,12 @@ def _unavailable(sentence: str) -> ServiceUnavailable:
     return ServiceUnavailable(sentence, retry_after=RETRY_AFTER_S)
 
 
-def _name() -> None:
-    """Take the request's id from where a caller has given it one."""
+def _begin_trace() -> None:
     ids = map(request.headers.get, accesslog.REQUEST_ID_HEADERS)
-    g.trace = accesslog.name(f"{request.method} {request.path}", *ids)
+    g.trace = accesslog.name_request(f"{request.method} {request.path}", *ids)
 
 
-def _write_trace(response: Response) -> Response:
+def _add_headers(response: Response) -> Response:
     response.headers[accesslog.REQUEST_ID_HEADERS[0]] = g.trace.request_id
     if g.trace.images:
         times = {"decode": g.trace.decode_ms, "queue": g.trace.queue_ms, "model": g.trace.model_ms}
@@ -136,14 +136,14 @@ def _named_errors(results: list[dict]) -> list[str]:
     return [f"images[{i}]: {result['error']}" for i, result in enumerate(results)]
 
 
-def _http_error(error: HTTPException) -> Response:
+def _http_error(error: HTTPException) -> BaseResponse:
     response = error.get_response()  # with its headers, such as Allow and Retry-After
-    sentences = {
+    sentences: dict[int | None, str] = {
         404: f"no such path: {request.path}; accepted: POST /invocations, GET /ping, GET /execution-parameters, GET /",
         405: f"{request.path} does not take {request.method}; accepted: {response.headers.get('Allow')}",
         413: f"the request body is larger than {(request.max_content_length or 0) >> 20} MB, the most that is accepted",
     }
-    response.data = _error_body(sentences.get(error.code) or error.description)
+    response.data = _error_body(sentences.get(error.code) or error.description or error.name)
     response.mimetype = "application/json"
     return response
 

@@ -1,7 +1,7 @@
-"""A request as its bytes arrive, until it is whole: no thread waits for a slow client. Knows no sockets.
+"""Collects a request's bytes until it is whole, so that no thread waits for a slow client. Knows no sockets.
 
-This finds only where a request ends. Whether it is valid is for gunicorn's parser to say, which gets the same bytes;
-what cannot be made sense of counts as whole, so that the parser refuses it.
+This only finds where a request ends. gunicorn's parser gets the same bytes and decides whether they are valid; bytes
+that make no sense here count as a whole request, so that the parser refuses them.
 """
 
 import re
@@ -9,12 +9,12 @@ import time
 
 # gunicorn accepts less.
 MOST_HEAD = 64 << 10
-# A refused body up to this is read to its end, so that the client reads why instead of a reset connection.
+# A refused body up to this size is read to its end, so that the client reads the answer and not a reset connection.
 MOST_DISCARDED = 128 << 20
-# Two for each chunk: 25 MB in chunks of 512 bytes.
+# Each chunk has two lines: 25 MB in chunks of 512 bytes.
 MOST_LINES = 100_000
 _END_OF_HEAD = b"\r\n\r\n"
-# In the bytes of a chunk itself this is as good as impossible; the parser would miss the rest then, and refuse it.
+# A chunk's own bytes hardly ever contain this; if they do, the parser misses the rest and refuses the request.
 _END_OF_CHUNKS = b"\r\n0\r\n\r\n"
 _LENGTH = re.compile(rb"^content-length:[ \t]*([0-9]{1,18})[ \t]*\r$", re.IGNORECASE | re.MULTILINE)
 _CHUNKED = re.compile(rb"^transfer-encoding:", re.IGNORECASE | re.MULTILINE)
@@ -22,13 +22,13 @@ _EXPECT = re.compile(rb"^expect:[^\n]*\n", re.IGNORECASE | re.MULTILINE)
 
 
 class Arrival:
-    """The bytes of one request; of the next one too, where a client does not wait for answers."""
+    """The bytes of one request, and of the next one if a client does not wait for answers."""
 
     def __init__(self) -> None:
         self.data = bytearray()
         self.received = 0
         self.start = time.monotonic()
-        # In bytes, head and body; 0 before the head is there.
+        # Of head and body in bytes; 0 until the head is whole.
         self.length = 0
         self.has_head = False
         self.is_chunked = False
@@ -37,7 +37,7 @@ class Arrival:
         self.is_refused = False
 
     def feed(self, data: bytes) -> None:
-        """Take what has arrived."""
+        """Add bytes that have arrived."""
         if not self.received:
             self.start = time.monotonic()
         self.received += len(data)
@@ -52,13 +52,13 @@ class Arrival:
             del self.data[: -len(_END_OF_CHUNKS)]
 
     def refuse(self) -> None:
-        """Keep nothing more of this request, but go on to find its end."""
+        """Keep no more of this request's bytes, but still find its end."""
         self.is_refused = True
         self.feed(b"")
 
     @property
     def is_whole(self) -> bool:
-        """Whether the parser will not have to wait for more."""
+        """Whether the parser would not have to wait for more bytes."""
         if not self.has_head:
             return self.received > MOST_HEAD
         if self.is_chunked:
@@ -67,22 +67,22 @@ class Arrival:
 
     @property
     def has_tiny_chunks(self) -> bool:
-        """Whether it comes in so many pieces that to put them together would cost seconds."""
+        """Whether the request has so many chunks that joining them would take seconds."""
         return self.is_chunked and self.data.count(b"\r\n") > MOST_LINES
 
     @property
     def is_endless(self) -> bool:
-        """Whether it is too long to look for its end."""
+        """Whether the request is too long to wait for its end."""
         return self.size > MOST_DISCARDED
 
     @property
     def size(self) -> int:
-        """The length in bytes that it has, or says that it will have."""
+        """The request's length in bytes: the received or the announced one, whichever is larger."""
         return max(self.length, self.received)
 
     @property
     def is_work(self) -> bool:
-        """Whether it is for the model; all else is answered at once."""
+        """Whether the request is for the model; all others are answered at once."""
         return self.data.startswith(b"POST ")
 
     def _read_head(self) -> None:
@@ -90,7 +90,7 @@ class Arrival:
         if not separator:
             return
         head += b"\r\n"
-        if _EXPECT.search(head):  # answered while the body is waited for, and so no longer gunicorn's to answer
+        if _EXPECT.search(head):  # removed, since the receiving worker answers it before gunicorn sees the request
             self.expects_continue = True
             head = bytearray(_EXPECT.sub(b"", head))  # which returns bytes, and those cannot be shortened
             self.data = head + b"\r\n" + body

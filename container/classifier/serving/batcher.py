@@ -1,8 +1,8 @@
-"""Images of many requests into few forward passes. Knows no HTTP and no torch.
+"""Collects images of many requests into few forward passes. Knows no HTTP and no torch.
 
-A batch is never waited for: an image starts as soon as a lane, a thread that runs the model, is free, and what comes
-while all are busy forms the next batches. A lone image gets the lane that has all cores; as soon as there are more,
-each core is a lane of its own.
+No image waits for a batch to fill: it starts as soon as a lane, a thread that runs the model, is free, and the images
+that arrive while all lanes are busy form the next batches. A single image gets the lane that has all cores; several
+images are shared among lanes of one core each.
 """
 
 import math
@@ -21,7 +21,7 @@ Forward = Callable[[np.ndarray], np.ndarray]
 
 
 class Expired(Exception):
-    """The time of a request was over before its turn came; it was not computed."""
+    """A request's time was over before its turn; it was not computed."""
 
 
 class Outcome(NamedTuple):
@@ -45,10 +45,10 @@ class Batcher:
     """Runs the model for any number of callers."""
 
     def __init__(self, in_lane: Callable[[int], Forward], lanes: Sequence[int], batch_size: int):
-        """`lanes` are the cores of each: first one with all, then any number that share them.
+        """Start a thread for each of `lanes`, their numbers of cores: the first has all cores, the others share them.
 
-        `in_lane` is called in each lane's thread with its cores, and returns what runs the model there: uint8 of
-        shape (n, ...) to an array with n rows, for n up to `batch_size`.
+        `in_lane` is called in each lane's thread with its cores, and returns the function that runs the model there:
+        uint8 of shape (n, ...) to an array with n rows, for n up to `batch_size`.
         """
         self._batch_size = batch_size
         self._lock = threading.Lock()
@@ -59,7 +59,7 @@ class Batcher:
             threading.Thread(target=self._run, args=(lane, in_lane, cores), name=f"lane-{lane}", daemon=True).start()
 
     def submit(self, pixels: np.ndarray, deadline: float) -> Future:
-        """Queue one image; the Future of its Outcome, or of Expired where its turn comes after `deadline`.
+        """Queue one image and return the Future of its Outcome; it raises Expired if the turn is after `deadline`.
 
         `deadline` is a time of time.monotonic().
         """
@@ -70,7 +70,7 @@ class Batcher:
         return image.outcome
 
     def _start_batches(self) -> None:
-        """Give what is waiting to the lanes that may start now; the lock is held."""
+        """Give the waiting images to the lanes that may start now; the caller holds the lock."""
         while self._waiting and (free := self._free_lanes()):
             share = math.ceil(len(self._waiting) / len(free))
             batch = [self._waiting.popleft() for _ in range(min(share, self._batch_size, len(self._waiting)))]

@@ -1,8 +1,9 @@
-"""A client's connection to gunicorn's threaded worker, and where the parser reads a request that was received."""
+"""A client's connection to gunicorn's threaded worker, and the source from which the parser reads its requests."""
 
 import socket
 import struct
 from collections.abc import Callable
+from typing import Any
 
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import TConn
@@ -11,14 +12,14 @@ from classifier.serving import accesslog
 from classifier.serving.arrival import Arrival
 
 STALLED_S = 5
-# The least and the most that the parser gets at once.
+# The parser gets at least and at most this much at a time.
 PIECE_BYTES = 1 << 10, 64 << 10
 
 
 class Received(SocketUnreader):
-    """Where gunicorn's parser reads from: a request that was received, and the socket where the parser wants more.
+    """Gives gunicorn's parser a received request and then, if it wants more, bytes from the socket.
 
-    In small pieces, as a socket's: what the parser has read and not used yet, it copies again and again.
+    It gives small pieces, as a socket does: the parser repeatedly copies what it has read and not used yet.
     """
 
     def __init__(self, client: socket.socket, data: bytearray):
@@ -27,15 +28,16 @@ class Received(SocketUnreader):
 
     def chunk(self, size_hint: int | None = None) -> bytes:
         if self.position == len(self.data):
-            return super().chunk(size_hint)
+            return super().chunk(size_hint)  # pyright: ignore[reportCallIssue]: its stubs are of an older gunicorn
         start = self.position
         least, most = PIECE_BYTES
         self.position = min(len(self.data), start + max(least, min(size_hint or 0, most)))
         return bytes(self.data[start : self.position])
 
     def take_buffered(self) -> bytes:
-        """What the parser has not used: the next request, where the client does not wait for answers."""
-        rest = super().take_buffered() + bytes(self.data[self.position :])
+        """Return what the parser has not used: the next request, if the client does not wait for answers."""
+        rest = super().take_buffered()  # pyright: ignore[reportAttributeAccessIssue]: the same
+        rest += bytes(self.data[self.position :])
         self.position = len(self.data)
         return rest
 
@@ -43,16 +45,18 @@ class Received(SocketUnreader):
 class Connection(TConn):
     """A client's connection and the request that is arriving on it."""
 
-    def __init__(self, linger: Callable, *arguments):
+    parser: Any  # gunicorn's for HTTP/1; its stubs also have HTTP/2's, which reads in another way
+
+    def __init__(self, linger: Callable[["Connection"], None], *arguments):
         super().__init__(*arguments)
         self.arrival = Arrival()
         self.refusal = ""
         self.watched = False
-        # Bytes of the worker's that it holds, and whether a thread works on it for the model.
+        # Its share of the worker's `held` bytes, and whether a thread runs the model for it.
         self.held = 0
         self.works = False
         self.linger = linger
-        # No read or write of a thread may take longer, such as one of a request that is whole by a false claim.
+        # A thread's reads and writes fail after this, for example for a request that only claims to be whole.
         for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             self.sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", STALLED_S, 0))
 
@@ -60,5 +64,5 @@ class Connection(TConn):
         return accesslog.Trace(self.arrival.start, self.arrival.received)
 
     def close(self, graceful: bool = False) -> None:
-        """Close at once, or, gracefully, when the other end has read what was sent: gunicorn would wait for that."""
+        """Close at once or, if `graceful`, by `linger`: gunicorn would block until the client has read the answer."""
         self.linger(self) if graceful else super().close()

@@ -1,4 +1,4 @@
-"""When an image is decoded: as many at once as there are cores, and none that takes too long or comes too late."""
+"""Decides when an image is decoded: one for each core at a time, and none that takes too long or comes too late."""
 
 import threading
 import time
@@ -13,10 +13,10 @@ from classifier.images import ImageError
 from classifier.serving.accesslog import Trace
 from classifier.serving.batcher import Expired
 
-# Of a request, all its images together. A PNG or WebP is decoded whole, in up to 32 ns a pixel and 10 bytes; of a JPEG
-# only the pixels that are needed, so this leaves room for every camera's.
+# Of all images of a request together. A PNG or WebP is decoded whole, which takes up to 32 ns and 10 bytes a pixel; a
+# JPEG is decoded only to the size needed, so that those of every camera stay below this.
 MOST_PIXELS = 24_000_000
-# What is larger waits so long for others, so that, whatever is sent, it is answered within 2 s.
+# A larger image waits at most LARGE_WAITS_S for its turn, so that any request is answered within 2 s.
 LARGE_PIXELS = MOST_PIXELS // 3
 LARGE_WAITS_S = 0.75
 
@@ -25,14 +25,14 @@ class Decoder:
     """Decodes for any number of requests."""
 
     def __init__(self, cores: int):
-        """As many images at once as there are `cores`."""
+        """Decode up to `cores` images at a time."""
         self._turns = threading.Semaphore(cores)
 
     def pixels(self, data: bytes, size: int, deadline: float, trace: Trace) -> np.ndarray:
-        """As images.evaluation_pixels, for the request of this `trace`.
+        """Return images.evaluation_pixels of `data` and `size`, for the request of this `trace`.
 
-        Raises ImageError where the bytes are no readable image or the request has too many pixels, and Expired where
-        its turn comes too late; `deadline` is a time of time.monotonic().
+        Raises ImageError if the bytes are not a readable image or the request has too many pixels, and Expired if its
+        turn comes too late; `deadline` is a time of time.monotonic().
         """
         start, waited = time.monotonic(), trace.queue_ms
         try:

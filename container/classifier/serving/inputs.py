@@ -1,4 +1,4 @@
-"""What a request to /invocations asks for: images, and how many classes for each."""
+"""Reads a request to /invocations: its images, and the number of classes to answer for each."""
 
 import base64
 import binascii
@@ -9,31 +9,31 @@ from dataclasses import dataclass
 from flask import Request
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
-# The bytes decide what an image is; these types only say that the body is one image. None is one of them.
+# The bytes decide the image's format; these types, or none, only say that the body is one image.
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp", "application/x-image", "application/octet-stream")
 JSON_TYPE = "application/json"
 MAX_IMAGES = 32
-# What is accepted has fewer, since base64 has none; a body of millions of values takes Python seconds to read.
+# Accepted bodies have fewer, since base64 has none; Python needs seconds to read a body of millions of values.
 MOST_COMMAS = 1000
 DEFAULT_K = 5
 KEYS = ("images", "k")
-# The one header that SageMaker's InvokeEndpoint hands on to the container.
+# The only header that SageMaker's InvokeEndpoint passes to the container.
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 
 
 @dataclass(frozen=True)
 class Query:
-    """Encoded images and the number of classes to answer for each; `many` where the body was a list of images."""
+    """Encoded images and the number of classes to answer for each; `many` if the body was a list of images."""
 
     images: list[bytes]
     k: int
     many: bool
 
 
-def read(request: Request) -> Query:
+def read_query(request: Request) -> Query:
     """Read the request's body and headers.
 
-    Raises werkzeug's BadRequest, RequestEntityTooLarge or UnsupportedMediaType with a sentence.
+    Raises werkzeug's BadRequest, RequestEntityTooLarge or UnsupportedMediaType with a sentence for the client.
     """
     k = _k_of_header(request.headers.get(ATTRIBUTES, ""))
     if request.mimetype == JSON_TYPE:
@@ -47,12 +47,12 @@ def read(request: Request) -> Query:
 def _body(request: Request) -> bytes:
     try:
         body = request.get_data(cache=False)
-        # werkzeug cuts a body of unknown length off at the limit without a word.
+        # werkzeug silently cuts a body of unknown length off at the limit.
         if request.content_length is None and request.environ["wsgi.input"].read(1):
             raise RequestEntityTooLarge
     except HTTPException:
         raise
-    except Exception as error:  # a WSGI server raises its own errors where the client breaks off
+    except Exception as error:  # a WSGI server raises its own errors if the client breaks off
         raise BadRequest(f"the request body could not be read: {error}") from error
     if not body:
         raise BadRequest("the request body is empty; accepted: an image, or JSON with images")
@@ -93,7 +93,7 @@ def _decode_base64(text: object, name: str) -> bytes:
 
 
 def _k_of_header(attributes: str) -> int:
-    """The k of "k=3", alone or among others ("trace=7;k=3"); what else the header holds is the caller's own."""
+    """Return the k of "k=3", alone or among other attributes ("trace=7;k=3"), which are the caller's own."""
     for attribute in re.split("[,;]", attributes):
         name, _, value = attribute.partition("=")
         if name.strip() == "k":

@@ -1,5 +1,5 @@
-"""The half of the worker that receives: a main thread which reads each request until it is whole, and holds no thread
-for a slow client."""
+"""The receiving half of the worker: its main thread reads each request until it is whole, so that a slow client
+occupies no thread."""
 
 import contextlib
 import errno
@@ -7,6 +7,7 @@ import selectors
 import socket
 import time
 from functools import partial
+from typing import Any
 
 from gunicorn import util
 from gunicorn.workers.gthread import ThreadWorker
@@ -15,16 +16,18 @@ from classifier.serving import accesslog, refusals
 from classifier.serving.arrival import MOST_HEAD, Arrival
 from classifier.serving.connection import Connection
 
-# A request that is not whole by then, and one that is not when the server is told to stop.
+# The time in which a request must be whole, and the same once the server is stopping.
 ARRIVAL_S = 60
 ARRIVAL_WHEN_STOPPING_S = 3
-# How long a closed connection's other end may take to read the answer and to close too.
+# How long the client may take to read the answer and to close its end after we have closed ours.
 LINGER_S = 1
 READ_BYTES = 256 << 10
 
 
 class ReceivingWorker(ThreadWorker):
-    """Receives requests, and gives the whole ones to `submit`."""
+    """Receives requests and gives each to submit() when it is whole."""
+
+    app: Any  # server.Server, whose contract it reads
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
@@ -34,15 +37,15 @@ class ReceivingWorker(ThreadWorker):
 
     @property
     def most_bytes(self) -> int:
-        """The largest body that is accepted."""
+        """The largest accepted body in bytes."""
         return self.app.contract.max_payload_mb << 20
 
     def submit(self, conn: Connection) -> None:
-        """Answer this request, which is whole."""
+        """Answer the connection's request, which is whole."""
         raise NotImplementedError
 
     def has_room(self, arrival: Arrival) -> bool:
-        """Whether there is room for this request, as far as it is known."""
+        """Return whether there is room for this request, of which only the head may be known."""
         raise NotImplementedError
 
     def accept(self, listener) -> None:
@@ -55,8 +58,9 @@ class ReceivingWorker(ThreadWorker):
         self.nr_conns += 1
         self.enqueue_req(Connection(self._linger, self.cfg, client, address, listener.getsockname()))
 
-    def enqueue_req(self, conn: Connection) -> None:
-        """Begin to receive a request: gunicorn calls this for new connections and for kept ones that are readable."""
+    # gunicorn's stubs do not know that accept() makes every connection, and that all are ours.
+    def enqueue_req(self, conn: Connection) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Begin to receive a request; gunicorn calls this for a kept connection that has become readable."""
         conn.arrival, conn.refusal = Arrival(), ""
         conn.sock.setblocking(False)
         self.arriving[conn] = None
@@ -66,21 +70,21 @@ class ReceivingWorker(ThreadWorker):
             self._read(conn)
 
     def hold(self, conn: Connection, size: int) -> None:
-        """Count the bytes that this connection's request occupies."""
+        """Record that the connection's request occupies `size` bytes."""
         self.held += size - conn.held
         conn.held = size
 
     def refuse(self, conn: Connection, status: str) -> None:
-        """Refuse the request that was to be received, and close the connection when the client has read why."""
+        """Refuse the request that is arriving, and close the connection when the client has read the answer."""
         self._release(conn)
         self.hold(conn, 0)
-        size = refusals.refuse(conn.sock, status, self.app.contract.max_payload_mb)
-        accesslog.write(conn.trace(), int(status[:3]), size)
+        size = refusals.send_refusal(conn.sock, status, self.app.contract.max_payload_mb)
+        accesslog.log_request(conn.trace(), int(status[:3]), size)
         self.nr_conns -= 1
         self._linger(conn)
 
     def close_stalled(self, now: float) -> None:
-        """End what began to arrive too long ago, the oldest where there is room for no more, and what lingers."""
+        """End requests that have been arriving too long, the oldest if there are too many, and whatever lingers."""
         before = now - (ARRIVAL_S if self.alive else ARRIVAL_WHEN_STOPPING_S)
         excess = self.nr_conns - self.worker_connections
         for i, conn in enumerate(list(self.arriving)):
@@ -128,7 +132,7 @@ class ReceivingWorker(ThreadWorker):
             self._watch(conn)
 
     def _refused(self, arrival: Arrival) -> str:
-        """Why this request is not received further; empty where it is."""
+        """Return the status with which to refuse this request, or "" to go on receiving it."""
         if arrival.size > self.most_bytes + MOST_HEAD + (self.most_bytes // 4 if arrival.is_chunked else 0):
             return refusals.TOO_LARGE
         return "" if self.has_room(arrival) else refusals.FULL
@@ -143,15 +147,15 @@ class ReceivingWorker(ThreadWorker):
             conn.watched = True
 
     def _release(self, conn: Connection) -> None:
-        """End the receiving on this connection."""
+        """Stop receiving on the connection."""
         self.arriving.pop(conn, None)
         if conn.watched:
             self.poller.unregister(conn.sock)
             conn.watched = False
 
     def _linger(self, conn: Connection) -> None:
-        """Close the connection, which no longer counts, once the other end has closed or a second has passed."""
-        self.nr_conns += 1
+        """Close our end now, and the connection when the client has closed its end or LINGER_S has passed."""
+        self.nr_conns += 1  # until _drop: gunicorn and refuse() have subtracted it already
         with contextlib.suppress(OSError):
             conn.sock.shutdown(socket.SHUT_WR)
         conn.sock.setblocking(False)

@@ -1,7 +1,7 @@
-"""The serving process: the start, and the loading of the model behind /ping.
+"""The serving processes: their start, and the loading of the model while /ping already answers.
 
-The master checks the artifact and binds the port; the one worker loads the model after the fork, since neither
-CUDA nor torch's threads survive one.
+The master checks the artifact and binds the port. The only worker loads the model after the fork, which neither CUDA
+nor torch's threads would survive.
 """
 
 import logging
@@ -11,10 +11,10 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
-from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class Master(Arbiter):
-    """gunicorn's master process; Ctrl-C finishes what was accepted, as SIGTERM does."""
+    """gunicorn's master process, which on Ctrl-C finishes the accepted requests, as on SIGTERM."""
 
     handle_int = Arbiter.handle_term
 
@@ -44,7 +44,7 @@ class Server(BaseApplication):
 
     def __init__(self, contract: Contract, folder: Path, description: Artifact, listener: int):
         self.contract, self.folder, self.description, self.listener = contract, folder, description, listener
-        # One byte that master and worker share: whether the worker has a model.
+        # One byte that master and worker share: 1 if the worker has loaded its model.
         self.ready = mmap.mmap(-1, 1)
         super().__init__()
 
@@ -53,20 +53,20 @@ class Server(BaseApplication):
         for name, value in (SETTINGS | hooks).items():
             self.cfg.set(name, value)
 
-    def load(self) -> Flask:
-        """The WSGI application; runs in the worker, so that the model is loaded there."""
+    def load(self) -> Callable:
+        """Return the WSGI application; gunicorn calls this in the worker, where the model is to be loaded."""
         memory.share_heaps()
         model: Future[Model] = Future()
         threading.Thread(target=self._load_model, args=(model,), name="load").start()
         return create_app(model, self.contract.max_payload_mb, device.usable_cores())
 
     def run(self) -> None:
-        """Run the master, and in the forked process the worker, to its end; never returns."""
+        """Run the master, and in the forked process the worker, to its end. Never returns."""
         try:
             Master(self).run()
         except SystemExit as end:
-            # All is answered. To take torch apart in order would cost seconds of the 30 there are.
-            _exit_now(end.code or 0)
+            # Every request is answered. Unloading torch in order would take seconds of the 30 before SIGKILL.
+            _exit_now(int(end.code or 0))
 
     def _load_model(self, result: Future) -> None:
         start = time.monotonic()
@@ -92,14 +92,14 @@ class Server(BaseApplication):
         self.ready[0] = 0
 
     def _halt_unless_ready(self, arbiter: Arbiter, worker: Worker) -> None:
-        # gunicorn replaces a worker that was killed, for example because memory ran out. Where that happened while
-        # it loaded the model it would happen again, for ever. Without listeners the master is stopping anyway.
+        # gunicorn replaces a worker that was killed, for example because memory ran out. If that happened while it
+        # loaded the model, it would happen again, for ever. Without listeners the master is stopping anyway.
         if arbiter.LISTENERS and not self.ready[0]:
             raise HaltServer("the worker ended before its model was loaded", Arbiter.WORKER_BOOT_ERROR)
 
 
 def model_of(predictor: Predictor) -> Model:
-    """A loaded predictor behind its batcher."""
+    """Return the Model of a loaded predictor, with a batcher in front of it."""
     batcher = Batcher(predictor.in_lane, predictor.lanes, predictor.batch_size)
     about = predictor.artifact
     words = f"{about.architecture} on {device.describe(predictor.device)} in {predictor.precision}"
@@ -107,7 +107,7 @@ def model_of(predictor: Predictor) -> Model:
 
 
 def run(contract: Contract) -> None:
-    """Serve until SIGTERM, then exit. Raises UserError where the artifact, the port or a variable is at fault."""
+    """Serve until SIGTERM, then exit. Raises UserError if the artifact, the port or a variable is at fault."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=LOG_FORMAT)
     accesslog.log.setLevel(logging.INFO if contract.access_log else logging.WARNING)
     folder = artifact.locate(contract.model)
@@ -117,16 +117,18 @@ def run(contract: Contract) -> None:
 
 
 def _bind(port: int) -> int:
-    """The file descriptor of a socket on `port`; gunicorn's own attempt takes 5 s and ten lines to fail."""
+    """Return the file descriptor of a socket on `port`; gunicorn itself would take 5 s and ten lines to fail."""
     try:
         return socket.create_server(("0.0.0.0", port), backlog=2048).detach()
     except OSError as error:
-        raise UserError(f"port {port}: {os.strerror(error.errno)}; SAGEMAKER_BIND_TO_PORT chooses another") from error
+        raise UserError(
+            f"port {port}: {os.strerror(error.errno or 0)}; SAGEMAKER_BIND_TO_PORT chooses another"
+        ) from error
 
 
 def _log_start(contract: Contract, folder: Path, description: Artifact) -> None:
     if folder != contract.model:
-        log.warning("the artifact lies one folder too deep, in %s; using it", folder)
+        log.warning("the artifact is one folder too deep, in %s; using it", folder)
     files = ", ".join(f"{path.name} ({path.stat().st_size:,} bytes)" for path in sorted(folder.iterdir()))
     names = ", ".join(description.classes[:5]) + (", ..." if len(description.classes) > 5 else "")
     log.info("model folder %s: %s", folder, files)
@@ -148,7 +150,7 @@ def _log_start(contract: Contract, folder: Path, description: Artifact) -> None:
 
 
 def _exit_worker(sentence: str) -> None:
-    """End this worker with the code on which gunicorn's master stops too, instead of starting the next one."""
+    """End this worker with the exit code that makes gunicorn's master stop too, not start another worker."""
     print(sentence, file=sys.stderr)
     _exit_now(Arbiter.WORKER_BOOT_ERROR)
 

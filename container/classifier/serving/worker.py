@@ -1,7 +1,9 @@
 """gunicorn's threaded worker with a bounded queue.
 
-What is for the model waits, once received, in one queue for a thread; when that is full, or holds too many bytes, the
-request is refused at once. All else, /ping above all, has threads of its own.
+Received requests for the model wait in one queue for a thread; when it is full, or holds too many bytes, further ones
+are refused at once. Other requests, above all /ping, have spare threads.
+
+requirements/image.in pins gunicorn, since this worker overrides methods of gunicorn's that other versions may change.
 """
 
 import contextlib
@@ -19,17 +21,17 @@ from classifier.serving.arrival import Arrival
 from classifier.serving.connection import Connection, Received
 from classifier.serving.receiving import ReceivingWorker
 
-# Threads besides those for the model's requests.
+# Threads for requests that are not for the model.
 SPARE_THREADS = 8
-# What waits for a thread. A small processor answers 12 requests a second: this many take 43 of the 60 s there are.
+# Requests that wait for a thread. A small processor answers 12 requests a second: 512 take 43 s of SageMaker's 60 s.
 QUEUE = 512
 QUEUE_BYTES = 256 << 20
-# From SIGTERM on, requests still in the queue are computed for this long, and then refused.
+# After SIGTERM the requests in the queue are answered for this long, and then refused.
 WORK_WHEN_STOPPING_S = 20
 
 
 class Worker(ReceivingWorker):
-    """Loses no connection when it is told to stop, and answers what is not HTTP in JSON."""
+    """Answers each connection even when it is told to stop, and invalid HTTP in JSON."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
@@ -39,15 +41,15 @@ class Worker(ReceivingWorker):
         self.stopping_since: float | None = None
 
     def init_process(self) -> None:
-        # Both processes hold torch, so the kernel could take the master where a request needs more memory than there
-        # is, and the container would end without a word. This one is replaced, and the master logs why.
+        # Both processes hold torch, so the kernel might kill the master if a request needs more memory than is left,
+        # and the container would end without a log line. A killed worker is replaced, and the master logs why.
         with contextlib.suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text("1000")
         super().init_process()
 
     def init_signals(self) -> None:
         super().init_signals()
-        # Ctrl-C reaches all processes of a terminal; the master then stops this one by SIGTERM.
+        # Ctrl-C reaches all processes of a terminal; the master then stops this one with SIGTERM.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def has_room(self, arrival: Arrival) -> bool:
@@ -55,7 +57,7 @@ class Worker(ReceivingWorker):
         return not (arrival.is_work and full)
 
     def submit(self, conn: Connection) -> None:
-        """Give a whole request to a thread, or to the queue for one."""
+        """Give a whole request to a thread, or to the queue for the model's threads."""
         conn.works = conn.arrival.is_work
         conn.init()
         conn.parser.unreader = Received(conn.sock, conn.arrival.data)
@@ -71,24 +73,24 @@ class Worker(ReceivingWorker):
             self._start(self.queue.popleft())
 
     def _start(self, conn: Connection) -> None:
-        ThreadWorker.enqueue_req(self, conn)  # which here would begin to receive it
+        ThreadWorker.enqueue_req(self, conn)  # ours would begin to receive it
 
-    def handle(self, conn: Connection) -> bool:
+    def handle(self, conn: Connection) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]: see receiving.py
         """Answer one request, in a thread."""
         accesslog.current.set(conn.trace())
         return super().handle(conn)
 
-    def finish_request(self, conn: Connection, result) -> None:
+    def finish_request(self, conn: Connection, fs) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]: the same
         self.working -= conn.works
         conn.works = False
         self.hold(conn, 0)
         self._start_work()
         reader = conn.parser.unreader
-        reader.unread(reader.take_buffered())  # where gunicorn looks for a next request that is here already
-        super().finish_request(conn, result)
+        reader.unread(reader.take_buffered())  # gunicorn looks there for a next request
+        super().finish_request(conn, fs)
 
     def murder_pending(self) -> None:
-        """Close what has stalled; gunicorn calls this after every event, and at least once a second."""
+        """Close stalled connections; gunicorn calls this after every event, and at least once a second."""
         now = time.monotonic()
         if now - self.checked < 0.5:
             return
@@ -100,10 +102,10 @@ class Worker(ReceivingWorker):
             while self.queue:
                 self.refuse(self.queue.popleft(), refusals.FULL)
 
-    def set_accept_enabled(self, enabled: bool) -> None:
-        """When stopping, take what the kernel has already accepted for us, and refuse what comes later.
+    def set_accept_enabled(self, enabled) -> None:
+        """When stopping, take the connections that the kernel has already accepted, and refuse later ones.
 
-        gunicorn leaves both in the listening socket's queue until it exits and then resets them.
+        gunicorn would leave both in the listening socket's queue until it exits, and then reset them.
         """
         super().set_accept_enabled(enabled)
         if not enabled and not self.alive:
@@ -117,5 +119,5 @@ class Worker(ReceivingWorker):
         """Answer a request that gunicorn could not parse; gunicorn's own answer is an HTML page."""
         if not isinstance(exc, ParseException):
             self.log.error("Error outside the application", exc_info=exc)
-        status, size = refusals.explain(client, exc)
-        accesslog.write(accesslog.current.get(), status, size)
+        status, size = refusals.send_error(client, exc)
+        accesslog.log_request(accesslog.current.get(), status, size)

@@ -42,7 +42,7 @@ def add_int8(folder: Path, validation: Batches, interrupt: Interrupt) -> None:
     if not seen or not all(math.isfinite(value) for low_high in ranges.values() for value in low_high):
         return
     dtype = compute_dtype(serving_precision("auto", CPU), CPU)
-    in_int8 = quantized.QuantizedNetwork(model, about.image_size, ranges, dtype)
+    in_int8 = quantized.quantize(model, about.image_size, ranges, dtype)
     right_in_int8, seen_again = count_right(in_int8, about, validation.pixels_of_some(most), interrupt)
     if interrupt.signal or seen_again != seen:
         return

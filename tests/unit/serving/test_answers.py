@@ -16,21 +16,21 @@ ODD = {"class": 'a, "b"\nç', "index": 0, "probability": 0.25}
 RESULTS = [{"predictions": [PUG, ODD]}, {"error": "not a JPEG, PNG or WebP image"}]
 
 
-def test_top():
+def test_top_classes():
     row = np.array([0.1, 0.6, 0.3], np.float32)
-    assert answers.top(row, ("a", "b", "c"), 2) == [
+    assert answers.top_classes(row, ("a", "b", "c"), 2) == [
         {"class": "b", "index": 1, "probability": 0.6},
         {"class": "c", "index": 2, "probability": 0.3},
     ]
 
 
-def test_top_gives_no_more_than_there_are():
+def test_top_classes_are_no_more_than_there_are():
     row = np.array([0.5, 0.5], np.float32)
-    assert [p["index"] for p in answers.top(row, ("a", "b"), 10**30)] == [0, 1]
+    assert [p["index"] for p in answers.top_classes(row, ("a", "b"), 10**30)] == [0, 1]
 
 
-def test_top_is_plain_python():
-    first = answers.top(np.array([0.1, 0.9], np.float32), ("a", "b"), 1)[0]
+def test_top_classes_are_plain_python():
+    first = answers.top_classes(np.array([0.1, 0.9], np.float32), ("a", "b"), 1)[0]
     assert [type(value) for value in first.values()] == [str, int, float]
 
 
@@ -62,26 +62,26 @@ def test_no_such_type(accept):
 
 
 def test_json_of_one_image():
-    assert json.loads(answers.write(JSON, RESULTS[:1], many=False)) == {"predictions": [PUG, ODD]}
+    assert json.loads(answers.format_results(JSON, RESULTS[:1], many=False)) == {"predictions": [PUG, ODD]}
 
 
 def test_json_of_many_images():
-    assert json.loads(answers.write(JSON, RESULTS, many=True)) == {"results": RESULTS}
-    assert json.loads(answers.write(JSON, RESULTS[:1], many=True)) == {"results": RESULTS[:1]}
+    assert json.loads(answers.format_results(JSON, RESULTS, many=True)) == {"results": RESULTS}
+    assert json.loads(answers.format_results(JSON, RESULTS[:1], many=True)) == {"results": RESULTS[:1]}
 
 
 def test_names_are_written_as_they_are():
-    assert "ç" in answers.write(JSON, RESULTS, many=True)
-    assert "ç" in answers.write(LINES, RESULTS, many=True)
+    assert "ç" in answers.format_results(JSON, RESULTS, many=True)
+    assert "ç" in answers.format_results(LINES, RESULTS, many=True)
 
 
 def test_json_lines():
-    lines = answers.write(LINES, RESULTS, many=True).splitlines()
+    lines = answers.format_results(LINES, RESULTS, many=True).splitlines()
     assert [json.loads(line) for line in lines] == RESULTS
 
 
 def test_csv():
-    text = answers.write(CSV, RESULTS, many=True)
+    text = answers.format_results(CSV, RESULTS, many=True)
     assert text.startswith("image,class,index,probability,error\n0,pug,1,0.75,\n")
     assert list(csv.reader(io.StringIO(text)))[1:] == [
         ["0", "pug", "1", "0.75", ""],

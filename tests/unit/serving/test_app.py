@@ -224,7 +224,7 @@ def test_no_readable_image(client):
     assert_error(response, 400, f"images[0]: {NOT_AN_IMAGE}; images[1]: damaged image")
 
 
-def test_as_many_as_are_accepted(client):
+def test_the_largest_number_of_images(client):
     small = encode(photo(8, 8))
     assert len(post_json(client, {"images": base64_of(*[small] * MAX_IMAGES)}).json["results"]) == MAX_IMAGES
     response = post_json(client, {"images": base64_of(*[small] * (MAX_IMAGES + 1))})
@@ -257,7 +257,7 @@ def test_json_that_is_refused(client, body, sentence):
 
 
 @pytest.mark.parametrize("body", [b"{", b"\xff\xfe\xfd", b"[" * 200_000, b'{"k": ' + b"9" * 9999 + b"}", JPEG])
-def test_what_is_no_json(client, body):
+def test_a_body_that_is_not_json(client, body):
     assert_error(post(client, body, "application/json"), 400, "the request body is not valid JSON")
 
 

@@ -72,7 +72,7 @@ def test_only_post_is_work():
     assert not arrived(GET).is_work
 
 
-def test_who_waits_for_a_sign_to_go_on_is_given_one_by_us_alone():
+def test_the_expect_header_is_hidden_from_the_parser():
     arrival = arrived(POST.replace(b"Host", b"expect: 100-Continue\r\nHost"))
     assert arrival.expects_continue
     assert arrival.data == POST
@@ -93,7 +93,7 @@ def test_a_request_that_expects_continue_can_be_refused():
 @pytest.mark.parametrize(
     "data", [POST.replace(b"10", b"5000") + b"x" * 5000, CHUNKED + b"1388\r\n" + b"x" * 5000 + b"\r\n0\r\n\r\n"]
 )
-def test_of_a_refused_request_only_the_end_is_looked_for(data, size):
+def test_a_refused_request_is_read_to_its_end_and_not_kept(data, size):
     arrival = arrived(data[:100])
     arrival.refuse()
     for piece in pieces(data[100:], size):

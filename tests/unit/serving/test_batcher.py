@@ -11,7 +11,7 @@ LATER = time.monotonic() + 1000
 
 
 class Model:
-    """Doubles what it is given, once the test lets it, and notes the cores and size of each batch."""
+    """Doubles its input once the test allows it, and records the cores and size of each batch."""
 
     def __init__(self):
         self.batches: list[tuple[int, int]] = []
@@ -72,7 +72,7 @@ def test_no_batch_is_larger_than_allowed(model):
     assert [size for _, size in model.batches] == [1, 4, 4, 2]
 
 
-def test_an_error_reaches_all_of_its_batch_and_nobody_else(model):
+def test_an_error_reaches_every_image_of_its_batch_and_no_other(model):
     batcher = Batcher(model.in_lane, (1,), batch_size=2)
     futures = submit(batcher, 1, 2, 13, 4, 5)
     model.allowed.release(10)

@@ -25,7 +25,7 @@ def large_is_more_than_1000_pixels(monkeypatch):
 
 @pytest.fixture
 def decoded(monkeypatch) -> Callable[[], list[int]]:
-    """Every decoding takes until this is called; it gives the number of pixels of those that were begun."""
+    """Decoding blocks until this is called; it returns the numbers of pixels of the images that were begun."""
     begun, go_on, conversion = [], threading.Event(), images._rgb
 
     def wait(image: Image.Image) -> Image.Image:
@@ -48,7 +48,7 @@ def in_threads(decoder: Decoder, *data: bytes, seconds: float = 10) -> list[Futu
     return [pool.submit(decoder.pixels, one, SIZE, time.monotonic() + seconds, Trace()) for one in data]
 
 
-def test_as_many_at_once_as_there_are_cores(decoded):
+def test_each_core_decodes_one_image_at_a_time(decoded):
     found = in_threads(Decoder(cores=2), *[SMALL] * 5)
     assert decoded() == [64, 64]
     assert {one.result().shape for one in found} == {(SIZE, SIZE, 3)}
@@ -68,7 +68,7 @@ def test_a_request_has_a_deadline(decoded):
     assert {type(first.exception()), type(second.exception())} == {type(None), Expired}
 
 
-def test_one_request_may_not_have_the_largest_images_again_and_again(monkeypatch):
+def test_the_images_of_a_request_share_one_limit_of_pixels(monkeypatch):
     monkeypatch.setattr(decoding, "MOST_PIXELS", 6000)
     decoder, trace, deadline = Decoder(cores=1), Trace(), time.monotonic() + 10
     for _ in range(2):

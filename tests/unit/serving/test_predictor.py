@@ -61,7 +61,7 @@ def test_lanes(predictor, monkeypatch, device_type, cores, lanes):
 
 
 def test_each_lane_has_its_own_number_of_cores(predictor):
-    """A thread's number is neither that of the others nor that of those that come later."""
+    """A thread's number changes neither the other threads' nor that of later ones."""
     before, found = torch.get_num_threads(), {}
 
     def run(cores: int) -> None:
@@ -101,5 +101,5 @@ def test_weights_without_finite_answers(artifact_folder, monkeypatch):
     weights = artifact.load_weights(artifact_folder)
     weights["fc.bias"][2] = float("nan")
     monkeypatch.setattr(artifact, "load_weights", lambda _: weights)
-    with pytest.raises(UserError, match="no finite numbers"):
+    with pytest.raises(UserError, match="damaged: its probabilities for a blank image are not finite"):
         Predictor(artifact_folder, artifact.read(artifact_folder)).warm_up()

@@ -16,7 +16,7 @@ from classifier.serving.predictor import Predictor
 
 @pytest.fixture
 def application(artifact_folder, monkeypatch) -> server.Server:
-    """The gunicorn application; a worker that should end raises SystemExit with the sentence instead."""
+    """The gunicorn application, in which a worker that should end raises SystemExit with the sentence."""
 
     def end(sentence: str) -> None:
         raise SystemExit(sentence)

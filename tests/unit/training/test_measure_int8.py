@@ -58,7 +58,7 @@ def test_what_is_measured_is_served(model_folder, validation, caplog):
     wrong = (predictor.probabilities(read).argmax(1) != np.array(validation.phase.labels[1:])).sum()
     assert about.quantization.accuracy_lost == wrong / 12 < 0.2
     assert f"int8: right in {12 - wrong} of 12 validation images, without it in 12" in caplog.text
-    assert quantized.is_chosen("auto", predictor.device, about.quantization) is bool(wrong == 0)
+    assert bool(quantized.choose("auto", predictor.device, about.quantization)) is bool(wrong == 0)
 
 
 def test_a_signal_leaves_the_artifact_as_it_is(tmp_path, validation):
