@@ -6,16 +6,20 @@ INSTALL_LOCKED := bin/python -m pip install --no-deps --require-hashes --disable
 INSTALL_OURS := bin/python -m pip install --quiet --no-deps --no-build-isolation --no-index --disable-pip-version-check --editable .
 SCRIPTS := build_and_push.sh requirements/lock.sh .ci/run
 
-.PHONY: demo launch test resume soak fuzz bench bench-serving recipe lint image weights audit lock clean
+.PHONY: demo launch test test-code test-image resume soak fuzz bench bench-serving recipe lint image weights audit lock clean
 
 demo: .venv/local
 	$(BIN)/python demo/demo.py $(if $(DATA),--data "$(DATA)")
 
 launch: .venv/launch
 
-# A file's tests stay together, since they share its jobs and servers. The image is built and run by itself.
-test: .venv/dev
+test: test-code test-image
+
+# A file's tests stay together, since they share its jobs and servers.
+test-code: .venv/dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/functional
+
+test-image: .venv/dev
 	$(BIN)/python -m pytest tests/container
 
 # Kills a training job 25 times at random moments; tests/functional has the short form.

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from helpers import NOBODY
+from waits import PATIENCE_S
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,7 +41,7 @@ class Checkout:
     def run(self, command: str, **environ: str) -> tuple[int, str, str]:
         """The exit code, standard output and standard error."""
         with self.start(command, **environ) as process:
-            out, error = process.communicate(timeout=250)
+            out, error = process.communicate(timeout=PATIENCE_S)
         return process.returncode, out, error
 
     def does(self, command: str) -> str:

@@ -5,10 +5,10 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 from local.pdf import BROWSERS, QUIET
+from waits import wait_until
 
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 
@@ -75,11 +75,8 @@ class Chromium:
     def evaluate(self, expression: str) -> object:
         return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
 
-    def wait_for(self, expression: str, seconds: float = 20) -> None:
-        end = time.monotonic() + seconds
-        while not self.evaluate(expression):
-            assert time.monotonic() < end, f"never true: {expression}"
-            time.sleep(0.05)
+    def wait_for(self, expression: str) -> None:
+        wait_until(lambda: self.evaluate(expression), expression)
 
     def press(self, key: str, code: int) -> None:
         for kind in ("rawKeyDown", "keyUp"):

@@ -11,10 +11,18 @@ import torch
 from classifier import network
 from classifier.artifact import Artifact
 from helpers import NOBODY
+from waits import LIMIT_S
 
 # A comma, quotes and letters beyond ASCII: whatever a folder may be called.
 CLASSES = ("mops", "Käse, alt", 'a "b"', "狗", "e", "f", "g")
 IMAGE_SIZE = 32
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Limit every test to LIMIT_S, unless --timeout says otherwise."""
+    if config.option.timeout is None:
+        config.option.timeout = LIMIT_S
 
 
 @pytest.fixture(autouse=True)

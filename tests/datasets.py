@@ -11,6 +11,8 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from waits import PATIENCE_S
+
 TRAIN = Path(__file__).parents[1] / "container" / "train"
 DIGITS = load_digits()
 # Small enough that a job takes seconds.
@@ -45,6 +47,12 @@ def write_hyperparameters(root: Path, **hyperparameters: object) -> None:
     config.write_text(json.dumps({name: str(value) for name, value in hyperparameters.items()}))
 
 
+def altered_train(change: str) -> list[str]:
+    """Return a command that runs container/train after `change`, Python that alters its modules."""
+    run = f"import runpy, sys; sys.argv[0] = {str(TRAIN)!r}; runpy.run_path(sys.argv[0], run_name='__main__')"
+    return [sys.executable, "-c", f"{change}\n{run}"]
+
+
 def train(root: Path, within: Iterable[str] = (), **environ: str) -> subprocess.CompletedProcess[str]:
     """Run container/train to its end, on one core: images this small gain nothing from a second.
 
@@ -52,4 +60,4 @@ def train(root: Path, within: Iterable[str] = (), **environ: str) -> subprocess.
     """
     command = [*within, sys.executable, "-W", "error", str(TRAIN), "--root", str(root)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"} | environ
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=110)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=PATIENCE_S)

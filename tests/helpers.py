@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 from PIL import Image
+
+from waits import PATIENCE_S, wait_until
 
 REGION = "eu-west-1"
 CREDENTIALS = ("nobody", "nothing")
@@ -68,12 +71,20 @@ class Server:
 
     @property
     def workers(self) -> list[int]:
-        """The process ids of all workers there have been."""
+        """The process ids of all workers so far, the latest last."""
         return [int(pid) for pid in re.findall(r"Booting worker with pid: (\d+)", self.log)]
+
+    def wait_for_connections(self, number: int) -> None:
+        """Return once the latest worker has accepted `number` connections that are still open."""
+        worker = psutil.Process(self.workers[-1])
+        wait_until(
+            lambda: sum(one.status == psutil.CONN_ESTABLISHED for one in worker.net_connections()) >= number,
+            f"{number} connections",
+        )
 
     def request(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> Answer:
         start = time.monotonic()
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         try:
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()
@@ -82,10 +93,10 @@ class Server:
         finally:
             connection.close()
 
-    def wait_for_ping(self, status: int, seconds: float = 60) -> list[Answer]:
-        """Ask /ping until it answers `status`; all its answers."""
+    def wait_for_ping(self, status: int) -> list[Answer]:
+        """Ask /ping until it answers `status`, and return all its answers."""
         answers: list[Answer] = []
-        end = time.monotonic() + seconds
+        end = time.monotonic() + PATIENCE_S
         while time.monotonic() < end and self.process.poll() is None:
             try:
                 answers.append(self.request("GET", "/ping"))

@@ -26,6 +26,7 @@ import psutil
 from classifier import network
 from classifier.artifact import Artifact
 from helpers import Server, encode, photo, serve
+from waits import PATIENCE_S
 
 THREADS = 12
 GROWTH_MB = 40
@@ -82,7 +83,7 @@ def soak(server: Server, total: int) -> str | None:
 
 
 def ask(server: Server, turns, lock: threading.Lock, wrong: Counter) -> None:
-    connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_S)
     chance = random.Random(threading.get_ident())
     while True:
         with lock:

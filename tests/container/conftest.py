@@ -14,27 +14,27 @@ import pytest
 import torch
 import torchvision
 
+from waits import LIMIT_S
+
 from . import engines
 from .engines import CACHE, Engine
 
 ROOT = Path(__file__).parents[2]
 NAME = "sagemaker-resnet18-test"
-# Whichever test comes first waits for the image: some minutes from nothing, seconds from cached layers.
-BUILD_TIMEOUT_S = 2400
+# The first test waits for the image: some minutes from nothing, seconds from cached layers.
+BUILD_LIMIT_S = 2 * LIMIT_S
 CHOSEN = pytest.StashKey[Engine]()
 
 
 @pytest.fixture
 def no_network():
-    """These tests build and push an image, with what they need of a network."""
+    """Let these tests use the network: they build and push an image."""
 
 
 def build(engine: Engine, checkout: Path, name: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Make and check the image NAME:test as build_and_push.sh in `checkout` does."""
     command = [checkout / "build_and_push.sh", "--no-push", "--name", name, "--tag", "test", "--", *options]
-    return subprocess.run(
-        command, env=engine.environ, cwd=CACHE, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S
-    )
+    return subprocess.run(command, env=engine.environ, cwd=CACHE, capture_output=True, text=True, timeout=BUILD_LIMIT_S)
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.container)
-            item.add_marker(pytest.mark.timeout(BUILD_TIMEOUT_S))
+            item.add_marker(pytest.mark.timeout(BUILD_LIMIT_S))
 
 
 def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
@@ -65,7 +65,7 @@ def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
 
 
 def unavailable(reason: str) -> None:
-    """Skip, or fail where REQUIRE_CONTAINER=1 says that this tier must run."""
+    """Skip the test, or fail it if REQUIRE_CONTAINER=1 says that this tier must run."""
     if os.environ.get("REQUIRE_CONTAINER") == "1":
         pytest.fail(f"REQUIRE_CONTAINER=1, but {reason}")
     pytest.skip(reason)
@@ -107,12 +107,12 @@ def image(engine, weights_options) -> Image:
     assert built.returncode == 0, built.stderr[-5000:]
     yield Image(engine, built.stdout.strip(), options)
     if engine.name == "podman":
-        engine.run("image", "prune", "--force", check=False)  # what earlier sessions' images left
+        engine.run("image", "prune", "--force", check=False)  # layers of earlier images
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of all that the image is built from and with, to be changed."""
+    """A copy of everything that the image is built from and with, which tests may change."""
     copy = tmp_path / "checkout"
     for file in ("build_and_push.sh", "Dockerfile", ".dockerignore", "requirements/image.txt"):
         (copy / file).parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""The container engine the tests use: whichever answers, as it is; podman as root on a bare machine, set up here.
+"""The container engine of the tests: docker or podman if it answers; for root, podman with a configuration from here.
 
-A bare machine has no Docker daemon, and perhaps no image registry to pull from. podman then gets a configuration
-and a storage of its own in the user's cache folder, and where the official base image cannot be pulled, a stand-in
-made of Debian's packages under the same name.
+A bare machine has no Docker daemon, and perhaps no image registry to pull from. For root, podman has its configuration
+and its storage in the user's cache folder. If the official base image cannot be pulled, a stand-in made of Debian's
+packages takes its name.
 """
 
 import ast
@@ -15,11 +15,12 @@ import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from waits import PATIENCE_S
+
 BASE_IMAGE = "docker.io/library/python:3.11-slim-bookworm"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "resnet18-container-tests")
 # In memory, so that podman notices a restart of the machine, and short: it refuses more than 50 characters.
 RUN = Path("/run", f"container-tests-{zlib.crc32(bytes(CACHE)):x}")
-PULL_TIMEOUT_S = 600
 
 # crun fails where cgroups are mixed, systemd may be absent, and the default limits can exceed what root may set.
 CONTAINERS_CONF = """\
@@ -48,15 +49,15 @@ class UnavailableError(Exception):
 
 @dataclass(frozen=True)
 class Engine:
-    """docker or podman, and what a build needs here that it needs nowhere else."""
+    """docker or podman, with the environment and the build flags that it needs on this machine."""
 
     name: str
     environ: dict[str, str] = field(default_factory=os.environ.copy)
     build_flags: tuple[str, ...] = ()
     base: str = "the official base image"
 
-    def run(self, *arguments: str | Path, check: bool = True, timeout: float = 300, **options):
-        """Run the engine's command line; what it printed is in `stdout`, errors and all."""
+    def run(self, *arguments: str | Path, check: bool = True, timeout: float = PATIENCE_S, **options):
+        """Run the engine's command line; `stdout` of the result has its output and its errors."""
         # In the cache folder: runc leaves a file named oom in the current one when memory runs out.
         result = subprocess.run(
             [self.name, *map(str, arguments)],
@@ -97,7 +98,7 @@ def _write(name: str, text: str) -> str:
 
 def _with_base_image(podman: Engine) -> Engine:
     if podman.run("image", "exists", BASE_IMAGE, check=False).returncode != 0:
-        pull = podman.run("pull", "--quiet", BASE_IMAGE, check=False, timeout=PULL_TIMEOUT_S)
+        pull = podman.run("pull", "--quiet", BASE_IMAGE, check=False, timeout=PATIENCE_S)
         if pull.returncode != 0:
             _import_stand_in(podman, pull.stdout.strip().splitlines()[-1])
     stand_in = podman.run("inspect", "--format={{.Comment}}", BASE_IMAGE).stdout.strip()
@@ -112,7 +113,7 @@ def _import_stand_in(podman: Engine, reason: str) -> None:
     hook = 'rm -f "$1"/usr/lib/python3.*/EXTERNALLY-MANAGED; ln -sf python3 "$1"/usr/bin/python'
     packages = "ca-certificates,python3,python3-pip"
     command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}", f"--customize-hook={hook}"]
-    subprocess.run([*command, "bookworm", tar], check=True, timeout=PULL_TIMEOUT_S)
+    subprocess.run([*command, "bookworm", tar], check=True, timeout=PATIENCE_S)
     changes = ("--change=ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "--change=CMD bash")
     message = "--message=a stand-in for the official base image: Debian bookworm with its own Python 3.11"
     podman.run("import", "--quiet", *changes, message, tar, BASE_IMAGE)

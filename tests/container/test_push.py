@@ -1,14 +1,15 @@
-"""build_and_push.sh to a registry on this machine that stands where ECR would, and a pull back."""
+"""build_and_push.sh pushes to a registry on this machine in place of ECR, and the image is pulled back."""
 
+import contextlib
 import json
 import shutil
 import subprocess
-import time
 import urllib.request
 
 import pytest
 
 from helpers import free_port
+from waits import LIMIT_S, PATIENCE_S, wait_until
 
 from .conftest import NAME, unavailable
 from .engines import CACHE, RUN
@@ -16,7 +17,6 @@ from .engines import CACHE, RUN
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 HOST = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-TIMEOUT_S = 1500
 AWS = f"""#!/bin/sh
 case "$*" in
     "sts get-caller-identity"*) echo {ACCOUNT} ;;
@@ -24,7 +24,7 @@ case "$*" in
     "ecr describe-images"*) echo {MANIFEST} ;;
 esac
 """
-# The real podman, save that the registry on this machine is ECR to it, and knows no users.
+# The real podman, but ECR's host name means the registry on this machine, and login does nothing.
 PODMAN = """#!/bin/sh
 if [ "$1" = login ]; then cat > /dev/null; exit; fi
 for word; do
@@ -55,27 +55,23 @@ def registry(tmp_path):
     (tmp_path / "registry.yml").write_text(REGISTRY.format(folder=tmp_path / "registry", port=port))
     process = subprocess.Popen(["docker-registry", "serve", tmp_path / "registry.yml"], stderr=subprocess.DEVNULL)
     try:
-        wait_for_registry(port)
+        wait_until(lambda: answers(port), "an answer of the registry")
         yield port
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE_S)
         shutil.rmtree(tmp_path / "registry", ignore_errors=True)  # several GB, which pytest would keep
 
 
-def wait_for_registry(port: int) -> None:
-    for _ in range(100):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=2).close()
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError("the registry does not answer")
+def answers(port: int) -> bool:
+    with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=PATIENCE_S):
+        return True
+    return False
 
 
 @pytest.fixture
 def environ(image, registry, tmp_path):
-    """With stand-ins for the AWS command line and for the login, and the registry in ECR's place."""
+    """An environment with stand-ins for the AWS command line and the login, and the registry in place of ECR."""
     if image.engine.name != "podman":
         unavailable(f"{image.engine.name} cannot be told that the registry on this machine is ECR")
     (tmp_path / "bin").mkdir()
@@ -94,20 +90,21 @@ def environ(image, registry, tmp_path):
 def test_pushed_image_can_be_pulled_and_runs(image, registry, environ, checkout, tmp_path):
     options = ("--region", REGION, "--name", NAME, "--tag", "pushed", "--", *image.build_options)
     command = [checkout / "build_and_push.sh", *options]
-    pushed = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_S)
+    pushed = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT_S)
     assert pushed.returncode == 0, pushed.stderr
     uri = f"{HOST}/{NAME}:pushed"
     assert pushed.stdout == f"{uri}\n"
     assert (checkout / ".image_uri").read_text() == pushed.stdout
 
     address = f"http://127.0.0.1:{registry}/v2/{NAME}/manifests/latest"
-    with urllib.request.urlopen(urllib.request.Request(address, headers={"Accept": MANIFEST}), timeout=30) as answer:
+    request = urllib.request.Request(address, headers={"Accept": MANIFEST})
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         assert answer.headers["Content-Type"] == MANIFEST
         assert len(json.load(answer)["layers"]) > 3
 
     # Into an empty storage, so that every byte comes from the registry.
     podman = [tmp_path / "bin" / "podman", "--root", CACHE / "pulled", "--runroot", f"{RUN}-pulled"]
-    how = {"env": environ, "cwd": tmp_path, "timeout": TIMEOUT_S, "check": True}
+    how = {"env": environ, "cwd": tmp_path, "timeout": LIMIT_S, "check": True}
     try:
         subprocess.run([*podman, "pull", "--quiet", uri], **how)
         subprocess.run([*podman, "run", "--rm", "--network=none", uri, "self_test"], **how)

@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import time
 import urllib.request
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from classifier import artifact
 from datasets import QUICK, digit_jpegs, write_channel, write_hyperparameters
 from helpers import encode, photo
+from waits import PATIENCE_S, wait_until
 
 from .conftest import ROOT
 
@@ -53,29 +53,30 @@ def test_the_lines_work_as_they_are_written(image, folder):
     train, serve, ask, remove = lines
     assert (train.split()[-1], serve.split()[-1], ask.split()[0]) == ("train", "serve", "curl")
 
-    subprocess.run(train, shell=True, check=True, timeout=300, **how)
+    subprocess.run(train, shell=True, check=True, timeout=PATIENCE_S, **how)
     assert artifact.read(folder / "opt_ml" / "model").classes == ("digit-0", "digit-1")
 
     server = subprocess.Popen(["bash", "-c", f"exec {serve}"], stderr=subprocess.PIPE, **how)
     try:
         wait_for_ping(server)
-        answer = subprocess.run(ask, shell=True, check=True, timeout=60, stdout=subprocess.PIPE, **how)
+        answer = subprocess.run(ask, shell=True, check=True, timeout=PATIENCE_S, stdout=subprocess.PIPE, **how)
         assert {one["class"] for one in json.loads(answer.stdout)["predictions"]} == {"digit-0", "digit-1"}
     finally:
         server.terminate()
-        _, log = server.communicate(timeout=60)
+        _, log = server.communicate(timeout=PATIENCE_S)
     assert server.returncode == 0, log
 
-    subprocess.run(remove, shell=True, check=True, timeout=60, **how)
+    subprocess.run(remove, shell=True, check=True, timeout=PATIENCE_S, **how)
     assert not (folder / "opt_ml").exists()
 
 
 def wait_for_ping(server: subprocess.Popen) -> None:
-    for _ in range(600):
+    def answers() -> bool:
         assert server.poll() is None, server.stderr.read()
         try:
             urllib.request.urlopen("http://localhost:8080/ping", timeout=2).close()
-            return
         except OSError:
-            time.sleep(0.2)
-    raise AssertionError("/ping does not answer 200")
+            return False
+        return True
+
+    wait_until(answers, "/ping answers 200")

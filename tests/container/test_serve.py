@@ -3,7 +3,6 @@
 import http.client
 import json
 import re
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +12,14 @@ import pytest
 from conftest import CLASSES
 from helpers import Server, encode, free_port, photo
 
-STOP_S = 30
+STOP_S = 30  # SageMaker's deadline between SIGTERM and SIGKILL
 JPEG = encode(photo(300, 200))
 LIMITS = ("--read-only", "--tmpfs=/tmp", "--user=65534:65534", "--cap-drop=ALL", "--pids-limit=200")
 
 
 @dataclass
 class Container:
-    """A running container, in the place of a server's process."""
+    """A running container, which a Server has instead of a process."""
 
     engine: object
     id: str
@@ -47,7 +46,7 @@ def serving(image, model: Path, *options: str):
     container = Container(image.engine, image.engine.run(*command).stdout.split()[-1])
     try:
         endpoint = Endpoint(container, port, log_file=Path())
-        endpoint.wait_for_ping(200, seconds=120)
+        endpoint.wait_for_ping(200)
         yield endpoint
     finally:
         image.engine.run("rm", "--force", container.id)
@@ -62,10 +61,8 @@ def test_read_only_as_another_user_until_it_is_told_to_stop(image, artifact_fold
         answer = invoke(server, JPEG)
         assert answer.status == 200
         assert {one["class"] for one in json.loads(answer.body)["predictions"]} <= set(CLASSES)
-        start = time.monotonic()
         image.engine.run("stop", f"--time={STOP_S}", server.process.id)
-        assert time.monotonic() - start < STOP_S
-        assert server.process.state("ExitCode") == "0"
+        assert server.process.state("ExitCode") == "0"  # after STOP_S the engine would have killed it: 137
 
 
 def test_request_too_large_for_the_memory_kills_neither_the_server_nor_silently(image, artifact_folder):
@@ -75,6 +72,6 @@ def test_request_too_large_for_the_memory_kills_neither_the_server_nor_silently(
         # The kernel kills the worker, which can answer nothing then.
         with pytest.raises(http.client.RemoteDisconnected):
             invoke(server, large, "image/png")
-        server.wait_for_ping(200, seconds=120)
+        server.wait_for_ping(200)
         assert re.search("SIGKILL.*out of memory", server.log)
         assert invoke(server, JPEG).status == 200

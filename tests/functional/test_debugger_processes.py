@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from classifier.training.debugging import smdebug_compat
+from waits import PATIENCE_S
 
 TESTS = Path(__file__).parents[1]
 CONTAINER = TESTS.parent / "container"
@@ -68,7 +69,7 @@ def test_the_first_process_debugs_for_all_and_sees_the_gradients_of_all(tmp_path
     command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
     processes = [subprocess.Popen(command, env=environ | {"RANK": str(rank)}) for rank in range(2)]
     try:
-        assert [process.wait(100) for process in processes] == [0, 0]
+        assert [process.wait(PATIENCE_S) for process in processes] == [0, 0]
     finally:
         for process in processes:
             process.kill()

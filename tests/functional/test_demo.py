@@ -14,8 +14,6 @@ from datasets import DIGITS, digit_jpegs
 
 QUICK = "epochs=1 debug=off profile=off"
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.fixture
 def checkout(tmp_path):

@@ -1,33 +1,39 @@
-"""Training in several processes, on one host and on two: the same result, and no image twice or never."""
+"""Training in several processes, on one host and on two: the same result, and every image exactly once."""
 
 import csv
 import json
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 from safetensors.torch import load_file
 
 from datasets import QUICK, TRAIN, digit_jpegs, train, write_channel, write_hyperparameters
 from hosts import NAMES, two_hosts
+from waits import PATIENCE_S
 
-# One process sees whole batches and several see parts: with batch normalisation that learns they must differ.
+# One process sees whole batches and several see parts, so results differ if batch normalisation learns.
 FIXED_STATISTICS = "trainer.set_training_mode = lambda model, trainable: model.eval()"
-IMPATIENT = "processes.LONGEST_WAIT = timedelta(seconds=10)"
+IMPATIENT = "processes.LONGEST_WAIT = timedelta(seconds=30)"
+UNKNOWN = "the name of a host is not known yet"
+TELL_UNKNOWN_NAMES = f"""
+sleep = time.sleep
+launcher.time = SimpleNamespace(monotonic=time.monotonic, sleep=lambda s: [print({UNKNOWN!r}, flush=True), sleep(s)])
+"""
 LOST = "another process of the job has ended or cannot be reached ("
 
 
 def train_with(root, change):
-    """A program in `root` that is container/train with `change` made to its modules."""
+    """Write a program in `root` that is container/train after `change`, Python that alters its modules."""
     program = root / "train.py"
     program.write_text(f"""
-import sys
+import sys, time
 from datetime import timedelta
+from types import SimpleNamespace
 from importlib.machinery import SourceFileLoader
 from classifier.training import trainer
-from classifier.training.parallel import processes
+from classifier.training.parallel import launcher, processes
 {change}
 sys.exit(SourceFileLoader("program", {str(TRAIN)!r}).load_module().main())
 """)
@@ -48,9 +54,17 @@ def start(root, processes):
 
 
 def finish(process, returncode=0):
-    output, _ = process.communicate(timeout=170)
+    output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == returncode, output
     return output
+
+
+def read_until(process, start):
+    """Read the process's output up to the line that starts with `start`."""
+    for line in process.stdout:
+        if line.startswith(start):
+            return
+    raise AssertionError(f"the process ended before {start!r}")
 
 
 def figures(root):
@@ -68,14 +82,12 @@ def hosts(module_path):
 
 
 def start_both(hosts, program, **hyperparameters):
-    """A long job on both hosts that has done its first epoch."""
+    """Start a long job on both hosts, and return its processes after its first epoch."""
     values = {"batch_size": 8, "epochs": 100} | hyperparameters
     first, second = (
         hosts.start(name, [str(program), "--root", str(prepare(hosts.root / name, **values))]) for name in NAMES
     )
-    for line in first.stdout:
-        if line.startswith("epoch 1/"):
-            break
+    read_until(first, "epoch 1/")
     return first, second
 
 
@@ -83,18 +95,18 @@ def failure(hosts, name):
     return (hosts.root / name / "output/failure").read_text()
 
 
-@pytest.mark.timeout(300)
-def test_two_hosts_come_to_what_one_does(hosts, tmp_path):
-    """20 steps of the same global batches. The name of the second host is known only after a while."""
+def test_two_hosts_give_the_result_of_one(hosts, tmp_path):
+    """20 steps of the same global batches. The name of the second host is known only later."""
     values = {"batch_size": 8, "epochs": 2, "optimizer": "sgd", "class_weights": "balanced", "label_smoothing": 0.1}
     alone = prepare(tmp_path, **values)
-    program = train_with(tmp_path, FIXED_STATISTICS)
+    program = train_with(tmp_path, FIXED_STATISTICS + TELL_UNKNOWN_NAMES)
     finish(subprocess.Popen([sys.executable, program, "--root", alone], stdout=subprocess.PIPE, text=True))
     hosts.know(NAMES[0])
     together = [
         hosts.start(name, [str(program), "--root", str(prepare(hosts.root / name, **values))]) for name in NAMES
     ]
-    time.sleep(6)
+    for process in together:
+        read_until(process, UNKNOWN)
     hosts.know(*NAMES)
     for process in together:
         finish(process)
@@ -106,40 +118,32 @@ def test_two_hosts_come_to_what_one_does(hosts, tmp_path):
     assert not any((second / folder).exists() for folder in ("model/model.json", "output/data/report.html"))
 
 
-@pytest.mark.timeout(300)
 def test_a_lost_host_ends_the_job_and_is_named_as_the_cause(hosts):
     hosts.know(*NAMES)
     first, second = start_both(hosts, TRAIN)
     hosts.lose(NAMES[1])
-    lost = time.monotonic()
     finish(first, returncode=1)
-    assert time.monotonic() - lost < 60
     second.communicate()
     assert failure(hosts, NAMES[0]).startswith(LOST)
+    assert "by peer" in failure(hosts, NAMES[0])  # at once: after LONGEST_WAIT it would have timed out
 
 
-@pytest.mark.timeout(300)
 def test_a_host_that_falls_silent_ends_the_job_on_both(hosts):
-    """Its network is taken away, so that nothing is refused and nothing answered."""
+    """Its network goes down, so that nothing is refused and nothing is answered."""
     hosts.know(*NAMES)
     both = start_both(hosts, train_with(hosts.root, IMPATIENT), seed=1)
     with hosts.silence(NAMES[1]):
-        silent = time.monotonic()
         for process in both:
             finish(process, returncode=1)
-        assert time.monotonic() - silent < 60
     assert [failure(hosts, name)[: len(LOST)] for name in NAMES] == [LOST, LOST]
 
 
-@pytest.mark.timeout(300)
 def test_four_processes_are_stopped_and_resumed_and_count_every_image_once(tmp_path):
     root = prepare(tmp_path, batch_size=16, epochs=2)
     broken = sorted((root / "input/data/test/digit-1").iterdir())[3]
     broken.write_bytes(broken.read_bytes()[:100])
     process = start(root, 4)
-    for line in process.stdout:
-        if line.startswith("epoch 1/"):
-            break
+    read_until(process, "epoch 1/")
     process.terminate()
     assert "stopped by " in finish(process)
     assert "resumed from " in finish(start(root, 4))

@@ -1,4 +1,8 @@
-"""Whatever is sent to the real server is answered in JSON with a 2xx or a 4xx, in time."""
+"""Whatever is sent to the real server is answered in JSON with a 2xx or a 4xx, after little work.
+
+Work is the worker's processor time: on a busy machine a clock says little. How long a large image waits for its turn
+is in tests/unit/serving/test_decoding.py.
+"""
 
 import base64
 import json
@@ -6,6 +10,7 @@ import random
 import socket
 import time
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,8 +22,10 @@ from PIL import Image
 from classifier.device import usable_cores
 from classifier.serving.decoding import MOST_PIXELS
 from helpers import Answer, Server, encode, photo, serve
+from waits import PATIENCE_S
 
-SECONDS = 2
+# For one request. With LARGE_WAITS_S before it, that answers within 2 s on a machine that is slower than most.
+MOST_WORK_S = 1.25
 MUTANTS = 600
 TYPES = ("image/jpeg", "image/png", "application/octet-stream", "application/json", "text/plain", "", "a/b;c=\xff")
 EXIF = Image.Exif()
@@ -60,7 +67,12 @@ def post(server: Server, body: bytes, content_type: str = "image/jpeg", **header
 def assert_answered(answer: Answer) -> None:
     assert 200 <= answer.status < 300 or 400 <= answer.status < 500, (answer.status, answer.body)
     assert json.loads(answer.body).keys() <= {"error", "predictions", "results"}
-    assert answer.seconds < SECONDS
+
+
+def work(server: Server) -> float:
+    """Return the seconds that the worker has computed for so far, on all cores together."""
+    times = psutil.Process(server.workers[0]).cpu_times()
+    return times.user + times.system
 
 
 def mutant(seed: int) -> tuple[bytes, str]:
@@ -78,8 +90,10 @@ def mutant(seed: int) -> tuple[bytes, str]:
 
 
 def test_mutants(server):
+    before = work(server)
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda seed: post(server, *mutant(seed)), range(MUTANTS)))
+    assert work(server) - before < 4 * MOST_WORK_S  # of all together
     for answer in answers:
         assert_answered(answer)
     statuses = [answer.status for answer in answers]
@@ -125,16 +139,18 @@ BOMB = png_bomb(6000, 4000)
     ],
 )
 def test_hostile_bodies(server, body, content_type, status):
+    before = work(server)
     answer = post(server, body, content_type)
     assert_answered(answer)
+    assert work(server) - before < MOST_WORK_S
     assert answer.status == status, answer.body
 
 
-def test_time_and_memory_stay_bounded_under_bombs(server):
+def test_work_and_memory_stay_bounded_under_bombs(server):
     bomb = encode(Image.new("RGBA", (6000, 4000), (200, 30, 30, 90)), "PNG", compress_level=1)
     palette = encode(Image.new("P", (6000, 4000), 3), "PNG", transparency=3)
     worker = psutil.Process(server.workers[0])
-    before, most = worker.memory_info().rss, 0
+    work_before, before, most = work(server), worker.memory_info().rss, 0
     with ThreadPoolExecutor(9) as pool:
         waiting = [pool.submit(post, server, body, "image/png") for body in (bomb, palette) * 4]
         small = pool.submit(post, server, SMALL)
@@ -142,19 +158,19 @@ def test_time_and_memory_stay_bounded_under_bombs(server):
             most = max(most, worker.memory_info().rss)
             time.sleep(0.01)
         answers = [answer.result() for answer in waiting]
-    assert max(answer.seconds for answer in answers) < SECONDS
-    # What would have to wait for too long is refused.
-    assert {200} <= {answer.status for answer in answers} <= {200, 503}
+    # An image that would have to wait for too long is refused.
+    statuses = Counter(answer.status for answer in answers)
+    assert {200} <= statuses.keys() <= {200, 503}
+    assert work(server) - work_before < statuses[200] * MOST_WORK_S
     assert all(answer.headers["Retry-After"] for answer in answers if answer.status == 503)
     assert_answered(small.result())
     assert most - before < usable_cores() * 10 * MOST_PIXELS
 
 
 def raw(server: Server, request: bytes) -> bytes:
-    """What the server answers to these bytes, after which the client sends no more."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=SECONDS) as connection:
+    """Return the server's answer to these bytes, after which the client sends no more."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S) as connection:
         connection.sendall(request)
-        connection.settimeout(SECONDS)
         connection.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
@@ -173,8 +189,8 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
     ("request_bytes", "status"),
     [
         (LENGTH % len(SMALL) + SMALL, 200),
-        (LENGTH % (len(SMALL) + 50) + SMALL, 400),  # longer than what comes
-        (LENGTH % (len(SMALL) - 50) + SMALL, 400),  # shorter
+        (LENGTH % (len(SMALL) + 50) + SMALL, 400),  # more than is sent
+        (LENGTH % (len(SMALL) - 50) + SMALL, 400),  # less
         (LENGTH % 10**15 + SMALL, 413),
         (LENGTH.replace(b"%d", b"abc") + SMALL, 400),
         (HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks(SMALL, 99), 400),

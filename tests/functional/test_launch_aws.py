@@ -21,8 +21,6 @@ IMAGE = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/sagemaker-resnet18:abc"
 CONSOLE = f"https://{REGION}.console.aws.amazon.com/sagemaker/home?region={REGION}#"
 HYPERPARAMETERS = [f"{name}={value}" for name, value in QUICK.items() if name != "lr"]
 
-pytestmark = pytest.mark.timeout(300)
-
 
 class Story(Checkout):
     """A checkout with pictures, and the stand-in."""

@@ -3,16 +3,14 @@
 import json
 import re
 import signal
-import time
 
 import pytest
 
 from checkout import Checkout
 from datasets import QUICK, digit_jpegs, write_channel
+from waits import PATIENCE_S, wait_until
 
 QUICK_PAIRS = " ".join(f"{name}={value}" for name, value in QUICK.items() if name != "lr")
-
-pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +33,7 @@ def test_a_tuning_is_interrupted_and_taken_up_again(checkout):
     told = iter(process.stdout.readline, "")
     (name,) = re.findall(r"(\S+)/trial-001: running", next(line for line in told if "validation:accuracy" in line))
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     assert f"to go on: python launch/tune.py --local --resume {name}" in error
     folder = checkout.folder / "runs" / name
@@ -72,7 +70,6 @@ def test_the_best_trial_is_deployed_asked_and_cleaned_up(checkout):
         assert f"a server at {url}" in checkout.does("status.py --local")
     finally:
         assert "is stopped" in checkout.does("cleanup.py --local")
-    deadline = time.monotonic() + 10
-    while "no server answers" not in (sentence := checkout.refuses(f"predict.py --url {url} pictures")):
-        assert time.monotonic() < deadline, sentence
+    gone = "no server answers"
+    wait_until(lambda: gone in checkout.refuses(f"predict.py --url {url} pictures"), gone)
     assert "nothing runs" in checkout.does("status.py --local")

@@ -1,6 +1,6 @@
-"""A job that is killed, stopped and resumed comes to what it would have come to, bit for bit.
+"""A job that is killed, stopped and resumed gives the result of one that was not, bit for bit.
 
-KILLS=25 gives the first test as many kills; `make resume` does so.
+KILLS=25 kills 25 jobs in the first test; `make resume` does so.
 """
 
 import json
@@ -8,25 +8,19 @@ import os
 import random
 import re
 import subprocess
-import sys
 import time
 
 import pytest
 
 from classifier import artifact
 from classifier.training.debugging.config import save_intervals
-from datasets import QUICK, TRAIN, digit_jpegs, write_channel, write_hyperparameters
+from datasets import QUICK, TRAIN, altered_train, digit_jpegs, write_channel, write_hyperparameters
+from waits import LIMIT_S, PATIENCE_S
 
 KILLS = int(os.environ.get("KILLS", 1))
 EPOCHS = 2
 # Checkpoints far more often than every few minutes, or jobs this short would have none within an epoch.
-OFTEN = f"""
-import runpy, sys
-from classifier.training import checkpoint
-checkpoint.SECONDS_BETWEEN = 0.5
-sys.argv = [{str(TRAIN)!r}, "--root", sys.argv[1]]
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
+OFTEN = "from classifier.training import checkpoint; checkpoint.SECONDS_BETWEEN = 0.5"
 
 
 def prepare(root, **hyperparameters):
@@ -42,7 +36,7 @@ def prepare(root, **hyperparameters):
 def start(root):
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(TRAIN.parent)}
     return subprocess.Popen(
-        [sys.executable, "-c", OFTEN, str(root)],
+        [*altered_train(OFTEN), "--root", str(root)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -51,13 +45,13 @@ def start(root):
 
 
 def finish(process):
-    output, _ = process.communicate(timeout=110)
+    output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, output
     return output
 
 
 def outcome(root):
-    """All that a job comes to, but for its speed."""
+    """Return the weights, metrics and files of a job, without its speed."""
     lines = [json.loads(line) for line in (root / "output/data/metrics.jsonl").read_text().splitlines()]
     for line in lines:
         line.pop("train:images_per_second", None)
@@ -67,13 +61,13 @@ def outcome(root):
 
 
 def resumptions(output):
-    """The steps after which a process went on from a checkpoint: one or none."""
+    """Return the step after which a process resumed from a checkpoint, in a list that is empty if it did not."""
     return re.findall(r"resumed from .* and (\d+) steps", output)
 
 
 @pytest.fixture(scope="module")
 def whole(module_path):
-    """What the job comes to when nothing stops it, and how many seconds it takes from its first line on."""
+    """The result of the job when nothing stops it, and the seconds it takes from its first line on."""
     root = prepare(module_path)
     process = start(root)
     process.stdout.readline()
@@ -82,8 +76,8 @@ def whole(module_path):
     return root, outcome(root), time.monotonic() - started
 
 
-@pytest.mark.timeout(120 + 60 * KILLS)
-def test_a_job_that_is_killed_again_and_again_comes_to_the_same(whole, tmp_path):
+@pytest.mark.timeout(LIMIT_S * KILLS)
+def test_a_job_that_is_killed_again_and_again_gives_the_same_result(whole, tmp_path):
     _, expected, seconds = whole
     random.seed(KILLS)
     kills = runs = 0
@@ -96,7 +90,7 @@ def test_a_job_that_is_killed_again_and_again_comes_to_the_same(whole, tmp_path)
             process = start(root)
             process.stdout.readline()
             try:
-                output, _ = process.communicate(timeout=random.uniform(0, seconds) if kills < KILLS else 110)
+                output, _ = process.communicate(timeout=random.uniform(0, seconds) if kills < KILLS else PATIENCE_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 kills += 1
@@ -104,10 +98,10 @@ def test_a_job_that_is_killed_again_and_again_comes_to_the_same(whole, tmp_path)
         assert process.returncode == 0, output
         resumed += resumptions(output)
         assert outcome(root) == expected
-    print(f"{kills} kills in {runs} runs, each of which came to the same; resumed after steps {', '.join(resumed)}")
+    print(f"{kills} kills in {runs} runs, all with the same result; resumed after steps {', '.join(resumed)}")
 
 
-def test_after_a_signal_it_goes_on_in_the_middle_of_an_epoch(whole, tmp_path):
+def test_after_a_signal_it_resumes_in_the_middle_of_an_epoch(whole, tmp_path):
     _, expected, _ = whole
     root = prepare(tmp_path, debug="auto", profile="auto")
     process = start(root)

@@ -123,7 +123,6 @@ def jobs(request, module_path) -> dict[str, tuple[Path, Future]]:
         yield {name: (root, pool.submit(run, root, JOBS[name])) for name, root in roots.items()}
 
 
-@pytest.mark.timeout(300)  # a job may have to wait for the others
 @pytest.mark.parametrize("name", JOBS)
 def test_a_job_is_found_sick_or_healthy(jobs, name):
     root, future = jobs[name]
@@ -142,7 +141,6 @@ def test_a_job_is_found_sick_or_healthy(jobs, name):
         assert verdict["evidence"][1:] in (root / "output/data/report.html").read_text()
 
 
-@pytest.mark.timeout(300)
 def test_stop_on_rule_ends_the_job_and_says_why(tmp_path):
     """The report is written all the same; the failure file is what SageMaker shows."""
     job = Job(DIGITS, {"lr": 3, "epochs": 50, "stop_on_rule": "LearningRateTooHigh"})

@@ -13,6 +13,7 @@ from PIL import Image
 from classifier import artifact, network
 from classifier.training.metrics import METRICS
 from datasets import QUICK, TRAIN, digit_jpegs, train, write_channel, write_hyperparameters
+from waits import PATIENCE_S
 
 FOUR = range(4)
 OBSERVED = {"debug": "auto", "profile": "auto"}
@@ -217,7 +218,7 @@ def test_a_model_channel_continues_with_other_classes(job, tmp_path):
 
 
 def test_help_lists_every_hyperparameter_without_reading_anything(tmp_path):
-    result = subprocess.run([sys.executable, str(TRAIN), "--help"], capture_output=True, text=True, timeout=10)
+    result = subprocess.run([sys.executable, str(TRAIN), "--help"], capture_output=True, text=True, timeout=PATIENCE_S)
     assert result.returncode == 0
     assert "batch_size" in result.stdout
     assert "default 64; accepted: a whole number from 2 to 8192" in result.stdout

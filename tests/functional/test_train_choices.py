@@ -89,7 +89,6 @@ def test_a_user_id_without_a_name_trains(tmp_path):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.timeout(300)
 def test_pretrained_weights_gain_over_a_random_start(tmp_path):
     """The short form of benchmarks/pretrained.py: pretrain on five digits, fine-tune on a few of the other five."""
     before = tmp_path / "before"

@@ -2,19 +2,16 @@
 
 import os
 import subprocess
-import sys
 
-from datasets import QUICK, TRAIN, digit_jpegs, write_channel, write_hyperparameters
+from datasets import QUICK, TRAIN, altered_train, digit_jpegs, write_channel, write_hyperparameters
+from waits import PATIENCE_S
 
-# The machine's folders are replaced, nothing else: the sentence is the real one.
+# Only the machine's folders are replaced: the sentence is the real one.
 BROKEN_GPU = """
-import runpy, sys
 from pathlib import Path
 from classifier import device
 real = device.choose_device
 device.choose_device = lambda: real(Path({system!r}))
-sys.argv = [{train!r}, "--root", {root!r}]
-runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
@@ -24,10 +21,10 @@ def test_a_gpu_that_cannot_be_used_ends_the_job(tmp_path):
         (tmp_path / file).write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  470.256.02")
     write_channel(tmp_path / "ml", "train", digit_jpegs(range(2), 0, 5))
     write_hyperparameters(tmp_path / "ml", **QUICK)
-    code = BROKEN_GPU.format(system=str(tmp_path / "system"), train=str(TRAIN), root=str(tmp_path / "ml"))
+    command = [*altered_train(BROKEN_GPU.format(system=str(tmp_path / "system"))), "--root", str(tmp_path / "ml")]
     environ = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
     environ["PYTHONPATH"] = str(TRAIN.parent)
-    result = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=100)
+    result = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=PATIENCE_S)
     assert result.returncode == 1
     failure = (tmp_path / "ml/output/failure").read_text()
     assert "cannot use it with NVIDIA driver 470.256.02; needed: 525 or newer" in failure

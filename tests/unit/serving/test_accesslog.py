@@ -12,7 +12,7 @@ def test_a_line_is_json_with_all_that_is_known(caplog):
     with caplog.at_level("INFO", logger="access"):
         accesslog.log_request(trace, 200, 567)
     line = json.loads(caplog.messages[0])
-    assert 100 <= line.pop("total_ms") < 1000
+    assert 100 <= line.pop("total_ms") < 100_000
     assert line == {
         "bytes_in": 1234,
         "request": "POST /invocations",

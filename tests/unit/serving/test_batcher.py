@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from classifier.serving.batcher import Batcher, Expired
+from waits import PATIENCE_S, wait_until
 
 LATER = time.monotonic() + 1000
 
@@ -22,7 +23,7 @@ class Model:
         def forward(rows: np.ndarray) -> np.ndarray:
             self.batches.append((cores, len(rows)))
             self.started.release()
-            assert self.allowed.acquire(timeout=10)
+            assert self.allowed.acquire(timeout=PATIENCE_S)
             if (rows == 13).any():
                 raise ValueError("unlucky")
             return 2 * rows
@@ -40,7 +41,7 @@ def submit(batcher: Batcher, *values: int, deadline: float = LATER) -> list:
 
 
 def numbers(futures: list) -> list[int]:
-    return [int(future.result(timeout=10).probabilities[0]) for future in futures]
+    return [int(future.result(timeout=PATIENCE_S).probabilities[0]) for future in futures]
 
 
 def test_a_lone_image_starts_at_once_with_all_cores(model):
@@ -48,14 +49,14 @@ def test_a_lone_image_starts_at_once_with_all_cores(model):
     for value in (3, 4):
         model.allowed.release()
         assert numbers(submit(batcher, value)) == [2 * value]
-        time.sleep(0.05)  # the lane is idle again a moment after its answer
+        wait_until(lambda: len(batcher._idle) == 3, "all lanes are idle again, a moment after the answer")
     assert model.batches == [(4, 1), (4, 1)]
 
 
 def test_what_comes_while_the_model_is_busy_is_shared_among_the_cores(model):
     batcher = Batcher(model.in_lane, (2, 1, 1), batch_size=8)
     first = submit(batcher, 0)
-    assert model.started.acquire(timeout=10)
+    assert model.started.acquire(timeout=PATIENCE_S)
     others = submit(batcher, *range(1, 12))
     model.allowed.release(10)
     assert numbers(first + others) == [2 * value for value in range(12)]
@@ -76,7 +77,7 @@ def test_an_error_reaches_every_image_of_its_batch_and_no_other(model):
     batcher = Batcher(model.in_lane, (1,), batch_size=2)
     futures = submit(batcher, 1, 2, 13, 4, 5)
     model.allowed.release(10)
-    wait(futures, timeout=10)
+    wait(futures, timeout=PATIENCE_S)
     failed = [isinstance(future.exception(), ValueError) for future in futures]
     assert failed == [False, True, True, False, False]  # batches: 1; 2 and 13; 4 and 5
 
@@ -84,21 +85,21 @@ def test_an_error_reaches_every_image_of_its_batch_and_no_other(model):
 def test_what_is_too_old_is_not_computed(model):
     batcher = Batcher(model.in_lane, (1,), batch_size=8)
     first = submit(batcher, 1)
-    assert model.started.acquire(timeout=10)
+    assert model.started.acquire(timeout=PATIENCE_S)
     late, current = submit(batcher, 2, deadline=time.monotonic() + 0.05), submit(batcher, 3)
     time.sleep(0.1)
     model.allowed.release(2)
     assert numbers(first + current) == [2, 6]
-    assert isinstance(late[0].exception(timeout=10), Expired)
+    assert isinstance(late[0].exception(timeout=PATIENCE_S), Expired)
     assert model.batches == [(1, 1), (1, 1)]
 
 
 def test_the_outcome_says_where_the_time_went(model):
     batcher = Batcher(model.in_lane, (1,), batch_size=8)
     first, second = submit(batcher, 1, 2)
-    assert model.started.acquire(timeout=10)
+    assert model.started.acquire(timeout=PATIENCE_S)
     time.sleep(0.1)
     model.allowed.release(2)
-    assert first.result(timeout=10).model_ms >= 100
-    assert second.result(timeout=10).queue_ms >= 100
-    assert first.result().queue_ms < 100
+    assert first.result(timeout=PATIENCE_S).model_ms >= 100
+    assert second.result(timeout=PATIENCE_S).queue_ms >= 100
+    assert first.result().queue_ms < second.result().queue_ms

@@ -1,6 +1,5 @@
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
@@ -13,6 +12,7 @@ from classifier.serving.accesslog import Trace
 from classifier.serving.batcher import Expired
 from classifier.serving.decoding import Decoder
 from helpers import encode, photo
+from waits import PATIENCE_S, wait_until
 
 SMALL, LARGE = encode(photo(8, 8), "PNG"), encode(photo(50, 50), "PNG")
 SIZE = 8
@@ -23,54 +23,66 @@ def large_is_more_than_1000_pixels(monkeypatch):
     monkeypatch.setattr(decoding, "LARGE_PIXELS", 1000)
 
 
+class Held:
+    """Holds up every decoding until `go_on` is set; `begun` are the numbers of pixels of those that have begun."""
+
+    def __init__(self):
+        self.begun: list[int] = []
+        self.go_on = threading.Event()
+
+    def wait_for(self, count: int) -> None:
+        wait_until(lambda: len(self.begun) >= count, f"{count} decodings have begun")
+
+
 @pytest.fixture
-def decoded(monkeypatch) -> Callable[[], list[int]]:
-    """Decoding blocks until this is called; it returns the numbers of pixels of the images that were begun."""
-    begun, go_on, conversion = [], threading.Event(), images._rgb
+def held(monkeypatch) -> Held:
+    held, conversion = Held(), images._rgb
 
     def wait(image: Image.Image) -> Image.Image:
-        begun.append(image.width * image.height)
-        assert go_on.wait(10)
+        held.begun.append(image.width * image.height)
+        assert held.go_on.wait(PATIENCE_S)
         return conversion(image)
 
-    def end() -> list[int]:
-        time.sleep(0.2)
-        found = list(begun)
-        go_on.set()
-        return found
-
     monkeypatch.setattr(images, "_rgb", wait)
-    return end
+    return held
 
 
-def in_threads(decoder: Decoder, *data: bytes, seconds: float = 10) -> list[Future]:
+def in_threads(decoder: Decoder, *data: bytes, seconds: float = PATIENCE_S) -> list[Future]:
     pool = ThreadPoolExecutor(len(data))
     return [pool.submit(decoder.pixels, one, SIZE, time.monotonic() + seconds, Trace()) for one in data]
 
 
-def test_each_core_decodes_one_image_at_a_time(decoded):
+def test_each_core_decodes_one_image_at_a_time(held):
     found = in_threads(Decoder(cores=2), *[SMALL] * 5)
-    assert decoded() == [64, 64]
+    held.wait_for(2)
+    time.sleep(0.2)  # enough for a third
+    assert held.begun == [64, 64]
+    held.go_on.set()
     assert {one.result().shape for one in found} == {(SIZE, SIZE, 3)}
 
 
-def test_a_large_image_does_not_wait_for_long(decoded, monkeypatch):
+def test_a_large_image_does_not_wait_for_long(held, monkeypatch):
     monkeypatch.setattr(decoding, "LARGE_WAITS_S", 0.05)
     found = in_threads(Decoder(cores=1), LARGE, LARGE, LARGE, SMALL)
-    decoded()
+    wait_until(lambda: sum(one.done() for one in found[:3]) >= 2, "two large images are refused")
+    held.go_on.set()
     assert [type(one.exception()) for one in found[:3]].count(Expired) >= 2
     assert found[3].result().shape == (SIZE, SIZE, 3)
 
 
-def test_a_request_has_a_deadline(decoded):
-    first, second = in_threads(Decoder(cores=1), SMALL, SMALL, seconds=0.1)
-    decoded()
-    assert {type(first.exception()), type(second.exception())} == {type(None), Expired}
+def test_a_request_has_a_deadline(held):
+    decoder = Decoder(cores=1)
+    (first,) = in_threads(decoder, SMALL)
+    held.wait_for(1)
+    (late,) = in_threads(decoder, SMALL, seconds=0.05)
+    assert isinstance(late.exception(PATIENCE_S), Expired)
+    held.go_on.set()
+    assert first.exception() is None
 
 
 def test_the_images_of_a_request_share_one_limit_of_pixels(monkeypatch):
     monkeypatch.setattr(decoding, "MOST_PIXELS", 6000)
-    decoder, trace, deadline = Decoder(cores=1), Trace(), time.monotonic() + 10
+    decoder, trace, deadline = Decoder(cores=1), Trace(), time.monotonic() + PATIENCE_S
     for _ in range(2):
         assert decoder.pixels(LARGE, SIZE, deadline, trace).shape == (SIZE, SIZE, 3)
     with pytest.raises(ImageError, match="7,500 pixels to decode, .* are too many; accepted in a request: 6,000"):
@@ -81,18 +93,21 @@ def test_the_images_of_a_request_share_one_limit_of_pixels(monkeypatch):
 
 def test_a_jpeg_counts_with_the_pixels_that_are_decoded_and_its_scans():
     plain, progressive = Trace(), Trace()
-    decoder, deadline, picture = Decoder(cores=1), time.monotonic() + 10, photo(1600, 800)
+    decoder, deadline, picture = Decoder(cores=1), time.monotonic() + PATIENCE_S, photo(1600, 800)
     decoder.pixels(encode(picture), SIZE, deadline, plain)
     assert plain.decode_pixels == 1600 * 800 // 20
     decoder.pixels(encode(picture, progressive=True), SIZE, deadline, progressive)
     assert 4 <= progressive.decode_pixels * images.SCANS_AS_PIXELS / (1600 * 800) <= 12
 
 
-def test_waiting_and_decoding_are_told_apart(decoded):
+def test_waiting_and_decoding_are_told_apart(held):
     decoder, traces = Decoder(cores=1), [Trace(), Trace()]
     with ThreadPoolExecutor(2) as pool:
         for trace in traces:
-            pool.submit(decoder.pixels, SMALL, SIZE, time.monotonic() + 10, trace)
-        decoded()
-    assert sorted(trace.queue_ms > 100 for trace in traces) == [False, True]
-    assert sorted(trace.decode_ms > 100 for trace in traces) == [False, True]
+            pool.submit(decoder.pixels, SMALL, SIZE, time.monotonic() + PATIENCE_S, trace)
+        wait_until(lambda: held.begun and all(trace.decode_pixels for trace in traces), "both want their turn")
+        time.sleep(0.2)
+        held.go_on.set()
+    first, second = sorted(traces, key=lambda trace: trace.queue_ms)
+    assert first.queue_ms < 100 < second.queue_ms
+    assert second.decode_ms < 100 < first.decode_ms
