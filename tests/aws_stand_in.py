@@ -1,8 +1,8 @@
-"""Stands where AWS is: a moto server, with a SageMaker that does what it is asked on this machine.
+"""A stand-in for AWS: a moto server whose SageMaker trains and serves on this machine.
 
-moto's jobs end at once and do nothing. Here they are container/train, run with exactly the hyperparameters and
-channels of the request, whose own metric definitions then read the log; an endpoint is container/serve, and a batch
-transform sends it every object. Every request to SageMaker is checked strictly, and noted.
+moto's jobs end at once and do nothing. Here a job is container/train with exactly the hyperparameters and channels of
+the request, and the request's own metric definitions read the log. An endpoint is container/serve, and a batch
+transform sends it every object. Every request to SageMaker is checked strictly and recorded.
 """
 
 import io
@@ -28,9 +28,9 @@ from strict_request import faults
 
 LOGS = "/aws/sagemaker/TrainingJobs"
 SPLIT = re.compile("s3://([^/]+)/(.*)")
-# How the requests of this class and the tests are told from the scripts'.
+# Marks the requests of this class and of the tests, to tell them from the scripts'.
 OWN = Config(user_agent_extra="stand-in")
-# What a policy calls a request to S3: by its method, and whether it names an object.
+# The IAM action of a request to S3, by its method and whether it names an object.
 S3_ACTIONS = {
     ("GET", False): "ListBucket",
     ("PUT", False): "CreateBucket",
@@ -40,15 +40,15 @@ S3_ACTIONS = {
     ("PUT", True): "PutObject",
     ("DELETE", True): "DeleteObject",
 }
-# What a tuning job proposes, as shares of each range: never the same twice.
+# A tuning job's proposals, as shares of each range: never the same twice.
 PROPOSALS = (0.5, 0.3, 0.7, 0.1, 0.9)
 
 
 class StandIn:
     """A server at `url`; `calls` are the operations and parameters of all requests to SageMaker so far.
 
-    `actions` are what a policy must permit for all that the scripts asked of AWS. `refused` maps an operation to the
-    error code and message that answer it.
+    `actions` are the IAM actions of all the scripts' requests. `refused` maps an operation to the error code and
+    message that answer it.
     """
 
     def __init__(self, folder: Path):
@@ -77,7 +77,7 @@ class StandIn:
 
     def answer(self, environ, start_response):
         request = Request(environ)
-        environ["wsgi.input"] = io.BytesIO(request.get_data())  # to be read once more
+        environ["wsgi.input"] = io.BytesIO(request.get_data())  # so that it can be read again
         if OWN.user_agent_extra not in request.headers["User-Agent"]:
             self.actions.add(action(request))
         operation = request.headers.get("X-Amz-Target", "")
@@ -92,7 +92,7 @@ class StandIn:
         return response(environ, start_response)
 
     def sagemaker(self, operation: str, request: Request) -> Response:
-        """Answer by a method of this name, by moto, or by moto and what the method changes of its answer."""
+        """Answer with the method of this name, with moto, or with moto's answer updated by the method's."""
         parameters = json.loads(request.get_data() or "{}")
         self.calls.append((operation, parameters))
         if wrong := faults(operation, parameters):
@@ -191,7 +191,7 @@ class StandIn:
     UpdateEndpoint = CreateEndpoint
 
     def serve(self, model: str) -> None:
-        """Serve a model from its artifact in S3, in place of the one before."""
+        """Serve a model from its artifact in S3, instead of the previous one."""
         artifact = self.client("sagemaker").describe_model(ModelName=model)["PrimaryContainer"]["ModelDataUrl"]
         bucket, key = SPLIT.fullmatch(artifact).groups()
         data = self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -203,7 +203,7 @@ class StandIn:
         self.server.wait_for_ping(200)
 
     def invoke(self, request: Request) -> Response:
-        """InvokeEndpoint, as the service answers it."""
+        """Answer InvokeEndpoint as the service does."""
         wanted = ("Content-Type", "Accept", "X-Amzn-SageMaker-Custom-Attributes")
         headers = {name: request.headers[name] for name in wanted if name in request.headers}
         answer = self.server.request("POST", "/invocations", request.get_data(), headers)
@@ -247,7 +247,7 @@ class StandIn:
         self.client("s3").put_object(Bucket=bucket, Key=key, Body=buffer.getvalue())
 
     def filter_log(self, request: Request) -> Response:
-        """moto passes over logStreamNamePrefix."""
+        """Apply logStreamNamePrefix, which moto ignores."""
         prefix = json.loads(request.get_data())["logStreamNamePrefix"]
         response = Response.from_app(self.moto, request.environ)
         answer = json.loads(response.get_data())
@@ -265,7 +265,7 @@ class StandIn:
         logs.put_log_events(**where, logEvents=[{"timestamp": now, "message": line} for line in lines if line])
 
 
-# What is asked of this class alone: what moto has not got, and the jobs of a tuning, which it knows nothing of.
+# Operations that only this class answers: moto lacks them, or does not know the jobs of a tuning.
 ANSWERED_HERE = (
     "DescribeTrainingJob",
     "ListTrainingJobsForHyperParameterTuningJob",
@@ -277,7 +277,7 @@ ANSWERED_HERE = (
 
 
 def action(request: Request) -> str:
-    """What a policy calls it, such as s3:GetObject."""
+    """Return the request's IAM action, such as s3:GetObject."""
     service = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/", request.headers["Authorization"])[1]
     if service == "s3":
         return f"s3:{S3_ACTIONS[request.method, '/' in request.path.strip('/')]}"
@@ -288,7 +288,7 @@ def action(request: Request) -> str:
 
 
 def propose(ranges: dict, share: float) -> dict[str, str]:
-    """Hyperparameters as a tuning job passes them: strings, at this share of each range."""
+    """Return hyperparameters as a tuning job passes them: strings, at this share of each range."""
     tuned = {}
     for item in ranges.get("ContinuousParameterRanges", ()):
         low, high = float(item["MinValue"]), float(item["MaxValue"])

@@ -1,4 +1,4 @@
-"""A copy of what the launch scripts use, to run them in as a user does, so that nothing is written into this one."""
+"""A copy of the launch scripts and what they use: tests run them as a user does, and this checkout stays as it is."""
 
 import os
 import shutil
@@ -13,11 +13,11 @@ ROOT = Path(__file__).parents[1]
 
 
 class Checkout:
-    """The copy in `folder`, whose scripts run with `environ` besides what keeps them from AWS."""
+    """The copy in `folder`. Its scripts run with `environ`, and with variables that keep them from AWS."""
 
     def __init__(self, folder: Path, **environ: str):
         self.folder = folder
-        # The copy's packages, and not those of this checkout, which are installed.
+        # The copy's packages come before this checkout's, which are installed.
         packages = os.pathsep.join([str(folder), str(folder / "container")])
         self.environ = NOBODY | {"OMP_NUM_THREADS": "1", "PYTHONPATH": packages} | environ
         for name in ("container", "demo", "launch", "local"):
@@ -25,7 +25,7 @@ class Checkout:
             shutil.copytree(ROOT / name, folder / name, ignore=ignore, dirs_exist_ok=True)
 
     def start(self, command: str, **environ: str) -> subprocess.Popen[str]:
-        """Start `command`, launch/'s where it names no folder, in a process group of its own and with no terminal."""
+        """Start `command`, in launch/ unless it names a folder, in a new process group and without a terminal."""
         script, *arguments = command.split()
         return subprocess.Popen(
             [sys.executable, script if "/" in script else f"launch/{script}", *arguments],
@@ -39,19 +39,19 @@ class Checkout:
         )
 
     def run(self, command: str, **environ: str) -> tuple[int, str, str]:
-        """The exit code, standard output and standard error."""
+        """Return the exit code, standard output and standard error."""
         with self.start(command, **environ) as process:
             out, error = process.communicate(timeout=PATIENCE_S)
         return process.returncode, out, error
 
     def does(self, command: str) -> str:
-        """The output of a command that must work."""
+        """Return the output of a command that must work."""
         code, out, error = self.run(command)
         assert code == 0, out + error
         return out
 
     def refuses(self, command: str, **environ: str) -> str:
-        """The one sentence of a command that must not work."""
+        """Return the one sentence of a command that must fail."""
         code, out, error = self.run(command, **environ)
         assert code == 1, out + error
         (sentence,) = error.splitlines()

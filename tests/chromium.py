@@ -26,7 +26,7 @@ class Chromium:
         options += [f"--user-data-dir={self.profile}"]
         self.process = subprocess.Popen(
             [BROWSER, *options],
-            # It reads from descriptor 3 and writes to 4.
+            # Chromium reads from descriptor 3 and writes to 4.
             preexec_fn=lambda: [os.dup2(fd, n) for n, fd in ((3, os.dup(their_input)), (4, os.dup(their_output)))],
             pass_fds=(3, 4),
             stdout=subprocess.DEVNULL,
@@ -49,7 +49,7 @@ class Chromium:
     session: dict[str, str] = {}
 
     def call(self, method: str, **parameters: object) -> dict:
-        """Call a method of the DevTools protocol; its result."""
+        """Call a method of the DevTools protocol and return its result."""
         self.number += 1
         message = {"id": self.number, "method": method, "params": parameters} | self.session
         os.write(self.output, json.dumps(message).encode() + b"\0")

@@ -13,7 +13,7 @@ from classifier.artifact import Artifact
 from helpers import NOBODY
 from waits import LIMIT_S
 
-# A comma, quotes and letters beyond ASCII: whatever a folder may be called.
+# A folder's name may have a comma, quotes and letters beyond ASCII.
 CLASSES = ("mops", "Käse, alt", 'a "b"', "狗", "e", "f", "g")
 IMAGE_SIZE = 32
 
@@ -27,7 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reaches AWS or any other host, nor do the processes it starts."""
+    """Keep every test, and the processes it starts, from AWS and any other host."""
     for name, value in NOBODY.items():
         monkeypatch.setenv(name, value)
     connect = socket.socket.connect
@@ -42,7 +42,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def module_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """As tmp_path, for a whole test file: the checkpoints of all jobs together would fill a small disk."""
+    """A tmp_path for a whole test file, removed after it: the checkpoints of all jobs would fill a small disk."""
     folder = tmp_path_factory.mktemp("module")
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
@@ -50,7 +50,7 @@ def module_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def artifact_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ROOT/model with an artifact of random weights; not to be written to."""
+    """ROOT/model with an artifact of random weights; tests must not write to it."""
     folder = tmp_path_factory.mktemp("root") / "model"
     torch.manual_seed(0)
     weights = network.build(len(CLASSES), eps=1e-5).state_dict()

@@ -17,14 +17,14 @@ TRAIN = Path(__file__).parents[1] / "container" / "train"
 DIGITS = load_digits()
 # Small enough that a job takes seconds.
 QUICK = {"weights": "none", "image_size": 32, "epochs": 1, "augmentation": "none", "workers": 1, "lr": 0.003}
-# In a job of a few steps every one of them is saved and timed: the tests that are about it turn it on.
+# In a job of a few steps each of them would be saved and timed: only the tests about that turn it on.
 QUICK |= {"debug": "off", "profile": "off"}
 # The same figures on every processor.
 QUICK |= {"precision": "fp32"}
 
 
 def digit_jpegs(digits: Iterable[int], first: int, last: int) -> list[tuple[str, str, Image.Image]]:
-    """Class, file name and image of the `first` to `last` picture of each of `digits`."""
+    """Return class, file name and image of the `first` to `last` picture of each of `digits`."""
     return [
         (f"digit-{digit}", f"{number:04}.jpg", Image.fromarray((DIGITS.images[number] * 255 / 16).astype(np.uint8)))
         for digit in digits
@@ -56,7 +56,7 @@ def altered_train(change: str) -> list[str]:
 def train(root: Path, within: Iterable[str] = (), **environ: str) -> subprocess.CompletedProcess[str]:
     """Run container/train to its end, on one core: images this small gain nothing from a second.
 
-    A command that runs another one may be put around it.
+    `within` is a command that runs another one, and runs this one if given.
     """
     command = [*within, sys.executable, "-W", "error", str(TRAIN), "--root", str(root)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"} | environ

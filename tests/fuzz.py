@@ -1,9 +1,10 @@
-"""Coverage-guided fuzzing of the application and of the reading of requests: any bytes are answered in JSON.
+"""Coverage-guided fuzzing of the application and of the request parser: any bytes are answered in JSON.
 
 Usage: python tests/fuzz.py [atheris' options, such as -max_total_time=300]     (`make fuzz`)
 
-It starts from small images and JSON, and mutates them towards code that was not reached yet. There is no model behind
-the application here, and so no torch: its part is pixels of one shape. What fails is left in the working directory.
+It starts from small images and JSON, and mutates them towards code that was not reached yet. The application has no
+model here, so torch is not imported: pixels of the right shape get a fixed answer. An input that fails is left in the
+working directory.
 """
 
 import base64
@@ -47,7 +48,7 @@ CLIENT = make_client()
 
 
 def test_one_input(data: bytes) -> None:
-    """The first byte says what the rest is: a body of some content type, or a whole request in two pieces."""
+    """Send `data`, whose first byte says what the rest is: a body of some type, or a whole request in two pieces."""
     if not data:
         return
     kind, body = data[0], data[1:]
@@ -58,7 +59,7 @@ def test_one_input(data: bytes) -> None:
         arrival.feed(body[cut:])
         assert arrival.is_whole in (True, False)
         return
-    start = time.process_time()  # whatever else this machine does
+    start = time.process_time()  # so that other programs do not count
     response = CLIENT.post("/invocations", data=body, content_type=TYPES[kind % len(TYPES)])
     assert response.status_code == 200 or 400 <= response.status_code < 500, response.text
     assert json.loads(response.data).keys() <= {"predictions", "results", "error"}

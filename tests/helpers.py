@@ -22,8 +22,8 @@ from waits import PATIENCE_S, wait_until
 
 REGION = "eu-west-1"
 CREDENTIALS = ("nobody", "nothing")
-# What keeps a test and the processes it starts from AWS: an endpoint and a proxy where nothing listens, credentials
-# that are none, and nothing of the user's own.
+# Keeps a test and the processes it starts from AWS: an endpoint and a proxy where nothing listens, invalid credentials,
+# and none of the user's files.
 NOBODY = {
     "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
     "HTTPS_PROXY": "http://127.0.0.1:9",
@@ -38,7 +38,7 @@ SERVE = Path(__file__).parents[1] / "container" / "serve"
 
 
 def photo(width: int, height: int, seed: int = 0) -> Image.Image:
-    """Soft colours such as a lossy format keeps; another picture for each seed."""
+    """Return a picture of soft colours, which a lossy format keeps; it differs for each seed."""
     few = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
     return Image.fromarray(few).resize((width, height), Image.Resampling.BICUBIC)
 
@@ -116,7 +116,7 @@ def free_port() -> int:
 
 @contextmanager
 def serve(root: Path, log_file: Path, patch: str = "", **environ: str) -> Iterator[Server]:
-    """Start container/serve in a process group of its own, after running `patch`, Python that alters the server."""
+    """Start container/serve in a new process group, after running `patch`, Python that alters the server."""
     port = int(environ.setdefault("SAGEMAKER_BIND_TO_PORT", str(free_port())))
     code = f"import runpy, sys; sys.argv[0] = {str(SERVE)!r}; {patch}\nrunpy.run_path(sys.argv[0], run_name='__main__')"
     program = ["-c", code] if patch else [str(SERVE)]

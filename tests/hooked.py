@@ -14,7 +14,7 @@ STEPS = 6
 
 
 class Net(torch.nn.Module):
-    """Uses one in-place ReLU twice, as ResNet does: after batch normalisation and after an addition."""
+    """One in-place ReLU, used twice as in ResNet: after batch normalisation and after an addition."""
 
     def __init__(self):
         super().__init__()
@@ -68,9 +68,9 @@ def open_trial(folder: Path):
 
 
 def write_trial(folder: Path, rows: list[dict[str, object]], mode="TRAIN") -> None:
-    """Write a trial as the hook does: a step for each of `rows`, which has tensors by name or (name, reduction).
+    """Write a trial as the hook does: each step's row maps a name, or (name, reduction), to a tensor.
 
-    A row may name its own mode.
+    A row's "mode" replaces `mode` for its step.
     """
     smdebug_compat.load()
     from smdebug.core.modes import ModeKeys
@@ -97,7 +97,7 @@ def write_trial(folder: Path, rows: list[dict[str, object]], mode="TRAIN") -> No
 
 
 def configuration(root: Path, **values: object) -> Path:
-    """Write a debughookconfig.json of `values` to the path where SageMaker puts it."""
+    """Write debughookconfig.json with `values` where SageMaker writes it, and return its path."""
     path = root / "input" / "config" / "debughookconfig.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(values))

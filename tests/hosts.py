@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 NAMES = ("algo-1", "algo-2")
-# The names are in a file of the test's own, which takes the place of /etc/hosts for this process alone.
+# The names are in a file of the test, which is mounted over /etc/hosts for this process only.
 WITH_NAMES = 'mount --bind "$0" /etc/hosts && exec "$@"'
 
 
 class Hosts:
-    """Started by SageMaker's contract below `root`/NAME, each as if it were alone on its machine."""
+    """Each host has its own network, and SageMaker's folders below `root`/NAME."""
 
     def __init__(self, root: Path):
         self.root = root
@@ -36,12 +36,12 @@ class Hosts:
         )
 
     def know(self, *names: str) -> None:
-        """From now on the hosts know the addresses of `names`."""
+        """Let the hosts know the addresses of `names`, and of no others."""
         lines = (f"10.77.0.{NAMES.index(name) + 1} {name}\n" for name in names)
         self.names.write_text("127.0.0.1 localhost\n" + "".join(lines))
 
     def lose(self, name: str) -> None:
-        """Every process on the host is gone at once."""
+        """Kill every process on the host at once."""
         found = subprocess.run(
             ["ip", "netns", "pids", self.spaces[name]], capture_output=True, text=True, check=True
         ).stdout
@@ -50,7 +50,7 @@ class Hosts:
 
     @contextlib.contextmanager
     def silence(self, name: str):
-        """For as long as this lasts, the host hears nothing and is not heard."""
+        """Take the host's network down, and up again in the end."""
         ip("-n", self.spaces[name], "link", "set", "eth0", "down")
         try:
             yield
@@ -60,7 +60,7 @@ class Hosts:
 
 @contextlib.contextmanager
 def two_hosts(root: Path):
-    """Raises PermissionError, with the reason, where this user or machine may not make network namespaces."""
+    """Yield Hosts. Raises PermissionError, with the reason, if network namespaces cannot be made here."""
     hosts = Hosts(root)
     try:
         lay_cable(hosts)

@@ -1,4 +1,4 @@
-"""A network as training leaves it, and images for it."""
+"""A network like a trained one, and images for it."""
 
 import torch
 
@@ -6,7 +6,7 @@ from classifier import network
 
 
 def trained() -> network.ResNet18:
-    """A network whose batch normalisation does something, and whose answers differ from image to image."""
+    """Return a network whose batch normalisation has an effect and whose answers differ between images."""
     torch.manual_seed(0)
     model = network.build(10, eps=1e-5).eval()
     for module in model.modules():

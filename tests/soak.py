@@ -2,9 +2,9 @@
 
 Usage: python tests/soak.py [--requests N]     (`make soak`)
 
-The network is random and its images have 64 pixels, so that the server itself is what is worn. One request in ten is
-no image, one is damaged, one has an odd size, one is JSON with four images, and one is broken off by the client. Ends
-with 1 where a request has another answer than it should, or the server holds more at the end than after a fifth.
+The network is random and its images have 64 pixels, so that the load is on the server and not on the model. Of ten
+requests one is not an image, one is damaged, one has an odd size, one is JSON with four images, and one is broken off
+by the client. Exits with 1 if an answer is wrong or the server holds more at the end than after a fifth.
 """
 
 import argparse
@@ -66,7 +66,7 @@ def soak(server: Server, total: int) -> str | None:
             thread.start()
         for thread in threads:
             thread.join()
-        time.sleep(2)  # for what is lingering
+        time.sleep(2)  # for the connections that linger
         held[done] = worker.memory_info().rss / 1e6, worker.num_fds(), worker.num_threads()
         rate = (done + total // 10) / (time.monotonic() - start)
         print(

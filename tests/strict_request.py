@@ -1,4 +1,4 @@
-"""Checks a request against botocore's model of the service: also enums, patterns and maxima, which botocore passes."""
+"""Checks a request against botocore's model of the service, with the enums, patterns and maxima that botocore skips."""
 
 from functools import cache
 
@@ -7,7 +7,7 @@ import regex
 from botocore.model import Shape
 from botocore.validate import ParamValidator
 
-# How Java writes the characters beyond U+FFFF, and Python.
+# The characters beyond U+FFFF as Java and as Python write them.
 BEYOND = (r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010ffff")
 
 
@@ -17,7 +17,7 @@ def service(name: str):
 
 
 def faults(operation: str, parameters: dict, of: str = "sagemaker") -> list[str]:
-    """What the service would find wrong with the request; empty where nothing is."""
+    """Return what the service would reject in the request, one sentence each; empty if it is valid."""
     shape = service(of).operation_model(operation).input_shape
     found = [line for line in [ParamValidator().validate(parameters, shape).generate_report()] if line]
     unfit(shape, parameters, operation, found)
@@ -25,7 +25,7 @@ def faults(operation: str, parameters: dict, of: str = "sagemaker") -> list[str]
 
 
 def unfit(shape: Shape, value: object, path: str, found: list[str]) -> None:
-    """Add what does not fit `shape` in `value` and all that is in it."""
+    """Append to `found` whatever in `value`, at any depth, does not fit `shape`."""
     kind, limits = shape.type_name, shape.metadata
     if kind == "structure":
         for name in value.keys() & shape.members.keys():

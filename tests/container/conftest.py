@@ -1,4 +1,4 @@
-"""The image, built once for all tests of this tier, with weights that this machine serves."""
+"""The image, built once for all tests of this tier, with weights from a server on this machine."""
 
 import functools
 import hashlib
@@ -87,7 +87,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="session")
 def weights_options(tmp_path_factory):
-    """Build options for a weights file that is served on this machine, shaped like ImageNet's but random."""
+    """Build options for a weights file on this machine's server: ImageNet's shapes, random values."""
     folder = tmp_path_factory.mktemp("weights")
     torch.manual_seed(0)
     torch.save(torchvision.models.resnet18().state_dict(), folder / "random.pth")

@@ -34,7 +34,7 @@ runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 """
-# Never vfs: it would hold the whole image once for each layer.
+# Not vfs, which holds the whole image once for each layer.
 STORAGE_CONF = """\
 [storage]
 driver = "overlay"
@@ -44,7 +44,7 @@ runroot = "{run}"
 
 
 class UnavailableError(Exception):
-    """No engine, or no base image, and why."""
+    """There is no engine, or no base image; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Engine:
 
 
 def choose() -> Engine:
-    """The first engine that answers, ready to build. Raises UnavailableError."""
+    """Return the first engine that answers, ready to build. Raises UnavailableError if none does."""
     CACHE.mkdir(parents=True, exist_ok=True)
     for engine in (Engine("docker"), _podman()):
         if engine.answers():
@@ -121,7 +121,7 @@ def _import_stand_in(podman: Engine, reason: str) -> None:
 
 
 def _package_index_flags() -> list[str]:
-    """Flags that hand this machine's pip settings, if it has any, to a build: no index's name enters the Dockerfile."""
+    """Return flags that give this machine's pip settings to a build, so that no index is named in the Dockerfile."""
     listing = subprocess.run([sys.executable, "-m", "pip", "config", "list"], stdout=subprocess.PIPE, text=True)
     found = re.findall(r"^(?::env:|global|install)\.([\w-]+)=(.*)$", listing.stdout, re.MULTILINE)
     settings = {name: ast.literal_eval(value) for name, value in found}

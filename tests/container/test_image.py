@@ -1,4 +1,4 @@
-"""What the image is, what is in it, and how it is built again."""
+"""The image's configuration and content, and how it is rebuilt."""
 
 import json
 import subprocess
@@ -37,7 +37,7 @@ def test_sagemaker_can_run_it(image):
         assert config["ManifestType"] == "application/vnd.docker.distribution.manifest.v2+json"
 
 
-def test_nothing_is_where_sagemaker_mounts_and_everybody_may_read_the_rest(image):
+def test_opt_ml_is_absent_and_everybody_may_read_the_rest(image):
     checks = "test ! -e /opt/ml && find /opt/program ! -perm -o+r && find /opt/program -type d ! -perm -o+x"
     assert image.run("IMAGE", "sh", "-c", checks).stdout == ""
 
@@ -48,7 +48,7 @@ def test_bytecode_is_there_and_build_tools_are_not(image):
     assert image.run("IMAGE", "sh", "-c", tools).stdout == ""
 
 
-def test_what_is_installed_is_what_is_locked(image):
+def test_the_installed_packages_are_the_locked_ones(image):
     installed = json.loads(image.run("IMAGE", "python3", "-c", INSTALLED).stdout)
     locked = (ROOT / "requirements" / "image.txt").read_text()
     listed = [line.split()[0] for line in locked.splitlines() if "==" in line and "--hash" not in line]

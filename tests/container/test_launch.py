@@ -1,4 +1,4 @@
-"""The launch scripts with --local --image: from a tuning to an answer, everything in containers."""
+"""The launch scripts with --local --image: everything from tuning to prediction runs in containers."""
 
 import json
 import re

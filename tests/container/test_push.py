@@ -102,7 +102,7 @@ def test_pushed_image_can_be_pulled_and_runs(image, registry, environ, checkout,
         assert answer.headers["Content-Type"] == MANIFEST
         assert len(json.load(answer)["layers"]) > 3
 
-    # Into an empty storage, so that every byte comes from the registry.
+    # Into an empty storage, so that every layer is pulled from the registry.
     podman = [tmp_path / "bin" / "podman", "--root", CACHE / "pulled", "--runroot", f"{RUN}-pulled"]
     how = {"env": environ, "cwd": tmp_path, "timeout": LIMIT_S, "check": True}
     try:

@@ -39,7 +39,7 @@ class Endpoint(Server):
 
 @contextmanager
 def serving(image, model: Path, *options: str):
-    """An Endpoint with the artifact in `model`, mounted as SageMaker does."""
+    """Yield an Endpoint with the artifact in `model`, mounted as SageMaker does."""
     port = free_port()
     mounted = f"--volume={model}:/opt/ml/model:ro"
     command = ("run", "--detach", f"--publish=127.0.0.1:{port}:8080", mounted, *options, image.name, "serve")
@@ -67,9 +67,9 @@ def test_read_only_as_another_user_until_it_is_told_to_stop(image, artifact_fold
 
 def test_request_too_large_for_the_memory_kills_neither_the_server_nor_silently(image, artifact_folder):
     with serving(image, artifact_folder, *LIMITS, "--memory=512m", "--memory-swap=512m") as server:
-        # Of a palette with a transparent colour all pixels are converted, and several copies of them exist at once.
+        # A palette with a transparent colour: all pixels are converted, and several copies of them exist at once.
         large = encode(photo(4890, 4890).quantize(16), "PNG", transparency=0, compress_level=1)
-        # The kernel kills the worker, which can answer nothing then.
+        # The kernel kills the worker, so that there is no answer.
         with pytest.raises(http.client.RemoteDisconnected):
             invoke(server, large, "image/png")
         server.wait_for_ping(200)

@@ -1,4 +1,4 @@
-"""`make demo` as a new user runs it, with pictures of their own; on the digits .ci/run and people run it themselves."""
+"""`make demo` as a new user runs it: on the digits, and with pictures of their own."""
 
 import json
 import re
@@ -55,7 +55,7 @@ def test_your_own_pictures(checkout, tmp_path):
     assert re.search(r"^[012] of 2 right$", out, re.MULTILINE)
 
 
-def test_a_folder_that_is_none_is_one_sentence(checkout, tmp_path):
+def test_a_folder_that_is_absent_is_one_sentence(checkout, tmp_path):
     code, _, error = checkout.run(f"demo/demo.py --data {tmp_path / 'absent'}")
     assert code == 1
     assert re.fullmatch(r"demo: .*absent, the train images, is not a folder; accepted: .*\n", error)

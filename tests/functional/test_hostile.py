@@ -76,7 +76,7 @@ def work(server: Server) -> float:
 
 
 def mutant(seed: int) -> tuple[bytes, str]:
-    """A sample with bits flipped, cut, doubled, filled or mixed with another, under any content type."""
+    """Return a sample with bits flipped, cut, doubled, filled or mixed with another, and any content type."""
     chance = random.Random(seed)
     data = bytearray(chance.choice(SAMPLES))
     for _ in range(chance.randint(1, 4)):
@@ -104,7 +104,7 @@ def test_mutants(server):
 
 
 def png_bomb(width: int, height: int) -> bytes:
-    """A valid PNG of these dimensions, a thousandth of their size."""
+    """Return a valid PNG of these dimensions in a thousandth of their bytes."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return len(data).to_bytes(4, "big") + name + data + zlib.crc32(name + data).to_bytes(4, "big")

@@ -1,7 +1,7 @@
-"""The launch scripts as a user types them, one after another, with a stand-in where AWS is.
+"""The launch scripts as a user types them, one after another, with a stand-in for AWS.
 
-Its jobs run container/train with exactly what the requests say, so the tuning's winner is decided by real logs and
-the requests' own metric definitions; its endpoint is container/serve. The tests follow the story in their order.
+Its jobs run container/train with exactly what the requests say, so real logs and the requests' own metric definitions
+decide the tuning. Its endpoint is container/serve. The tests tell one story and run in its order.
 """
 
 import csv
@@ -23,7 +23,7 @@ HYPERPARAMETERS = [f"{name}={value}" for name, value in QUICK.items() if name !=
 
 
 class Story(Checkout):
-    """A checkout with pictures, and the stand-in."""
+    """A checkout with pictures, and the stand-in for AWS."""
 
     def __init__(self, folder: Path):
         self.aws = StandIn(folder / "aws")
@@ -92,7 +92,7 @@ def test_tuning_runs_the_requests_and_their_metrics_decide(story):
     tuning = json.loads((story.folder / "runs" / name / "tuning.json").read_text())
     jobs = story.aws.trials[name]
     assert [trial["name"] for trial in tuning["trials"]] == jobs
-    # What the real training said of itself is what the requests' regexes found.
+    # The requests' regexes found the values that the real training wrote.
     for job, trial in zip(jobs, tuning["trials"], strict=True):
         lines = (story.aws.folder / job / "output/data/metrics.jsonl").read_text().splitlines()
         accuracy = json.loads(lines[-1])["validation:accuracy"]

@@ -1,4 +1,4 @@
-"""--local from tuning to cleaning up, with the real processes, on a few digits: interrupted, and taken up again."""
+"""--local from tuning to cleaning up, with the real processes, on a few digits: interrupted and resumed."""
 
 import json
 import re
@@ -15,7 +15,7 @@ QUICK_PAIRS = " ".join(f"{name}={value}" for name, value in QUICK.items() if nam
 
 @pytest.fixture(scope="module")
 def checkout(module_path):
-    """A checkout with pictures, and no way to AWS."""
+    """A checkout with pictures and without credentials for AWS."""
     write_channel(module_path, "pictures", digit_jpegs((0, 1), 0, 30)).rename(module_path / "pictures")
     return Checkout(module_path, AWS_ACCESS_KEY_ID="")
 
@@ -27,7 +27,7 @@ def test_what_is_missing_is_said_in_a_sentence(checkout):
     assert "no tuning was started here" in checkout.refuses("tune.py --local --resume")
 
 
-def test_a_tuning_is_interrupted_and_taken_up_again(checkout):
+def test_a_tuning_is_interrupted_and_resumed(checkout):
     flags = f"--max-jobs 2 --data pictures --hyperparameters {QUICK_PAIRS} epochs=30"
     process = checkout.start(f"tune.py --local {flags}")
     told = iter(process.stdout.readline, "")
@@ -39,7 +39,7 @@ def test_a_tuning_is_interrupted_and_taken_up_again(checkout):
     folder = checkout.folder / "runs" / name
     before = json.loads((folder / "trial-001/input/config/hyperparameters.json").read_text())
     kept = json.loads((folder / "tuning.json").read_text())
-    # The rest is about what is taken up, not how long it takes.
+    # The rest of the test needs no more epochs.
     kept["settings"]["hyperparameters"]["epochs"] = 2
     kept["trials"][0]["hyperparameters"]["epochs"] = "2"
     (folder / "tuning.json").write_text(json.dumps(kept))

@@ -1,4 +1,4 @@
-"""The page at / in a real Chromium, where there is one."""
+"""The page at / in a real Chromium, if it is installed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_a_picture_is_answered_with_bars(page, tmp_path):
     page.screenshot(tmp_path / "page.png")
 
 
-def test_what_is_no_picture_is_said(page, tmp_path):
+def test_a_file_that_is_not_a_picture_is_refused(page, tmp_path):
     (tmp_path / "text.jpg").write_text("hello")
     page.choose_file("#file", tmp_path / "text.jpg")
     page.wait_for("document.querySelector('#said').textContent === 'not a JPEG, PNG or WebP image'")

@@ -1,6 +1,6 @@
-"""The findings of the profiler, each in a real job where it really occurs.
+"""The profiler's findings, each in a real job that causes it.
 
-Those of a GPU need one: their numbers are in tests/unit/training/profiling/test_findings.py.
+Findings about a GPU need one: tests/unit/training/profiling/test_findings.py has them with made-up numbers.
 """
 
 import json
@@ -24,7 +24,7 @@ print(*list_findings(Profile(steps=[{"other": 1.0}]), Setting.of(torch.device("c
 
 
 def photos(count):
-    """Large pictures, which take long to decode."""
+    """Yield large pictures, which take long to decode."""
     for number in range(count):
         image = Image.fromarray((DIGITS.images[number] * 15).astype("uint8")).convert("RGB")
         yield f"digit-{number % 2}", f"{number:04}.png", image.resize((1600, 1600), Image.Resampling.BICUBIC)

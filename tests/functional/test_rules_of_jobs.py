@@ -1,4 +1,4 @@
-"""Sick and healthy jobs through the real container/train: each sickness is found by its rule, and no other is."""
+"""Sick and healthy jobs in the real container/train: each sickness is found by its rule and by no other."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ TEN = range(10)
 
 
 def patterns(strength: float, count: int, seed: int) -> list[tuple[str, str, Image.Image]]:
-    """Four classes of coloured patches under noise: `strength` 1 is plain to see, 0.1 is all but lost."""
+    """Return four classes of coloured patches under noise: `strength` 1 is plain to see, 0.1 nearly invisible."""
     classes = np.random.default_rng(0).normal(0, 60, (4, 4, 4, 3))
     random = np.random.default_rng(seed)
     images = []
@@ -32,14 +32,14 @@ def patterns(strength: float, count: int, seed: int) -> list[tuple[str, str, Ima
 
 
 def shuffled(images, seed):
-    """The same images with the labels of others."""
+    """Return the same images with shuffled labels."""
     labels = [label for label, _, _ in images]
     np.random.default_rng(seed).shuffle(labels)
     return [(label, file, image) for label, (_, file, image) in zip(labels, images, strict=True)]
 
 
 def without_signal(root: Path) -> None:
-    """Weights to start from whose batch normalisation lets nothing pass."""
+    """Write weights to start from whose batch normalisation multiplies everything by 0."""
     model = network.build(10, eps=1e-5)
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -51,7 +51,7 @@ def without_signal(root: Path) -> None:
 
 @dataclass
 class Job:
-    """`found` is what must be found first, `consequences` what may be found along with it."""
+    """`found` is the rule that must find the cause, `consequences` are rules that may find its effects."""
 
     images: dict[str, list]
     hyperparameters: dict[str, object]
@@ -108,7 +108,7 @@ def run(root: Path, job: Job) -> subprocess.CompletedProcess[str]:
     if job.prepare:
         job.prepare(root)
     result = train(root)
-    shutil.rmtree(root / "checkpoints", ignore_errors=True)  # most of what a job leaves on the disk
+    shutil.rmtree(root / "checkpoints", ignore_errors=True)  # most of a job's bytes on the disk
     return result
 
 
@@ -142,7 +142,7 @@ def test_a_job_is_found_sick_or_healthy(jobs, name):
 
 
 def test_stop_on_rule_ends_the_job_and_says_why(tmp_path):
-    """The report is written all the same; the failure file is what SageMaker shows."""
+    """The report is still written, and SageMaker shows the failure file."""
     job = Job(DIGITS, {"lr": 3, "epochs": 50, "stop_on_rule": "LearningRateTooHigh"})
     result = run(tmp_path, job)
     assert result.returncode == 1

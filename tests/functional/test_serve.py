@@ -136,8 +136,8 @@ def test_the_log_of_requests_can_be_turned_off(artifact_folder, tmp_path):
         assert "request_id" not in server.log
 
 
-# A mount namespace in which nothing but /tmp can be written to, and a user id without a name or a home. The
-# capability to read all files stands in for an image whose Python is readable by all.
+# A mount namespace in which only /tmp is writable, and a user id without a name or a home. In the image any user can
+# read Python; here the capability to read all files allows it.
 READ_ONLY = """
 mount --make-rprivate / && mount --bind /tmp /tmp && mount --bind {model} {model}
 for folder in $(findmnt -rno TARGET | grep -vE '^/(proc|tmp$)' | sort -r); do
@@ -185,7 +185,7 @@ def test_help_names_the_root_and_does_not_wait_for_torch():
 
 
 def with_python() -> dict[str, str]:
-    """An environment in which `#!/usr/bin/env python3` is this Python."""
+    """Return an environment in which `#!/usr/bin/env python3` is this Python."""
     return os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 
@@ -293,7 +293,7 @@ def test_a_body_that_is_too_large_and_announced_by_expect(server):
         (b"POST /invocations HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n", 400),
     ],
 )
-def test_what_is_no_http_is_answered_in_json(server, request_bytes, status):
+def test_bytes_that_are_not_http_are_answered_in_json(server, request_bytes, status):
     with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S) as connection:
         connection.sendall(request_bytes)
         connection.shutdown(socket.SHUT_WR)
@@ -334,7 +334,7 @@ def test_everybody_is_answered_and_ping_is_prompt_under_load(artifact_folder, tm
 
 
 def test_when_the_queue_is_full_the_rest_is_refused_at_once(artifact_folder, tmp_path):
-    """That is, while none of the others is answered."""
+    """At once: while none of the others is answered."""
     queue, too_many, hold = 20, 30, tmp_path / "hold"
     number = THREADS + queue + too_many
     patch = f"import classifier.serving.worker as w; w.QUEUE = {queue}\n" + held("probabilities", hold)
@@ -376,7 +376,7 @@ ReceivingWorker.close_stalled = lambda self, now: close(self, now + ARRIVAL_S * 
 
 
 def test_a_worker_that_dies_under_load_is_replaced(artifact_folder, tmp_path):
-    """Only its own requests are lost, and /ping tells the truth meanwhile."""
+    """Only its own requests are lost, and /ping answers 503 until the new worker is ready."""
     patch = held("probabilities", hold := tmp_path / "hold")
     with ThreadPoolExecutor(30) as pool, serve(artifact_folder.parent, tmp_path / "log", patch) as server:
         server.wait_for_ping(200)
@@ -429,7 +429,7 @@ def test_a_signal_finishes_what_was_accepted(artifact_folder, tmp_path, number):
         server.wait_for_ping(200)
         assert f"the artifact is one folder too deep, in {nested}; using it" in server.log
         idle = socket.create_connection(("127.0.0.1", server.port))
-        # More than there are threads, and all in the kernel's queue, since the worker sleeps.
+        # More requests than threads, and all of them in the kernel's queue, since the worker is stopped.
         (worker,) = server.workers
         os.kill(worker, signal.SIGSTOP)
         connections = [open_request(server) for _ in range(70)]

@@ -26,7 +26,7 @@ def rows(path):
 
 @pytest.fixture(scope="module")
 def job(module_path):
-    """A whole job with all that SageMaker adds: three channels, configuration files, odd, damaged and stray files."""
+    """A whole job as on SageMaker: three channels, its configuration files, and odd, damaged and stray images."""
     root = module_path
     for channel, first, last in (("train", 0, 80), ("validation", 80, 110), ("test", 110, 140)):
         write_channel(root, channel, digit_jpegs(FOUR, first, last))
@@ -62,7 +62,7 @@ def test_the_log_has_every_metric_as_the_regexes_read_it(job):
     kept = artifact.read(root / "model").metrics
     for metric in METRICS.values():
         values = [float(value) for value in re.findall(metric.regex, result.stdout, re.MULTILINE)]
-        # A tuning job takes the last one: of the weights that were kept.
+        # A tuning job takes the last value, which is that of the weights that were kept.
         assert len(values) == {"train": 3, "validation": 4, "test": 1}[metric.name.partition(":")[0]], metric.name
         assert values[-1] == pytest.approx(kept[metric.name], abs=1e-5) or metric.name.startswith("train:")
     lines = [json.loads(line) for line in (root / "output/data/metrics.jsonl").read_text().splitlines()]
@@ -88,7 +88,7 @@ def test_the_artifact_is_flat_and_describes_itself(job):
     assert about.hyperparameters["batch_size"] == 32
     assert set(about.versions) >= {"python", "torch", "torchvision"}
     assert about.metrics["epoch"] in (1, 2, 3)
-    # 8 blocks have two convolutions, 3 of them another for their shortcut, and one comes first.
+    # 8 blocks of two convolutions, 3 of them with another in the shortcut, and the first layer.
     assert len(about.quantization.ranges) == 20
     assert abs(about.quantization.accuracy_lost) < 0.1
 

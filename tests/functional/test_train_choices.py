@@ -1,4 +1,4 @@
-"""The real container/train with one hyperparameter and another."""
+"""The real container/train with various hyperparameters."""
 
 import itertools
 import os
@@ -15,7 +15,7 @@ FOUR = range(4)
 
 
 def small_shared_memory():
-    """What runs a program with 400 kB of /dev/shm, in a mount namespace of its own; nothing without the right to."""
+    """Return a command that runs another with 400 kB of /dev/shm, or an empty one without the right to mount."""
     program = shutil.which("unshare")
     allowed = program and subprocess.run([program, "-m", "true"], capture_output=True).returncode == 0
     return (
