@@ -1,9 +1,10 @@
-# Everything runs in .venv, which each target makes or renews by itself.
+# Everything runs in .venv, which each target creates or updates when needed.
 PYTHON ?= python3.11
 BIN := .venv/bin
 INSTALL_LOCKED := bin/python -m pip install --no-deps --require-hashes --disable-pip-version-check -r
-# The packages of this repository, in place; nothing is fetched.
-INSTALL_OURS := bin/python -m pip install --quiet --no-deps --no-build-isolation --no-index --disable-pip-version-check --editable .
+# The packages of this repository, in place; nothing is fetched. -qq, since setuptools warns of every such
+# installation; errors are still printed.
+INSTALL_OURS := bin/python -m pip install -qq --no-deps --no-build-isolation --no-index --disable-pip-version-check --editable .
 SCRIPTS := build_and_push.sh requirements/lock.sh .ci/run
 
 .PHONY: demo launch test test-code test-image resume soak fuzz bench bench-serving recipe lint image weights audit lock clean
@@ -15,7 +16,7 @@ launch: .venv/launch
 
 test: test-code test-image
 
-# A file's tests stay together, since they share its jobs and servers.
+# Tests of one file run in one process, since they share its jobs and servers. The image is built and run separately.
 test-code: .venv/dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/functional
 
@@ -26,15 +27,15 @@ test-image: .venv/dev
 resume: .venv/dev
 	KILLS=25 $(BIN)/python -m pytest -s tests/functional/test_resume.py
 
-# 50,000 requests to the real server, which takes minutes.
+# Sends 50,000 requests to the real server, which takes minutes.
 soak: .venv/dev
 	$(BIN)/python tests/soak.py
 
-# Five minutes; FUZZ="-max_total_time=3600" or another option of atheris takes their place.
+# Five minutes by default; FUZZ="-max_total_time=3600" or another option of atheris replaces that.
 fuzz: .venv-fuzz/ready
 	.venv-fuzz/bin/python tests/fuzz.py $(or $(FUZZ),-max_total_time=300)
 
-# Our server beside its peers; needs wrk and Java. MODEL is the folder of an artifact.
+# Compares our server with others; needs wrk and Java. MODEL is the folder of an artifact.
 bench-serving: .venv-bench/ready
 	.venv-bench/bin/python -W ignore benchmarks/exactness.py "$(DATA)" "$(MODEL)"
 	.venv-bench/bin/python -W ignore benchmarks/parts.py "$(DATA)" "$(MODEL)"
@@ -42,13 +43,14 @@ bench-serving: .venv-bench/ready
 
 bench: .venv/dev
 	$(BIN)/python benchmarks/debugger.py
-	$(if $(DATA),$(BIN)/python benchmarks/training.py "$(DATA)",@echo "make bench DATA=folder: give it pictures")
+	$(if $(DATA),$(BIN)/python benchmarks/training.py "$(DATA)",@echo "make bench DATA=folder: a folder of pictures is needed")
 	$(if $(DATA),$(BIN)/python benchmarks/growth.py "$(DATA)")
 	$(if $(DATA),$(BIN)/python benchmarks/pretrained.py "$(DATA)")
 
-# What each part of a training recipe gains; an hour and more. Interrupted, it goes on where it was: recipe/ has the runs.
+# Measures what each part of a training recipe gains, which takes an hour or more. Finished runs are kept in recipe/ and
+# not repeated.
 recipe: .venv/dev
-	$(if $(DATA),$(BIN)/python benchmarks/recipe.py "$(DATA)",@echo "make recipe DATA=folder: give it pictures")
+	$(if $(DATA),$(BIN)/python benchmarks/recipe.py "$(DATA)",@echo "make recipe DATA=folder: a folder of pictures is needed")
 
 lint: .venv/dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -72,14 +74,14 @@ lock: .venv/dev
 clean:
 	rm -rf .venv .venv-bench .venv-fuzz runs/demo-* recipe
 
-# Environments of their own: what a benchmark or a fuzzer needs is neither in the image nor among the tests.
+# Separate environments: neither the image nor the tests need the packages of a benchmark or a fuzzer.
 .venv-bench/ready .venv-fuzz/ready: .venv-%/ready: requirements/%.txt pyproject.toml
 	$(PYTHON) -m venv .venv-$*
 	.venv-$*/$(INSTALL_LOCKED) $<
 	.venv-$*/$(INSTALL_OURS)
 	touch $@
 
-# demo needs local.txt alone; launch.txt is for AWS.
+# demo needs only local.txt; launch.txt is for AWS.
 .venv/local .venv/launch .venv/dev: .venv/%: requirements/%.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	.venv/$(INSTALL_LOCKED) $<

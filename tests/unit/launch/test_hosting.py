@@ -3,11 +3,10 @@
 from types import SimpleNamespace
 
 import pytest
+from test_jobs import HOME, IMAGE, KEY, ROLE
 
 from launch import hosting, settings
 from strict_request import faults
-
-from .test_jobs import HOME, IMAGE, KEY, ROLE
 
 PLACE = SimpleNamespace(role=ROLE, image=IMAGE)
 NAME = "resnet18-261122-120000"
