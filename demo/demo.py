@@ -1,9 +1,9 @@
-"""The launch scripts on this computer, one after another: tune, train, deploy, predict what it never saw, clean up.
+"""Run the launch scripts on this computer one after another: tune, train, deploy, predict unseen images, clean up.
 
 Usage: python demo/demo.py [--data FOLDER] [--hyperparameters NAME=VALUE ...]
 
-Without FOLDER the images are scikit-learn's handwritten digits, and less than 90 % test accuracy is a failure.
-FOLDER has a folder per class, or train/, validation/ and test/ with one.
+The default images are scikit-learn's handwritten digits; with these, less than 90 % test accuracy is a failure.
+FOLDER has a folder per class, or train/, validation/ and test/ with a folder per class.
 """
 
 import argparse
@@ -22,19 +22,21 @@ from local.pdf import print_to_pdf
 
 LAUNCH = Path(__file__).resolve().parents[1] / "launch"
 PREFIX = "demo"
-# Short, and within what does well on few images: the demo shows how tuning works.
+# Short, in ranges that work well for few images: the demo shows how tuning works.
 TUNING = ("--max-jobs", "2", "--early-stopping", "Off", "--ranges", "lr=[0.001, 0.004]", "batch_size=[32, 64]")
 TRIAL = {"epochs": 1, "debug": "off", "profile": "off"}
 JOB = {"debug": "auto", "profile": "auto"}
 LEAST_DIGITS_ACCURACY = 0.9
-# A CPU sees about this many photos of 96 pixels in a minute and a half.
+# A CPU trains on about this many photos of 96 pixels in a minute and a half.
 PHOTOS, PHOTOS_SIZE = 5000, 96
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="a folder of your own pictures")
-    parser.add_argument("--hyperparameters", nargs="*", default=[], metavar="NAME=VALUE", help="of the training job")
+    parser.add_argument(
+        "--hyperparameters", nargs="*", default=[], metavar="NAME=VALUE", help="hyperparameters of the training job"
+    )
     own = parser.parse_args()
     for old in places.RUNS.glob(f"{PREFIX}-*"):
         shutil.rmtree(old)
@@ -47,7 +49,7 @@ def main() -> None:
     launch("train.py", "--data", data, "--hyperparameters", *pairs(start | JOB), *own.hyperparameters)
     try:
         launch("deploy.py")
-        show_answers(launch("predict.py", "--json", *unseen, stdout=subprocess.PIPE), unseen)
+        show_answers(launch("predict.py", "--json", *unseen, capture=True), unseen)
     finally:
         launch("cleanup.py")
     root = places.RUNS / places.latest("local_job")
@@ -58,19 +60,19 @@ def main() -> None:
     report = root / "output/data/report.html"
     print(f"report: {report}")
     if pdf := print_to_pdf(report):
-        print(f"the same to print: {pdf}")
+        print(f"the report as PDF: {pdf}")
     if not own.data and accuracy < LEAST_DIGITS_ACCURACY:
         raise UserError(f"the digits' test accuracy is {accuracy:.3f}; expected: {LEAST_DIGITS_ACCURACY}")
 
 
-def launch(script: str, *arguments: object, **how: object) -> str | None:
-    """Run a launch script, whose command is shown; what it wrote to `stdout`, if that is in `how`, for Popen."""
+def launch(script: str, *arguments: object, capture: bool = False) -> str:
+    """Print and run a launch script's command; return its output if `capture`. Raises UserError if it fails."""
     print(f"\n$ launch/{script} --local", *arguments, flush=True)
     command = [sys.executable, LAUNCH / script, "--local", "--prefix", PREFIX, *map(str, arguments)]
-    done = subprocess.run(command, text=True, **how)
+    done = subprocess.run(command, text=True, stdout=subprocess.PIPE if capture else None)
     if done.returncode:
-        raise UserError(f"launch/{script} has said why")
-    return done.stdout
+        raise UserError(f"launch/{script} failed, see above")
+    return done.stdout or ""
 
 
 def pairs(hyperparameters: dict[str, object]) -> list[str]:
@@ -80,7 +82,7 @@ def pairs(hyperparameters: dict[str, object]) -> list[str]:
 def link_photos(folder: Path) -> tuple[Path, dict[str, str], dict[str, object]]:
     """Link the photos of `folder` by phase; without a test set, a part of every class is set aside as one.
 
-    Returns the folder of links, the classes of a test photo of each by its path, and hyperparameters.
+    Returns the folder of links, the class of one test photo per class by its path, and hyperparameters.
     """
     dataset = read_dataset({"train": folder}, seed=0)
     train, validation, test = dataset.train, dataset.validation, dataset.test
@@ -99,7 +101,7 @@ def link_photos(folder: Path) -> tuple[Path, dict[str, str], dict[str, object]]:
 
 
 def show_answers(lines: str, truths: dict[str, str]) -> None:
-    """The answers beside the truth."""
+    """Print the answers beside the true classes."""
     rows, right = [], 0
     for answer in map(json.loads, lines.splitlines()):
         truth, best = truths[answer["file"]], answer["predictions"][0]

@@ -1,1 +1,1 @@
-"""The scripts of Amazon SageMaker, one verb a file, and what they share."""
+"""The scripts for Amazon SageMaker, one file for each command, and the modules that they share."""

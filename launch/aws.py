@@ -1,4 +1,4 @@
-"""The way into AWS: session, role, bucket and image, each missing one told in a sentence."""
+"""Access to AWS: session, role, bucket and image, with one sentence for whichever is missing."""
 
 import re
 import time
@@ -6,28 +6,29 @@ from argparse import Namespace
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from classifier.errors import UserError
 from local import places
 
 STUDIO = Path("/opt/ml/metadata/resource-metadata.json")
-SECONDS_BETWEEN_LOOKS = 5
-NO_AWS = "--local does the same on this computer and needs nothing of AWS"
+POLL_SECONDS = 5
+NO_AWS = "--local does the same on this computer, without AWS"
 ADVICE = {
     "ResourceLimitExceeded": "the account's quota is too small; new accounts have none for GPU instances: ask for more "
-    "in the console under Service Quotas, Amazon SageMaker, or name another --instance-type",
-    "AccessDenied": "the credentials may not do this; what they need is in README.md under Permissions",
-    "NoSuchBucket": "run launch/upload.py FOLDER, which makes SageMaker's usual one",
-    "NoSuchEntity": "README.md says under Permissions how the role is made",
+    "in the console under Service Quotas, Amazon SageMaker, or use another --instance-type",
+    "AccessDenied": "the credentials may not do this; README.md lists under Permissions what they need",
+    "NoSuchBucket": "run launch/upload.py FOLDER, which creates SageMaker's default bucket",
+    "NoSuchEntity": "README.md says under Permissions how to create the role",
     "ExpiredToken": "the credentials have expired: log in again, such as with aws sso login",
     "InvalidClientTokenId": "the credentials are not valid: run aws configure",
     "UnrecognizedClient": "the credentials are not valid: run aws configure",
-    "ProfileNotFound": "aws configure list-profiles names those there are",
+    "ProfileNotFound": "aws configure list-profiles lists the profiles",
 }
 
 
 class Aws:
-    """What the settings lead to. Raises UserError for what is missing, as soon as it is needed."""
+    """What the settings select in AWS. Raises UserError as soon as something is needed and missing."""
 
     def __init__(self, settings: Namespace):
         places.need("sagemaker", f"make launch installs it. {NO_AWS}")
@@ -39,7 +40,8 @@ class Aws:
             raise UserError(f"no AWS credentials: run aws configure or aws sso login. {NO_AWS}")
         if not self.session.region_name:
             raise UserError(f"no AWS region: use --region, AWS_DEFAULT_REGION or aws configure. {NO_AWS}")
-        self.sagemaker, self.s3 = self.session.client("sagemaker"), self.session.resource("s3")
+        self.sagemaker = self.session.client("sagemaker")
+        self.s3: Any = self.session.resource("s3")
 
     @cached_property
     def identity(self) -> dict[str, str]:
@@ -51,12 +53,12 @@ class Aws:
 
     @property
     def home(self) -> str:
-        """The S3 URI below which all is ours."""
+        """The S3 URI below which these scripts keep everything."""
         return f"s3://{self.bucket}/{self.settings.prefix}"
 
     @property
     def image(self) -> str:
-        """The image's URI: the setting, or what build_and_push.sh left."""
+        """The image's URI: the setting, or the one that build_and_push.sh kept."""
         kept = places.ROOT / ".image_uri"
         if not self.settings.image and not kept.exists():
             raise UserError("no image: run ./build_and_push.sh, or name an image in ECR with --image")
@@ -64,65 +66,68 @@ class Aws:
 
     @cached_property
     def role(self) -> str:
-        """The ARN of the role SageMaker works under: the setting, or in SageMaker Studio its own."""
+        """The ARN of SageMaker's execution role: the setting, or in SageMaker Studio its own."""
         name = self.settings.role
         if not name and STUDIO.exists():
             name = self.identity["Arn"].split("/")[1]
         if not name:
             raise UserError(
                 "no role for SageMaker: give the name or ARN of one with --role or in launch/settings.toml; "
-                "README.md says under Permissions how one is made"
+                "README.md says under Permissions how to create one"
             )
         return name if name.startswith("arn:") else self.session.client("iam").get_role(RoleName=name)["Role"]["Arn"]
 
     def call(self, verb: str, kind: str, name: str) -> dict:
-        """Describe, Stop or Delete what has this name, such as a TrainingJob."""
+        """Describe, Stop or Delete the resource of this kind, such as a TrainingJob, and of this name."""
         from botocore import xform_name
 
         return getattr(self.sagemaker, xform_name(f"{verb}{kind}"))(**{f"{kind}Name": name})
 
     def until_ended(self, kind: str, name: str) -> Iterator[dict]:
-        """The description of a job of SageMaker's, again and again until it has ended."""
+        """Yield the description of a SageMaker job every few seconds until the job has ended."""
         while (job := self.call("Describe", kind, name))[f"{kind}Status"] in ("InProgress", "Stopping"):
             yield job
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            time.sleep(POLL_SECONDS)
         yield job
 
-    def below(self, uri: str) -> object:
-        """boto3's collection of the objects below an S3 URI."""
+    def objects_below(self, uri: str) -> Any:
+        """Return boto3's collection of the objects below an S3 URI."""
         bucket, key = split_uri(uri)
         return self.s3.Bucket(bucket).objects.filter(Prefix=key)
 
     def data_for_job(self, uri: str) -> str:
-        """`uri`, or that of the last upload. Raises UserError where it has no images, or image or role is missing."""
+        """Return `uri`, by default the last upload's, with a slash at its end.
+
+        Raises UserError if it has no images, or if the image or the role is missing.
+        """
         _ = self.image, self.role
         uri = f"{(uri or places.latest('data')).rstrip('/')}/"
-        if not list(self.below(uri).limit(1)):
+        if not list(self.objects_below(uri).limit(1)):
             raise UserError(f"there are no images at {uri}: run launch/upload.py FOLDER")
         return uri
 
     def link(self, page: str) -> str:
-        """The address of a page of SageMaker's console."""
+        """Return the address of a page of SageMaker's console."""
         region = self.session.region_name
         return f"https://{region}.console.aws.amazon.com/sagemaker/home?region={region}#/{page}"
 
 
-def tags(settings: Namespace) -> list[dict[str, str]]:
-    """The tag by which cleanup.py knows what is ours, and the user's."""
+def tags(settings: Namespace) -> list[Any]:
+    """Return the tag by which status.py and cleanup.py find what these scripts made, and the user's tags."""
     wanted = {"created-by": f"launch-{settings.prefix}"} | settings.tags
     return [{"Key": name, "Value": str(value)} for name, value in wanted.items()]
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Bucket and key of s3://bucket/key."""
+    """Return bucket and key of s3://bucket/key. Raises UserError if `uri` is not of this form."""
     found = re.fullmatch(r"s3://([^/]+)/?(.*)", uri)
     if not found:
-        raise UserError(f"{uri!r} is no S3 URI; accepted: s3://BUCKET/KEY")
+        raise UserError(f"{uri!r} is not an S3 URI; accepted: s3://BUCKET/KEY")
     return found[1], found[2]
 
 
 def sentence_for(error: Exception) -> str:
-    """What boto3 or botocore raised, and what to do about it."""
+    """Return one sentence: the error that boto3 or botocore raised, and what to do about it."""
     code = getattr(error, "response", {}).get("Error", {}).get("Code", type(error).__name__)
     text = " ".join(str(error).split())
     advice = next((advice for start, advice in ADVICE.items() if code.startswith(start)), "")

@@ -1,4 +1,4 @@
-"""What every script begins and ends with: errors in a sentence, and questions before anything costs money."""
+"""Run a script's main function with errors as one sentence, and ask before anything costs money."""
 
 import signal
 import sys
@@ -11,8 +11,8 @@ from classifier.errors import UserError
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Run a script's main; what the user can mend is one sentence, and the exit code 1."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell in the background has turned the first off
+    """Run a script's main. An error that the user can fix is printed as one sentence, with exit code 1."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs with SIGINT ignored
         signal.signal(number, signal.default_int_handler)
     try:
         sys.exit(main() or 0)
@@ -32,7 +32,7 @@ def run(main: Callable[[], int | None]) -> None:
 
 @contextmanager
 def if_interrupted(sentence: str) -> Iterator[None]:
-    """Say so to whoever presses Ctrl-C while the block runs."""
+    """Print `sentence` if Ctrl-C interrupts the block."""
     try:
         yield
     except KeyboardInterrupt:
@@ -41,7 +41,7 @@ def if_interrupted(sentence: str) -> Iterator[None]:
 
 
 def ask(question: str, yes: bool) -> None:
-    """Go on only if the user says so: now, or with `yes`. Raises UserError where they do not, or nobody is there."""
+    """Ask on the terminal, unless `yes`. Raises UserError if the answer is not yes, or if there is no terminal."""
     if yes:
         return
     if not sys.stdin.isatty():
@@ -51,7 +51,7 @@ def ask(question: str, yes: bool) -> None:
 
 
 def ask_to_spend(settings: Namespace, what: str, hours: float) -> None:
-    """Ask before `what` is started, with its upper bound in instance hours, and in money where the price is set."""
+    """Ask before starting `what`: the question has its limit in instance hours, and in money if the price is set."""
     price = settings.prices.get(settings.instance_type)
-    money = f", {hours * price:,.2f} {settings.currency}" if price else " (set prices to see the money)"
+    money = f", {hours * price:,.2f} {settings.currency}" if price else " (set prices to see the cost)"
     ask(f"{what}: up to {hours:,.4g} instance hours of {settings.instance_type}{money}. Start?", settings.yes)

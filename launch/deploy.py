@@ -1,6 +1,6 @@
 """Deploy the last trained model, to SageMaker or with --local to a server on this computer, and send it a picture.
 
-An endpoint that is there already gets the model in place, without an interruption.
+An existing endpoint is updated in place, without interruption.
 """
 
 from argparse import Namespace
@@ -10,32 +10,32 @@ from classifier.images import SUFFIXES
 from launch import console, hosting
 from launch.aws import Aws, tags
 from launch.predict import endpoint_sender, show_answers
-from launch.settings import parser
+from launch.settings import make_parser
 from local import pictures, places, server
 
 DAY = 24
 
 
 def main() -> None:
-    arguments = parser(__doc__, "aws", "cost", "hosting")
-    arguments.add_argument("--job", metavar="NAME", help="the training job (default: the last one)")
-    arguments.add_argument("--endpoint", metavar="NAME", help="the endpoint's name (default: prefix)")
-    arguments.add_argument("--picture", metavar="FILE", type=Path, help="what to send (default: a training picture)")
-    arguments.add_argument("--serverless", action="store_true", help="an endpoint that costs nothing while idle")
-    arguments.add_argument("--local", action="store_true", help="on this computer; --image then runs that image")
-    arguments.add_argument("--yes", action="store_true", help="start without a question")
-    settings = arguments.parse_args()
-    picture = pictures.find(settings.picture)[0] if settings.picture else None
+    parser = make_parser(__doc__, "aws", "cost", "hosting")
+    parser.add_argument("--job", metavar="NAME", help="the training job to deploy (default: the last one)")
+    parser.add_argument("--endpoint", metavar="NAME", help="the endpoint's name (default: prefix)")
+    parser.add_argument("--picture", metavar="FILE", type=Path, help="the picture to send (default: a training image)")
+    parser.add_argument("--serverless", action="store_true", help="an endpoint that costs nothing while idle")
+    parser.add_argument("--local", action="store_true", help="serve on this computer; with --image in a container")
+    parser.add_argument("--yes", action="store_true", help="do not ask before starting")
+    settings = parser.parse_args()
+    picture = pictures.find_pictures(settings.picture)[0] if settings.picture else None
     deploy_here(settings, picture) if settings.local else deploy_on_aws(settings, picture)
 
 
 def deploy_here(settings: Namespace, picture: Path | None) -> None:
     job = settings.job or places.latest("local_job")
     url = server.start(job, settings.image)
-    picture = picture or pictures.find(places.RUNS / job / "input/data/train")[0]
+    picture = picture or pictures.find_pictures(places.RUNS / job / "input/data/train")[0]
     show_answers([server.classify("/".join(picture.parts[-2:]), picture.read_bytes(), server.sender(url))])
     print(f"{job} answers at {url}; its log: {places.RUNS / job / 'serve.log'}")
-    print("next: launch/predict.py --local FILE, and at last launch/cleanup.py --local")
+    print("next: launch/predict.py --local FILE, and at the end launch/cleanup.py --local")
 
 
 def deploy_on_aws(settings: Namespace, picture: Path | None) -> None:
@@ -45,10 +45,10 @@ def deploy_on_aws(settings: Namespace, picture: Path | None) -> None:
     endpoint, name = settings.endpoint or settings.prefix, places.new_name(settings.prefix)
     model = hosting.model(settings, aws, name, trained["ModelArtifacts"]["S3ModelArtifacts"])
     if settings.serverless:
-        console.ask(f"A serverless endpoint costs by request. Start {endpoint} for {job}?", settings.yes)
+        console.ask(f"A serverless endpoint is charged by request. Start {endpoint} for {job}?", settings.yes)
     else:
         most = max(settings.instance_count, settings.max_instances)
-        what = f"endpoint {endpoint} for {job}, of up to {most} instances until cleanup.py, a day of it"
+        what = f"endpoint {endpoint} for {job}, up to {most} instances until you run cleanup.py; per day"
         console.ask_to_spend(settings, what, DAY * most)
     aws.sagemaker.create_model(**model)
     aws.sagemaker.create_endpoint_config(**hosting.endpoint_config(settings, name))
@@ -58,21 +58,21 @@ def deploy_on_aws(settings: Namespace, picture: Path | None) -> None:
     else:
         aws.sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=name, Tags=tags(settings))
     places.note(endpoint=endpoint)
-    print(f"starting, which takes some minutes: {aws.link(f'endpoints/{endpoint}')}", flush=True)
-    with console.if_interrupted(f"{endpoint} goes on without this script; launch/cleanup.py ends it"):
+    print(f"starting, which takes a few minutes: {aws.link(f'endpoints/{endpoint}')}", flush=True)
+    with console.if_interrupted(f"{endpoint} keeps running without this script; launch/cleanup.py deletes it"):
         aws.sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=endpoint)
     if settings.max_instances > settings.instance_count and not settings.serverless:
         scaling = aws.session.client("application-autoscaling")
         scaling.register_scalable_target(**hosting.scaling_target(settings, endpoint))
         scaling.put_scaling_policy(**hosting.scaling_policy(settings, endpoint))
-    sent = (str(picture), picture.read_bytes()) if picture else a_training_picture(aws, trained)
+    sent = (str(picture), picture.read_bytes()) if picture else read_training_picture(aws, trained)
     show_answers([server.classify(*sent, endpoint_sender(aws, endpoint))])
-    print(f"{endpoint} is in service; next: launch/predict.py FILE, and at last launch/cleanup.py")
+    print(f"{endpoint} is in service; next: launch/predict.py FILE, and at the end launch/cleanup.py")
 
 
-def a_training_picture(aws: Aws, trained: dict) -> tuple[str, bytes]:
-    """Name and bytes of an image that the job was trained on."""
-    objects = aws.below(trained["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"])
+def read_training_picture(aws: Aws, trained: dict) -> tuple[str, bytes]:
+    """Return name and bytes of one of the images that the job was trained on."""
+    objects = aws.objects_below(trained["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"])
     item = next(item for item in objects if item.key.lower().endswith(SUFFIXES))
     return item.key, item.get()["Body"].read()
 

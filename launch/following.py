@@ -1,4 +1,4 @@
-"""What SageMaker's jobs say while they run, and what they leave."""
+"""Follow SageMaker's jobs: read their logs and states while they run, and fetch their output."""
 
 import io
 import tarfile
@@ -16,7 +16,7 @@ STATUS = {"Completed": COMPLETED, "Stopped": STOPPED, "Failed": FAILED}
 
 
 def log_lines(aws: Aws, job: str, seen: set[str]) -> Iterator[str]:
-    """The lines of a training job's log beyond those of `seen`, which is kept up to date."""
+    """Yield the lines of a training job's log whose event ids are not in `seen`, and add these."""
     logs = aws.session.client("logs")
     pages = logs.get_paginator("filter_log_events").paginate(logGroupName=LOGS, logStreamNamePrefix=f"{job}/")
     with suppress(logs.exceptions.ResourceNotFoundException):  # nothing has been logged yet
@@ -27,8 +27,8 @@ def log_lines(aws: Aws, job: str, seen: set[str]) -> Iterator[str]:
 
 
 def follow_training(aws: Aws, name: str) -> None:
-    """Print the job's log until it ends, then unpack what it wrote besides the model. Raises UserError if it fails."""
-    seen = set()
+    """Print the job's log until it ends, then unpack its output, such as the report. Raises UserError if it fails."""
+    seen, job = set(), {}
     for job in aws.until_ended("TrainingJob", name):
         for line in log_lines(aws, job["TrainingJobName"], seen):
             print(line, flush=True)
@@ -38,23 +38,26 @@ def follow_training(aws: Aws, name: str) -> None:
     try:
         output = aws.s3.Object(*split_uri(uri)).get()["Body"].read()
     except aws.s3.meta.client.exceptions.NoSuchKey:
-        raise UserError(f"{name} is {job['TrainingJobStatus']}, and left no report") from None
+        raise UserError(f"{name} is {job['TrainingJobStatus']}, and wrote no report") from None
     with tarfile.open(fileobj=io.BytesIO(output)) as archive:
         archive.extractall(places.RUNS / name / "output/data", filter="data")
 
 
 def follow_tuning(aws: Aws, name: str) -> Iterator[Tuning]:
-    """The tuning job again and again until it ends. Only then are the metrics of its trials read, each from a log."""
+    """Yield the tuning job's state every few seconds until it has ended."""
     for job in aws.until_ended("HyperParameterTuningJob", name):
-        tuning = read_tuning(aws, name, job)
-        yield tuning
+        yield read_tuning(aws, name, job)
+
+
+def read_metrics(aws: Aws, tuning: Tuning) -> None:
+    """Add the metrics of every epoch to the trials, from their logs."""
     for trial in tuning.trials:
         for line in log_lines(aws, trial.name, set()):
             trial.read(line, tuning.objective)
-    yield tuning
 
 
 def read_tuning(aws: Aws, name: str, job: dict) -> Tuning:
+    """Return the tuning job that `job` describes, with its trials, but without their metrics."""
     config = job["HyperParameterTuningJobConfig"]
     tuned = [item["Name"] for ranges in config["ParameterRanges"].values() for item in ranges]
     fixed = job["TrainingJobDefinition"].get("StaticHyperParameters", {})

@@ -1,7 +1,8 @@
-"""The requests that put a trained model to work: pure functions from the settings to what boto3 sends."""
+"""The requests for endpoints and batch transform jobs: pure functions from settings to boto3's parameters."""
 
 import re
 from argparse import Namespace
+from typing import Any
 
 from launch.aws import Aws, tags
 from local.server import IMAGE_TYPE
@@ -13,13 +14,13 @@ def has_gpu(instance_type: str) -> bool:
     return re.match(r"ml\.[gp]\d", instance_type) is not None
 
 
-def key(settings: Namespace, name: str) -> dict[str, str]:
-    """The KMS key of the settings, if there is one, as the member `name` of a request."""
+def kms_key(settings: Namespace, name: str) -> dict[str, str]:
+    """Return the member `name` of a request with the KMS key of the settings; {} if there is none."""
     return {name: settings.kms_key} if settings.kms_key else {}
 
 
-def model(settings: Namespace, aws: Aws, name: str, artifact: str) -> dict[str, object]:
-    """CreateModel; `artifact` is the S3 URI of a model.tar.gz."""
+def model(settings: Namespace, aws: Aws, name: str, artifact: str) -> dict[str, Any]:
+    """Return CreateModel's parameters; `artifact` is the S3 URI of a model.tar.gz."""
     vpc = {"SecurityGroupIds": settings.security_groups, "Subnets": settings.subnets}
     return {
         "ModelName": name,
@@ -30,10 +31,10 @@ def model(settings: Namespace, aws: Aws, name: str, artifact: str) -> dict[str, 
     } | ({"VpcConfig": vpc} if settings.subnets else {})
 
 
-def endpoint_config(settings: Namespace, name: str) -> dict[str, object]:
-    """CreateEndpointConfig for the model of this name: an endpoint of instances, or a serverless one."""
-    request = {"EndpointConfigName": name, "Tags": tags(settings)}
-    variant = {"VariantName": VARIANT, "ModelName": name}
+def endpoint_config(settings: Namespace, name: str) -> dict[str, Any]:
+    """Return CreateEndpointConfig's parameters for the model `name`, on instances or serverless."""
+    request: dict[str, Any] = {"EndpointConfigName": name, "Tags": tags(settings)}
+    variant: dict[str, Any] = {"VariantName": VARIANT, "ModelName": name}
     if settings.serverless:
         limits = {"MemorySizeInMB": settings.memory_mb, "MaxConcurrency": settings.max_concurrency}
         return request | {"ProductionVariants": [variant | {"ServerlessConfig": limits}]}
@@ -44,30 +45,30 @@ def endpoint_config(settings: Namespace, name: str) -> dict[str, object]:
     }
     if has_gpu(settings.instance_type):
         variant["InferenceAmiVersion"] = settings.inference_ami
-    return request | {"ProductionVariants": [variant]} | key(settings, "KmsKeyId")
+    return request | {"ProductionVariants": [variant]} | kms_key(settings, "KmsKeyId")
 
 
-def scaled(endpoint: str) -> dict[str, object]:
-    """What names the endpoint to application-autoscaling, also for DeregisterScalableTarget."""
+def scalable_variant(endpoint: str) -> dict[str, Any]:
+    """Return the parameters that name the endpoint to application-autoscaling, also for DeregisterScalableTarget."""
     dimension, resource = "sagemaker:variant:DesiredInstanceCount", f"endpoint/{endpoint}/variant/{VARIANT}"
     return {"ServiceNamespace": "sagemaker", "ResourceId": resource, "ScalableDimension": dimension}
 
 
-def scaling_target(settings: Namespace, endpoint: str) -> dict[str, object]:
-    """RegisterScalableTarget: between which numbers of instances."""
-    return scaled(endpoint) | {"MinCapacity": settings.instance_count, "MaxCapacity": settings.max_instances}
+def scaling_target(settings: Namespace, endpoint: str) -> dict[str, Any]:
+    """Return RegisterScalableTarget's parameters: the least and the greatest number of instances."""
+    return scalable_variant(endpoint) | {"MinCapacity": settings.instance_count, "MaxCapacity": settings.max_instances}
 
 
-def scaling_policy(settings: Namespace, endpoint: str) -> dict[str, object]:
-    """PutScalingPolicy: so many requests a minute for each instance."""
+def scaling_policy(settings: Namespace, endpoint: str) -> dict[str, Any]:
+    """Return PutScalingPolicy's parameters: the target is a number of requests a minute for each instance."""
     measured = {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}
     target = {"TargetValue": float(settings.requests_per_instance), "PredefinedMetricSpecification": measured}
     kind = {"PolicyName": f"{endpoint}-requests", "PolicyType": "TargetTrackingScaling"}
-    return scaled(endpoint) | kind | {"TargetTrackingScalingPolicyConfiguration": target}
+    return scalable_variant(endpoint) | kind | {"TargetTrackingScalingPolicyConfiguration": target}
 
 
-def transform_job(settings: Namespace, name: str, images: str, output: str) -> dict[str, object]:
-    """CreateTransformJob: each object below `images` is one request to the model of this name."""
+def transform_job(settings: Namespace, name: str, images: str, output: str) -> dict[str, Any]:
+    """Return CreateTransformJob's parameters: each object below `images` is one request to the model `name`."""
     gpu = {"TransformAmiVersion": settings.transform_ami} if has_gpu(settings.instance_type) else {}
     resources = {"InstanceType": settings.instance_type, "InstanceCount": settings.instance_count}
     source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": images}}
@@ -79,7 +80,7 @@ def transform_job(settings: Namespace, name: str, images: str, output: str) -> d
         "MaxConcurrentTransforms": settings.max_concurrent,
         "MaxPayloadInMB": 25,
         "TransformInput": {"DataSource": source, "ContentType": IMAGE_TYPE, "SplitType": "None"},
-        "TransformOutput": answers | key(settings, "KmsKeyId"),
-        "TransformResources": resources | gpu | key(settings, "VolumeKmsKeyId"),
+        "TransformOutput": answers | kms_key(settings, "KmsKeyId"),
+        "TransformResources": resources | gpu | kms_key(settings, "VolumeKmsKeyId"),
         "Tags": tags(settings),
     }

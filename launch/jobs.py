@@ -4,26 +4,35 @@ import logging
 import os
 from argparse import Namespace
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from classifier.training.hyperparameters import Between, text_of
+from classifier.training.hyperparameters import Between, OneOf, text_of
 from classifier.training.metrics import METRICS
 from launch.aws import Aws, tags
 from local import places
+from local.trials import direction
 
-METRIC_DEFINITIONS = [{"Name": metric.name, "Regex": metric.regex} for metric in METRICS.values()]
-# The SDK reports what is called with it to AWS, unless it is told not to.
+if TYPE_CHECKING:  # importing the SDK takes seconds
+    from sagemaker.train.model_trainer import ModelTrainer
+    from sagemaker.train.tuner import HyperparameterTuner
+
+METRIC_DEFINITIONS: list[Any] = [{"Name": metric.name, "Regex": metric.regex} for metric in METRICS.values()]
+# The SDK reports its use to AWS unless it is told not to.
 QUIET = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
 DEBUGGER_RULES = ("LossNotDecreasing", "Overfit", "Overtraining", "VanishingGradient", "ExplodingTensor", "DeadRelu")
 COLLECTIONS = ("losses", "gradients", "weights", "biases", "relu_input")
 
 
-def model_trainer(settings: Namespace, aws: Aws, hyperparameters: Mapping[str, str], uri: str) -> object:
-    """The SDK's ModelTrainer, on the images below the S3 URI `uri`: train, or train, validation and test in one."""
+def model_trainer(settings: Namespace, aws: Aws, hyperparameters: Mapping[str, str], uri: str) -> "ModelTrainer":
+    """Return the SDK's ModelTrainer.
+
+    Its one channel, train, has the images below the S3 URI `uri`: train, or train/, validation/ and test/ in one.
+    """
     os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"  # it needs iam:SimulatePrincipalPolicy, which few roles have
     from sagemaker.core import shapes
     from sagemaker.core.helper.session_helper import Session
     from sagemaker.core.training.configs import Compute, Networking
-    from sagemaker.train import ModelTrainer
+    from sagemaker.train.model_trainer import ModelTrainer
 
     logging.getLogger("sagemaker").setLevel(logging.WARNING)
     seconds = {"max_runtime_in_seconds": settings.max_minutes * 60}
@@ -60,26 +69,26 @@ def model_trainer(settings: Namespace, aws: Aws, hyperparameters: Mapping[str, s
     ).with_metric_definitions([shapes.MetricDefinition(name=m.name, regex=m.regex) for m in METRICS.values()])
 
 
-def start_training(trainer: object, **debugging: object) -> str:
-    """Start a training job; its name.
+def start_training(aws: Aws, trainer: "ModelTrainer", **debugging: Any) -> str:
+    """Start a training job and return its name.
 
-    ModelTrainer.train does the same, but has no argument for SageMaker Debugger.
+    ModelTrainer.train does the same, but has no argument for SageMaker Debugger, which `debugging` configures.
     """
     from sagemaker.core.resources import TrainingJob
 
     request = trainer._create_training_job_args()
-    TrainingJob.create(session=trainer.sagemaker_session.boto_session, **request, **debugging)
+    TrainingJob.create(session=aws.session, **request, **debugging)
     return request["training_job_name"]
 
 
-def debugger(aws: Aws) -> dict[str, object]:
-    """SageMaker Debugger's hook, rules and profiler, as TrainingJob.create takes them."""
+def debugger(aws: Aws) -> dict[str, Any]:
+    """Return SageMaker Debugger's hook, rules and profiler as arguments of TrainingJob.create."""
     from sagemaker.core import shapes
     from sagemaker.core.debugger import get_rule_container_image_uri
 
     image, output = get_rule_container_image_uri(None, aws.session.region_name), f"{aws.home}/debugger"
 
-    def rules(shape: type, *names: str) -> list[object]:
+    def rules(shape: type, *names: str) -> list[Any]:
         return [
             shape(rule_configuration_name=name, rule_evaluator_image=image, rule_parameters={"rule_to_invoke": name})
             for name in names
@@ -97,19 +106,21 @@ def debugger(aws: Aws) -> dict[str, object]:
     }
 
 
-def tuner(settings: Namespace, aws: Aws, trainer: object, space: Mapping[str, object]) -> object:
-    """The SDK's HyperparameterTuner over the search space `space`."""
+def tuner(
+    settings: Namespace, aws: Aws, trainer: "ModelTrainer", space: Mapping[str, Between | OneOf]
+) -> "HyperparameterTuner":
+    """Return the SDK's HyperparameterTuner over the search space `space`."""
     from sagemaker.core.parameter import CategoricalParameter, ContinuousParameter
     from sagemaker.train.tuner import HyperparameterTuner
 
-    ranges = {
+    ranges: dict[Any, Any] = {
         name: ContinuousParameter(searched.low, searched.high, scaling_type="Logarithmic")
         if isinstance(searched, Between)
         else CategoricalParameter([text_of(value) for value in searched.values])
         for name, searched in space.items()
     }
 
-    def add_what_the_tuner_leaves_out(params: dict, **_) -> None:  # params: the very request that is sent
+    def add_what_the_tuner_leaves_out(params: dict, **_) -> None:  # params is the request itself
         definition = params["TrainingJobDefinition"]
         definition["EnableNetworkIsolation"] = settings.network_isolation
         if settings.kms_key:
@@ -122,9 +133,9 @@ def tuner(settings: Namespace, aws: Aws, trainer: object, space: Mapping[str, ob
         settings.objective,
         ranges,
         metric_definitions=METRIC_DEFINITIONS,
-        objective_type=METRICS[settings.objective].objective,
+        objective_type=direction(settings.objective),
         strategy=settings.strategy,
-        # Hyperband ends poor jobs by itself, and is refused together with the other way.
+        # Hyperband ends poor jobs itself; SageMaker rejects it together with early stopping.
         early_stopping_type="Off" if settings.strategy == "Hyperband" else settings.early_stopping,
         max_jobs=settings.max_jobs,
         max_parallel_jobs=settings.max_parallel_jobs,

@@ -1,4 +1,4 @@
-"""Classify pictures by the last deployed endpoint, by a server's URL, or with --local by deploy.py --local's server."""
+"""Classify pictures with the last deployed endpoint, or with a server: deploy.py --local's (--local) or any (--url)."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -6,19 +6,19 @@ from pathlib import Path
 
 from launch import console
 from launch.aws import Aws
-from launch.settings import parser
+from launch.settings import make_parser
 from local import pictures, places, server, tables
 
 
 def main() -> int:
-    arguments = parser(__doc__, "aws")
-    arguments.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a picture, or a folder of pictures")
-    arguments.add_argument("--endpoint", metavar="NAME", help="the endpoint (default: the last deployed)")
-    arguments.add_argument("--url", help="a server in its place, such as http://127.0.0.1:8080")
-    arguments.add_argument("--local", action="store_true", help="what deploy.py --local started")
-    arguments.add_argument("--json", action="store_true", help="a JSON line for each picture, with all its classes")
-    settings = arguments.parse_args()
-    files = [file for path in settings.files for file in pictures.find(path)]
+    parser = make_parser(__doc__, "aws")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a picture, or a folder of pictures")
+    parser.add_argument("--endpoint", metavar="NAME", help="the endpoint (default: the last deployed)")
+    parser.add_argument("--url", help="send to this server instead, such as http://127.0.0.1:8080")
+    parser.add_argument("--local", action="store_true", help="send to the server that deploy.py --local started")
+    parser.add_argument("--json", action="store_true", help="print one JSON line per picture, with all its classes")
+    settings = parser.parse_args()
+    files = [file for path in settings.files for file in pictures.find_pictures(path)]
     if settings.local or settings.url:
         send = server.sender(settings.url or places.latest("local_url"))
     else:
@@ -32,7 +32,7 @@ def main() -> int:
 
 
 def endpoint_sender(aws: Aws, name: str) -> Callable[[bytes], bytes]:
-    """What sends bytes to the endpoint of this name, and returns its answer, also where it refuses them."""
+    """Return a function that sends bytes to the endpoint and returns its answer, an error's too."""
     runtime = aws.session.client("sagemaker-runtime")
 
     def send(data: bytes) -> bytes:

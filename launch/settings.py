@@ -1,10 +1,11 @@
-"""The settings: settings.toml has every default with its comment, and each is a flag of the same name."""
+"""The settings: settings.toml has every default with a comment, and every setting is a flag of the same name."""
 
 import argparse
 import json
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from classifier.errors import UserError
 
@@ -14,7 +15,7 @@ COMMENT = re.compile(r"^(\w+) *=.*?#\s+(.*)$", re.MULTILINE)
 
 
 def pair(text: str) -> tuple[str, object]:
-    """NAME=VALUE, where VALUE is TOML, or else text."""
+    """Parse NAME=VALUE; a VALUE that is not valid TOML is text."""
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
@@ -25,14 +26,14 @@ def pair(text: str) -> tuple[str, object]:
 
 
 class Pairs(argparse.Action):
-    """NAME=VALUE ... on top of the default's table."""
+    """Adds NAME=VALUE ... to the default's table, or replaces its values."""
 
-    def __call__(self, parser, namespace, values, option_string=None):
+    def __call__(self, parser, namespace, values: Any, option_string=None):
         setattr(namespace, self.dest, getattr(namespace, self.dest) | dict(values))
 
 
-# How a flag takes a setting of each type.
-TAKEN = {
+# How argparse reads a setting of each type.
+ARGUMENTS: dict[type, dict[str, Any]] = {
     bool: {"action": argparse.BooleanOptionalAction},
     int: {"type": int, "metavar": "N"},
     float: {"type": float, "metavar": "X"},
@@ -42,25 +43,28 @@ TAKEN = {
 }
 
 
-def parser(description: str, *sections: str) -> argparse.ArgumentParser:
-    """A parser with a flag for every setting in `sections` of settings.toml. Raises UserError for a damaged file."""
+def make_parser(description: str | None, *sections: str) -> argparse.ArgumentParser:
+    """Return a parser with a flag for every setting in `sections` of settings.toml.
+
+    Raises UserError if the file is not valid TOML or lacks a section.
+    """
     text = FILE.read_text(encoding="utf-8")
     try:
         defaults = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{FILE} is not valid TOML: {error}") from error
-    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     for section in sections:
         if section not in defaults:
             raise UserError(f"{FILE} has no section [{section}]")
-        group = made.add_argument_group(f"settings, section [{section}]")
+        group = parser.add_argument_group(f"settings, section [{section}]")
         meanings = comments(text)[section]
         for name, default in defaults[section].items():
             meaning = f"{meanings.get(name, '')} (default: {json.dumps(default)})".replace("%", "%%")
-            group.add_argument(f"--{name.replace('_', '-')}", default=default, help=meaning, **TAKEN[type(default)])
-    return made
+            group.add_argument(f"--{name.replace('_', '-')}", default=default, help=meaning, **ARGUMENTS[type(default)])
+    return parser
 
 
 def comments(text: str) -> dict[str, dict[str, str]]:
-    """The comment of each setting, by section and name."""
+    """Return the comment of each setting, by section and name."""
     return {section: dict(COMMENT.findall(body)) for section, body in SECTION.findall(text)}

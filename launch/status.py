@@ -1,4 +1,4 @@
-"""Tell what of ours runs or exists in AWS, since when, and what it costs an hour; and what runs on this computer."""
+"""List the AWS resources that these scripts created, with their age and hourly cost, and what runs on this computer."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 from launch import console
 from launch.aws import Aws, tags
-from launch.settings import parser
+from launch.settings import make_parser
 from local import places, server, tables
 
-# Each kind's page of the console, in the order in which they are ended: nothing left refers to what is gone.
+# The console's page for each kind, in the order in which cleanup.py ends them: referrers before what they refer to.
 PAGES = {
     "HyperParameterTuningJob": "hyper-tuning-jobs",
     "TrainingJob": "jobs",
@@ -21,19 +21,19 @@ PAGES = {
 
 
 def main() -> None:
-    arguments = parser(__doc__, "aws", "cost")
-    arguments.add_argument("--local", action="store_true", help="only what runs on this computer")
-    settings = arguments.parse_args()
+    parser = make_parser(__doc__, "aws", "cost")
+    parser.add_argument("--local", action="store_true", help="list only what runs on this computer")
+    settings = parser.parse_args()
     here = f"a server at {places.latest('local_url')}" if server.running() else "nothing runs"
     print(f"on this computer: {here}")
     if not settings.local:
         aws = Aws(settings)
-        tell(aws, list(find(aws)))
+        print_resources(aws, list(find_resources(aws)))
 
 
 @dataclass(frozen=True)
 class Resource:
-    """What these scripts made in AWS."""
+    """A resource that these scripts created in AWS, or a job that they started."""
 
     kind: str
     name: str
@@ -41,7 +41,7 @@ class Resource:
     since: datetime
 
     def instances(self, aws: Aws) -> tuple[str, int]:
-        """Type and number of the instances it occupies now; ("", 0) where it occupies none of its own."""
+        """Return type and number of the instances that it uses now; ("", 0) if it has none of its own."""
         about = aws.call("Describe", self.kind, self.name)
         used = about.get("ResourceConfig") or about.get("TransformResources") or {}
         if self.kind == "Endpoint":
@@ -51,8 +51,8 @@ class Resource:
         return used.get("InstanceType", ""), next(filter(None, counts), 0)
 
 
-def find(aws: Aws) -> Iterator[Resource]:
-    """What has our tag: all that exists, and of jobs what runs, in the order in which it would be ended."""
+def find_resources(aws: Aws) -> Iterator[Resource]:
+    """Yield all resources with these scripts' tag, of jobs only those that run, in cleanup.py's order."""
     from botocore import xform_name
 
     for kind in PAGES:
@@ -63,8 +63,8 @@ def find(aws: Aws) -> Iterator[Resource]:
                 yield Resource(kind, item[f"{kind}Name"], item.get(f"{kind}Status", "exists"), item["CreationTime"])
 
 
-def tell(aws: Aws, found: list[Resource]) -> None:
-    """A table of what there is, since when, and what it costs an hour, and links to the console."""
+def print_resources(aws: Aws, found: list[Resource]) -> None:
+    """Print a table of the resources with age and hourly cost, and links to the console."""
     rows, settings = [], aws.settings
     for one in found:
         instance_type, count = one.instances(aws)
@@ -73,9 +73,9 @@ def tell(aws: Aws, found: list[Resource]) -> None:
         hours = (datetime.now(UTC) - one.since).total_seconds() / 3600
         used = f"{count} x {instance_type}" if count else ""
         rows.append((one.kind, one.name, one.status, f"{hours:.1f} h ago", used, money))
-    print(f"in AWS, {aws.session.region_name}:{'' if found else ' nothing of ours runs or exists'}")
+    print(f"in AWS, {aws.session.region_name}:{'' if found else ' no running job or other resource of these scripts'}")
     if found:
-        tables.terminal().print(tables.table(("what", "name", "status", "since", "instances", "an hour"), rows))
+        tables.terminal().print(tables.table(("kind", "name", "status", "created", "instances", "per hour"), rows))
     for one in found:
         print(aws.link(f"{PAGES[one.kind]}/{one.name}"))
 

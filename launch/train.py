@@ -1,7 +1,7 @@
 """Train once, on SageMaker or with --local on this computer, and fetch the report.
 
-Without --tuning or --hyperparameters the best ones of the last tuning are taken; what --hyperparameters names
-comes on top of them.
+Hyperparameters are the best ones of the last tuning, if there is one; --hyperparameters adds to these or replaces
+them.
 """
 
 from argparse import Namespace
@@ -10,30 +10,30 @@ from classifier.errors import UserError
 from launch import console, jobs
 from launch.aws import Aws
 from launch.following import follow_training
-from launch.settings import parser
+from launch.settings import make_parser
 from local import pictures, places, programs
 from local.search import as_texts
 from local.trials import Tuning
 
 
 def main() -> None:
-    arguments = parser(__doc__, "aws", "cost", "training")
-    arguments.add_argument("--tuning", metavar="NAME", help="the tuning whose best hyperparameters are taken, or none")
-    arguments.add_argument("--local", action="store_true", help="on this computer; --image then runs that image")
-    arguments.add_argument("--debugger", action="store_true", help="with SageMaker Debugger, for accounts that have it")
-    arguments.add_argument("--yes", action="store_true", help="start without a question")
-    settings = arguments.parse_args()
+    parser = make_parser(__doc__, "aws", "cost", "training")
+    parser.add_argument("--tuning", metavar="NAME", help="use this tuning's best hyperparameters, or none")
+    parser.add_argument("--local", action="store_true", help="train on this computer; with --image in a container")
+    parser.add_argument("--debugger", action="store_true", help="use SageMaker Debugger, for accounts that have it")
+    parser.add_argument("--yes", action="store_true", help="do not ask before starting")
+    settings = parser.parse_args()
     name = train_here(settings) if settings.local else train_on_aws(settings)
     report = places.RUNS / name / "output/data/report.html"
     print(f"{name} is trained; next: launch/deploy.py{' --local' if settings.local else ''}\nreport: {report}")
 
 
 def best_of_tuning(name: str | None) -> dict[str, str]:
-    """The best hyperparameters of the tuning `name`, if there is one."""
+    """Return the best hyperparameters of the tuning `name`; {} without a name, or if no trial has succeeded."""
     if not name or name == "none":
         return {}
     best = Tuning.load(name).best
-    print(f"with {'the best hyperparameters' if best else 'none of the hyperparameters'} of {name}")
+    print(f"with {'the best' if best else 'none of the'} hyperparameters of {name}")
     return best.hyperparameters if best else {}
 
 
@@ -41,7 +41,7 @@ def train_here(settings: Namespace) -> str:
     data, defaults = pictures.data_and_defaults(settings.data, settings.image)
     best = best_of_tuning(settings.tuning or places.noted().get("local_tuning"))
     name = places.new_name(settings.prefix)
-    programs.prepare(places.RUNS / name, data, as_texts(defaults | best | settings.hyperparameters))
+    programs.prepare_job(places.RUNS / name, data, as_texts(defaults | best | settings.hyperparameters))
     with programs.training(places.RUNS / name, settings.image):
         pass  # its log is on the terminal
     places.note(local_job=name)
@@ -54,25 +54,25 @@ def train_on_aws(settings: Namespace) -> str:
     uri = aws.data_for_job(settings.data)
     what = f"a training job on {uri} with {' '.join(f'{key}={value}' for key, value in texts.items()) or 'defaults'}"
     console.ask_to_spend(settings, what, settings.instance_count * settings.max_minutes / 60)
-    name = start(settings, aws, texts, uri)
+    name = start_job(settings, aws, texts, uri)
     places.note(job=name)
     print(aws.link(f"jobs/{name}"))
-    with console.if_interrupted(f"{name} goes on without this script; launch/cleanup.py stops it"):
+    with console.if_interrupted(f"{name} keeps running without this script; launch/cleanup.py stops it"):
         follow_training(aws, name)
     return name
 
 
-def start(settings: Namespace, aws: Aws, hyperparameters: dict[str, str], uri: str) -> str:
-    """Start a training job; its name."""
+def start_job(settings: Namespace, aws: Aws, hyperparameters: dict[str, str], uri: str) -> str:
+    """Start a training job and return its name."""
     trainer = jobs.model_trainer(settings, aws, hyperparameters, uri)
     if not settings.debugger:
-        return jobs.start_training(trainer)
+        return jobs.start_training(aws, trainer)
     try:
-        return jobs.start_training(trainer, **jobs.debugger(aws))
+        return jobs.start_training(aws, trainer, **jobs.debugger(aws))
     except aws.sagemaker.exceptions.ClientError as error:
         raise UserError(
-            f"AWS refused the job: {error}. Leave --debugger out if the account is without SageMaker Debugger, as all "
-            "new ones are: the image's own debugging and profiling are in report.html"
+            f"AWS refused the job: {error}. Leave --debugger out if the account has no SageMaker Debugger, like new "
+            "accounts: report.html has the image's own debugging and profiling"
         ) from error
 
 

@@ -1,8 +1,8 @@
-"""Tune the hyperparameters: train several times, on SageMaker or with --local on this computer, and tell the best.
+"""Tune the hyperparameters: train several times, on SageMaker or with --local on this computer, and show the best.
 
-python launch/tune.py             the images of the last upload.py, on SageMaker
-python launch/tune.py --local     handwritten digits, or --data FOLDER, on this computer; needs no AWS
-python launch/tune.py --resume    watch the last tuning job again; with --local do what is left of it
+python launch/tune.py             on SageMaker, with the images of the last upload.py
+python launch/tune.py --local     on this computer, with handwritten digits or --data FOLDER; needs no AWS
+python launch/tune.py --resume    watch the last tuning job again; with --local finish the last tuning
 """
 
 from argparse import Namespace
@@ -11,19 +11,19 @@ from contextlib import closing
 from classifier.errors import UserError
 from launch import console, jobs
 from launch.aws import Aws
-from launch.following import follow_tuning
-from launch.settings import parser
+from launch.following import follow_tuning, read_metrics
+from launch.settings import make_parser
 from local import pictures, places, tables
 from local.search import as_texts, search_space
 from local.trials import Tuning
 
 
 def main() -> None:
-    arguments = parser(__doc__, "aws", "cost", "training", "tuning")
-    arguments.add_argument("--local", action="store_true", help="on this computer; --image then runs that image")
-    arguments.add_argument("--resume", nargs="?", const="", metavar="NAME", help="go on with this or the last tuning")
-    arguments.add_argument("--yes", action="store_true", help="start without a question")
-    settings = arguments.parse_args()
+    parser = make_parser(__doc__, "aws", "cost", "training", "tuning")
+    parser.add_argument("--local", action="store_true", help="train on this computer; with --image in a container")
+    parser.add_argument("--resume", nargs="?", const="", metavar="NAME", help="continue this tuning, or the last one")
+    parser.add_argument("--yes", action="store_true", help="do not ask before starting")
+    settings = parser.parse_args()
     tuning = tune_here(settings) if settings.local else tune_on_aws(settings)
     from local.page import write_page
 
@@ -32,36 +32,38 @@ def main() -> None:
     write_page(tuning, page)
     tables.terminal().print(tables.of_tuning(tuning))
     if tuning.best is None:
-        raise UserError(f"no training job of {tuning.name} came to a value; see {page}")
+        raise UserError(f"no training job of {tuning.name} reported {tuning.objective}; see {page}")
     places.note(**{"local_job" if settings.local else "job": tuning.best.name})
     print(f"best: {tuning.best.name} with {tuning.objective}={tuning.best.value:.4f}")
     print(" ".join(f"{name}={tuning.best.hyperparameters[name]}" for name in tuning.tuned))
     print(f"page: {page}")
     where = " --local" if settings.local else ""
-    print(f"next: launch/deploy.py{where} deploys it, launch/train.py{where} trains longer with its hyperparameters")
+    print(f"next: launch/deploy.py{where} deploys it; launch/train.py{where} trains with its hyperparameters")
 
 
 def tune_here(settings: Namespace) -> Tuning:
     places.need("optuna", pictures.INSTALL)
-    from local.tuning import begin, tune
+    from local.tuning import begin_tuning, tune
 
-    name = begin(settings) if settings.resume is None else settings.resume or places.latest("local_tuning")
-    again = f"stopped; to go on: python launch/tune.py --local --resume {name}"
+    name = begin_tuning(settings) if settings.resume is None else settings.resume or places.latest("local_tuning")
+    again = f"stopped; to continue: python launch/tune.py --local --resume {name}"
     with console.if_interrupted(again), closing(tune(name)) as updates:
         return tables.watch(updates)
 
 
 def tune_on_aws(settings: Namespace) -> Tuning:
     aws = Aws(settings)
-    name = start(settings, aws) if settings.resume is None else settings.resume or places.latest("tuning")
+    name = start_tuning(settings, aws) if settings.resume is None else settings.resume or places.latest("tuning")
     print(aws.link(f"hyper-tuning-jobs/{name}"))
     again, end = f"python launch/tune.py --resume {name}", "python launch/cleanup.py"
-    with console.if_interrupted(f"{name} goes on without this script; {again} watches it again, {end} stops it"):
-        return tables.watch(follow_tuning(aws, name))
+    with console.if_interrupted(f"{name} keeps running without this script; {again} watches it again, {end} stops it"):
+        tuning = tables.watch(follow_tuning(aws, name))
+        read_metrics(aws, tuning)
+    return tuning
 
 
-def start(settings: Namespace, aws: Aws) -> str:
-    """Start a tuning job; its name."""
+def start_tuning(settings: Namespace, aws: Aws) -> str:
+    """Start a tuning job and return its name."""
     space = search_space(settings)
     fixed = as_texts(settings.hyperparameters | {"objective": settings.objective})
     uri = aws.data_for_job(settings.data)

@@ -1,37 +1,36 @@
-"""Upload a folder of images to S3: a folder per class, or train/, validation/ and test/ with one.
+"""Upload a folder of images to S3: a folder per class, or train/, validation/ and test/ with a folder per class.
 
-Layout and images are checked first. Only what changed is sent; what is no longer in the folder is removed from S3
-after a question.
+Layout and images are checked first. Only new and changed images are uploaded; images that are no longer in the folder
+are removed from S3, after a question.
 """
 
 from pathlib import Path
+from typing import Any
 
 from launch import console
 from launch.aws import Aws
-from launch.settings import parser
+from launch.settings import make_parser
 from local import pictures, places
-
-SHOWN = {"unit": "image", "leave": False, "disable": None}
 
 
 def main() -> None:
-    arguments = parser(__doc__, "aws")
-    arguments.add_argument("folder", type=Path, help="the folder of images")
-    arguments.add_argument("--name", help="its name in S3 (default: the folder's)")
-    arguments.add_argument("--yes", action="store_true", help="remove without a question")
-    settings = arguments.parse_args()
+    parser = make_parser(__doc__, "aws")
+    parser.add_argument("folder", type=Path, help="the folder of images")
+    parser.add_argument("--name", help="the folder's name in S3 (default: its own)")
+    parser.add_argument("--yes", action="store_true", help="do not ask before removing")
+    settings = parser.parse_args()
     aws = Aws(settings)
-    files = pictures.checked(settings.folder, **SHOWN)
+    files = pictures.check_pictures(settings.folder)
     prefix = f"{settings.prefix}/data/{settings.name or settings.folder.resolve().name}"
     uri = f"s3://{aws.bucket}/{prefix}/"
-    there = objects_below(aws, uri)
+    there = existing_objects(aws, uri)
     keys = {f"{prefix}/{file.relative_to(settings.folder).as_posix()}": file for file in files}
     changed = {key: file for key, file in keys.items() if key not in there or differs(file, there[key])}
     gone = sorted(there.keys() - keys.keys())
     if gone:
         question = f"{len(gone)} objects below {uri} are not in {settings.folder}, such as {gone[0]}. Remove?"
         console.ask(question, settings.yes)
-    send(aws, changed)
+    send_files(aws, changed)
     for key in gone:
         there[key].delete()
     places.note(data=uri)
@@ -39,36 +38,37 @@ def main() -> None:
     print("next: launch/tune.py, or launch/train.py")
 
 
-def objects_below(aws: Aws, uri: str) -> dict[str, object]:
-    """What is there already, by key; SageMaker's usual bucket is made where it is missing."""
+def existing_objects(aws: Aws, uri: str) -> dict[str, Any]:
+    """Return boto3's objects below `uri` by key. Creates SageMaker's default bucket if it is missing."""
     try:
-        return {item.key: item for item in aws.below(uri)}
+        return {item.key: item for item in aws.objects_below(uri)}
     except aws.s3.meta.client.exceptions.NoSuchBucket:
         if aws.settings.bucket:
             raise
     region = aws.session.region_name
-    where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-    aws.s3.create_bucket(Bucket=aws.bucket, **where)
+    place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    aws.s3.create_bucket(Bucket=aws.bucket, **place)
     return {}
 
 
-def differs(file: Path, there: object) -> bool:
-    """As `aws s3 sync` decides: another size, or changed since."""
+def differs(file: Path, there: Any) -> bool:
+    """Return whether the object `there` has another size or is older than the file, as `aws s3 sync` does."""
     state = file.stat()
     return state.st_size != there.size or state.st_mtime > there.last_modified.timestamp()
 
 
-def send(aws: Aws, changed: dict[str, Path]) -> None:
+def send_files(aws: Aws, changed: dict[str, Path]) -> None:
+    """Upload the files to their keys, with a progress bar."""
     from tqdm.contrib.concurrent import thread_map
 
     key = aws.settings.kms_key
     extra = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
-    bucket = aws.s3.meta.client  # which threads can share
+    client = aws.s3.meta.client  # threads may share a client
 
     def upload(item: tuple[str, Path]) -> None:
-        bucket.upload_file(str(item[1]), aws.bucket, item[0], ExtraArgs=extra)
+        client.upload_file(str(item[1]), aws.bucket, item[0], ExtraArgs=extra)
 
-    thread_map(upload, changed.items(), desc="uploading", total=len(changed), max_workers=16, **SHOWN)
+    thread_map(upload, changed.items(), desc="uploading", total=len(changed), max_workers=16, **pictures.PROGRESS)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""What lies and runs on this computer: pictures, the container's two programs, a tuning's record and its page.
+"""What the scripts do on this computer: check pictures, run the container's two programs, tune, and show results.
 
-launch/ and demo/ stand on this; it knows nothing of AWS, and of the container's code only tables and pure functions.
+launch/ and demo/ use this package. It does not use AWS, and it imports only tables and pure functions from the
+container's code.
 """

@@ -1,13 +1,14 @@
-"""scikit-learn's handwritten digits as JPEGs: the images of the demo, and of --local where none are named."""
+"""scikit-learn's handwritten digits as JPEGs: the default images of the demo and of --local."""
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 UNSEEN = "unseen"
 
 
 def write_digits(folder: Path) -> Path:
-    """Write them below `folder`/data, which is returned; one of each class goes to `folder`/unseen instead."""
+    """Write the digits below `folder`/data and return that path; one of each class goes to `folder`/unseen instead."""
     from PIL import Image
     from sklearn.datasets import load_digits
 
@@ -15,7 +16,7 @@ def write_digits(folder: Path) -> Path:
         return folder / "data"
     temporary = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
-    digits = load_digits()
+    digits: Any = load_digits()
     for number, (pixels, digit) in enumerate(zip(digits.images, digits.target, strict=True)):
         first = not (temporary / UNSEEN / f"digit-{digit}").exists()
         phase = UNSEEN if first else "data/test" if number % 10 == 0 else "data/train"

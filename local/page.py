@@ -1,4 +1,4 @@
-"""tuning.html: a tuning on one self-contained page."""
+"""Write tuning.html: a tuning on one self-contained page."""
 
 from collections.abc import Callable, Iterable
 from itertools import accumulate
@@ -14,7 +14,7 @@ from classifier.training.hyperparameters import FIELDS, Real
 from classifier.training.reporting.charts import GRAY, STYLE, TRAIN, VALIDATION, svg
 from local.trials import STOPPED, Tuning, short
 
-# The figures that are told over time besides the objective.
+# Metrics that are charted over the epochs, besides the objective.
 OVER_TIME = ("validation:loss", "validation:accuracy")
 
 
@@ -36,7 +36,7 @@ def write_page(tuning: Tuning, path: Path) -> None:
 
 
 def draw(plot: Callable[..., None], *what: object, **labels: str) -> str:
-    """A chart as SVG; `plot` draws `what` on its axes."""
+    """Return a chart as SVG; `plot` draws `what` on its axes."""
     with rc_context(STYLE):
         figure = Figure(figsize=(5.4, 3.2), layout="constrained")
         axes = figure.subplots()
@@ -46,25 +46,25 @@ def draw(plot: Callable[..., None], *what: object, **labels: str) -> str:
         return svg(figure)
 
 
-def dots(axes: Axes, tuning: Tuning, positions: Iterable[float]) -> None:
-    """The trials' objectives: the best in the colour of the best, hollow where a trial ended early."""
-    for position, trial in zip(positions, tuning.measured, strict=True):
+def draw_dots(axes: Axes, tuning: Tuning, positions: Iterable[float | str]) -> None:
+    """Draw each measured trial's objective: the best in its own colour, trials that were stopped early hollow."""
+    for position, trial, value in zip(positions, tuning.measured, tuning.values, strict=True):
         colour, layer = (VALIDATION, 3) if trial is tuning.best else (TRAIN, 2)
         filling = "none" if trial.status == STOPPED else colour
-        axes.plot([position], [trial.value], "o", color=colour, markerfacecolor=filling, zorder=layer)
+        axes.plot([position], [value], "o", color=colour, markerfacecolor=filling, zorder=layer)
 
 
 def best_so_far(axes: Axes, tuning: Tuning) -> None:
-    """The objective of every trial in order, and the best until then."""
+    """Draw the objective of every trial in order, and the best so far."""
     numbers = range(1, len(tuning.measured) + 1)
-    best = list(accumulate((trial.value for trial in tuning.measured), tuning.better))
+    best = list(accumulate(tuning.values, tuning.better))
     axes.step(numbers, best, where="post", color=VALIDATION, label="best so far")
-    dots(axes, tuning, numbers)
+    draw_dots(axes, tuning, numbers)
     axes.legend()
 
 
 def against(axes: Axes, tuning: Tuning, name: str) -> None:
-    """A hyperparameter against the objective: a real number on a logarithmic axis, others side by side."""
+    """Draw a hyperparameter against the objective: real numbers on a logarithmic axis, other values side by side."""
     values = [trial.hyperparameters[name] for trial in tuning.measured]
     if isinstance(FIELDS[name].metadata["accepted"], Real) and all(map(float, values)):
         values = list(map(float, values))
@@ -75,14 +75,14 @@ def against(axes: Axes, tuning: Tuning, name: str) -> None:
     else:
         axes.xaxis.update_units(sorted(set(values), key=lambda value: (len(value), value)))
         axes.margins(x=0.4)
-    dots(axes, tuning, values)
+    draw_dots(axes, tuning, values)
 
 
 def over_time(axes: Axes, tuning: Tuning, metric: str) -> None:
-    """A metric of every trial over its epochs; the best trial's stands out."""
+    """Draw a metric of every trial over its epochs; the best trial stands out."""
     for trial in sorted(tuning.trials, key=lambda trial: trial is tuning.best):
         values = trial.metrics.get(metric, ())
         style = {"color": VALIDATION, "linewidth": 2} if trial is tuning.best else {"color": GRAY, "alpha": 0.6}
         axes.plot(range(1, len(values) + 1), values, "o-", markersize=3, **style)
     if metric.endswith("loss"):
-        axes.set_yscale("log")  # a learning rate far too high ends in thousands
+        axes.set_yscale("log")  # much too high a learning rate ends with losses in the thousands

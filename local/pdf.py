@@ -1,4 +1,4 @@
-"""Prints a page to PDF with Chromium, where one is installed."""
+"""Print a page to PDF with Chromium, if that is installed."""
 
 import os
 import shutil
@@ -12,13 +12,13 @@ QUIET = ("--headless", "--disable-gpu", "--no-first-run", "--disable-background-
 
 
 def print_to_pdf(page: Path) -> Path | None:
-    """Write `page` as a PDF beside it; None where there is no Chromium, or it did not manage."""
+    """Write `page` as a PDF beside it and return its path; None without Chromium, or if that fails."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         return None
     pdf = page.with_suffix(".pdf")
     pdf.unlink(missing_ok=True)
-    sandbox = ("--no-sandbox",) if os.geteuid() == 0 else ()  # which root cannot have
+    sandbox = ("--no-sandbox",) if os.geteuid() == 0 else ()  # Chromium has no sandbox for root
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [browser, *QUIET, *sandbox, f"--user-data-dir={profile}", "--no-pdf-header-footer"]
         try:

@@ -1,6 +1,7 @@
-"""The pictures that lie here: those that are named, or else the handwritten digits; and whether they can be read."""
+"""The pictures on this computer: find them, by default the handwritten digits, and check that they can be read."""
 
 from pathlib import Path
+from typing import Any
 
 from classifier import images
 from classifier.errors import UserError
@@ -12,10 +13,11 @@ from local.digits import write_digits
 # Handwritten digits are 8 x 8 pixels.
 DIGITS = {"weights": "none", "image_size": 32, "epochs": 4, "augmentation": "none"}
 INSTALL = "make demo installs it, or pip install -r requirements/local.txt"
+PROGRESS: dict[str, Any] = {"unit": "image", "leave": False, "disable": None}
 
 
 def data_and_defaults(data: str, image: str) -> tuple[Path, dict[str, object]]:
-    """The folder of images, the handwritten digits where none is named, and hyperparameters that suit them here."""
+    """Return the folder of images, by default the handwritten digits, and hyperparameters that suit them."""
     if not image:
         places.need("torch", INSTALL)
     if not data:
@@ -27,19 +29,19 @@ def data_and_defaults(data: str, image: str) -> tuple[Path, dict[str, object]]:
     return folder, {} if image or (imagenet.FOLDER / imagenet.FILE).exists() else {"weights": "none"}
 
 
-def find(path: Path) -> list[Path]:
-    """The file, or the pictures in the folder. Raises UserError where there are none."""
+def find_pictures(path: Path) -> list[Path]:
+    """Return the file, or the pictures in the folder. Raises UserError if there are none."""
     suffixes = images.SUFFIXES
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes)
     if not files:
-        raise UserError(f"{path} is no file, nor a folder with files ending in {', '.join(suffixes)}")
+        raise UserError(f"{path} is not a file, nor a folder with files ending in {', '.join(suffixes)}")
     return files
 
 
-def checked(folder: Path, **shown: object) -> list[Path]:
-    """The images in `folder`, laid out as training wants it; `shown` is for the progress bar.
+def check_pictures(folder: Path) -> list[Path]:
+    """Check layout and images of `folder`, with a progress bar, and return the images.
 
-    Raises UserError for a layout that training would refuse, or many unreadable images.
+    Raises UserError if training would reject the layout, or if many images are unreadable.
     """
     from tqdm.contrib.concurrent import thread_map
 
@@ -53,7 +55,7 @@ def checked(folder: Path, **shown: object) -> list[Path]:
             return f"unreadable, training will skip it: {file}: {error}"
         return ""
 
-    broken = list(filter(None, thread_map(fault, files, desc="checking", **shown)))
+    broken = list(filter(None, thread_map(fault, files, desc="checking", **PROGRESS)))
     print(*broken, f"{len(files)} images in {len(dataset.classes)} classes", sep="\n")
     if len(broken) > len(files) / 10:
         raise UserError(f"{len(broken)} of {len(files)} images are unreadable; accepted: up to 10 %")

@@ -1,4 +1,4 @@
-"""Where things are: the container's code, and runs/, in which the scripts leave results and the names they made."""
+"""Paths: the container's code, and runs/, where the scripts keep their results and the names of the latest ones."""
 
 import importlib.util
 import json
@@ -24,20 +24,20 @@ MISSING = {
 
 
 def need(package: str, advice: str) -> None:
-    """Raises UserError where `package` is not installed; `advice` says what to do."""
+    """Raise UserError if `package` is not installed; `advice` says what to do."""
     if importlib.util.find_spec(package) is None:
         raise UserError(f"{package} is not installed: {advice}")
 
 
 def new_name(prefix: str) -> str:
-    """A name for a job; a tuning job's may have 32 characters."""
+    """Return a new name for a job; a tuning job's has at most 32 characters. Raises UserError for another `prefix`."""
     if not re.fullmatch(r"[a-zA-Z0-9](-?[a-zA-Z0-9]){0,17}", prefix):
         raise UserError(f"prefix is {prefix!r}; accepted: 1 to 18 letters, digits and single hyphens between them")
     return f"{prefix}-{time.strftime('%y%m%d-%H%M%S')}"
 
 
 def note(**made: str) -> None:
-    """Remember the names of what was just made, for the script that comes next."""
+    """Keep the names of what was just made, for the scripts that follow."""
     RUNS.mkdir(exist_ok=True)
     LATEST.write_text(json.dumps(noted() | made, indent=2) + "\n")
 
@@ -47,7 +47,7 @@ def noted() -> dict[str, str]:
 
 
 def latest(kind: str) -> str:
-    """The name of the last `kind`. Raises UserError where there is none."""
+    """Return the name of the latest `kind`, a key of MISSING. Raises UserError if there is none."""
     if not noted().get(kind):
         raise UserError(MISSING[kind])
     return noted()[kind]

@@ -1,4 +1,4 @@
-"""Runs container/train and container/serve here, in a folder laid out as /opt/ml: with this Python, or the image."""
+"""Run container/train and container/serve in a folder laid out as /opt/ml, with this Python or in the image."""
 
 import json
 import os
@@ -8,16 +8,17 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from classifier.errors import UserError
 from local import places
 
 ENGINES = ("docker", "podman", "finch")
-# SageMaker's own deadline between SIGTERM and SIGKILL.
+# SageMaker's own time limit between SIGTERM and SIGKILL.
 TRAIN_STOP_SECONDS = 120
 
 
-def prepare(root: Path, data: Path, hyperparameters: Mapping[str, str]) -> None:
+def prepare_job(root: Path, data: Path, hyperparameters: Mapping[str, str]) -> None:
     """Lay `root` out as SageMaker does for a training job with the one channel train, a link to `data`."""
     config, channel = root / "input/config", root / "input/data/train"
     for folder in (config, channel.parent):
@@ -28,44 +29,54 @@ def prepare(root: Path, data: Path, hyperparameters: Mapping[str, str]) -> None:
     channel.symlink_to(data)
 
 
-def start(verb: str, root: Path, image: str, port: int = 0, **how: object) -> subprocess.Popen:
-    """Start `verb`, train or serve, in `root`; its output and errors go where `how`, for Popen, says."""
+def start_program(
+    verb: str, root: Path, image: str, port: int = 0, output: IO[bytes] | int | None = None, detached: bool = False
+) -> subprocess.Popen[str]:
+    """Start `verb`, train or serve, in `root`; `output`, as Popen takes it, gets its output and errors.
+
+    A detached process does not get the terminal's Ctrl-C.
+    """
     environment = os.environ | {"PYTHONUNBUFFERED": "1"} | ({"SAGEMAKER_BIND_TO_PORT": str(port)} if port else {})
-    command = [sys.executable, places.CONTAINER / verb, "--root", root]
-    command = in_image(verb, root, image, port) if image else command
-    return subprocess.Popen(command, env=environment, stderr=subprocess.STDOUT, **how)
+    command = [sys.executable, str(places.CONTAINER / verb), "--root", str(root)]
+    command = container_command(verb, root, image, port) if image else command
+    return subprocess.Popen(
+        command, env=environment, stdout=output, stderr=subprocess.STDOUT, text=True, start_new_session=detached
+    )
 
 
-def answers(engine: str) -> bool:
-    """Whether it is installed and runs: docker's command may be there without its daemon."""
+def engine_answers(engine: str) -> bool:
+    """Return whether the engine is installed and runs: docker's command may be there without its daemon."""
     return bool(shutil.which(engine)) and subprocess.run([engine, "info"], capture_output=True).returncode == 0
 
 
-def in_image(verb: str, root: Path, image: str, port: int) -> list[object]:
-    """The command that runs `verb` in a container; its port 8080 becomes `port`."""
-    engine = next(filter(answers, ENGINES), None)
+def container_command(verb: str, root: Path, image: str, port: int) -> list[str]:
+    """Return the command that runs `verb` in a container, whose port 8080 becomes `port`.
+
+    Raises UserError if no container engine runs.
+    """
+    engine = next(filter(engine_answers, ENGINES), None)
     if engine is None:
         raise UserError("--image needs a container engine that runs; accepted: docker, podman or finch")
     command = [engine, "run", "--rm", "--shm-size", "2g", "-v", f"{root}:/opt/ml"]
     data = root / "input/data/train"
-    if data.is_symlink():  # leads to the same place inside
+    if data.is_symlink():  # it must lead to the same path in the container
         command += ["-v", f"{data.resolve()}:{data.resolve()}:ro"]
     if port:
         command += ["-p", f"127.0.0.1:{port}:8080"]
     if shutil.which("nvidia-smi"):
         command += ["--gpus", "all"]
-    if engine != "podman" and os.getuid():  # podman's root outside its containers is the user
+    if engine != "podman" and os.getuid():  # root in podman's containers is the user outside
         command += ["--user", f"{os.getuid()}:{os.getgid()}"]
     return [*command, image, verb]
 
 
 @contextmanager
-def training(root: Path, image: str, **how: object) -> Iterator[subprocess.Popen]:
-    """Train in `root`: to its end, or as long as the block raises nothing; `how` is for Popen.
+def training(root: Path, image: str, output: int | None = None) -> Iterator[subprocess.Popen[str]]:
+    """Train in `root` until training ends, or stop it if the block raises; `output` as in start_program.
 
-    Raises UserError with the cause where training fails.
+    Raises UserError with the cause if training fails.
     """
-    with start("train", root, image, **how) as process:
+    with start_program("train", root, image, output=output) as process:
         try:
             yield process
             process.wait()

@@ -1,4 +1,4 @@
-"""The server that is left running on this computer: started and stopped; and what it, or another, answers."""
+"""The server on this computer: start it in the background, stop it, and send pictures to it or to another."""
 
 import json
 import socket
@@ -7,18 +7,24 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
+
+import psutil
 
 from classifier.errors import UserError
 from local import places, programs
 
-# SageMaker's own deadlines: until the first good /ping, and between SIGTERM and SIGKILL.
+# SageMaker's own time limits: until the first successful /ping, and between SIGTERM and SIGKILL.
 START_SECONDS, STOP_SECONDS = 240, 30
 ANSWER_SECONDS = 60
 IMAGE_TYPE = "application/x-image"
 
 
 def start(job: str, image: str) -> str:
-    """Leave a server with the model of `job` running, in place of the one before; its URL, once it answers."""
+    """Start a server with the model of `job` in the background, after stopping the last one; return its URL.
+
+    Raises UserError if the job has no model, or if the server does not answer in time.
+    """
     root = places.RUNS / job
     if not (root / "model/model.json").exists():
         raise UserError(f"{job} has no model in {root / 'model'}")
@@ -28,7 +34,7 @@ def start(job: str, image: str) -> str:
         port = probe.getsockname()[1]
     url, log = f"http://127.0.0.1:{port}", root / "serve.log"
     with log.open("ab") as stream:
-        process = programs.start("serve", root, image, port, stdout=stream, start_new_session=True)
+        process = programs.start_program("serve", root, image, port, stream, detached=True)
     places.note(local_pid=str(process.pid), local_url=url)
     end = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < end:
@@ -36,21 +42,19 @@ def start(job: str, image: str) -> str:
             return url
         time.sleep(0.2)
     stop()
-    raise UserError(f"the server did not come up within {START_SECONDS} s, or ended; {log} says why")
+    raise UserError(f"the server did not answer within {START_SECONDS} s, or ended; {log} says why")
 
 
-def running() -> object:
-    """psutil's process of the server that was left running, None where it is gone."""
-    import psutil
-
+def running() -> psutil.Process | None:
+    """Return the process of the server that was last started; None if it has ended."""
     with suppress(psutil.Error, KeyError, ValueError):
         process = psutil.Process(int(places.noted()["local_pid"]))
-        return process if str(places.RUNS) in " ".join(process.cmdline()) else None  # process ids come round again
+        return process if str(places.RUNS) in " ".join(process.cmdline()) else None  # process ids are reused
     return None
 
 
 def stop() -> bool:
-    """Stop the server, if it runs; whether it did."""
+    """Stop the server, if it runs; return whether it did."""
     process = running()
     if process:
         process.terminate()
@@ -60,7 +64,7 @@ def stop() -> bool:
 
 
 def sender(url: str) -> Callable[[bytes], bytes]:
-    """What sends bytes to the server at `url`, and returns its answer, also where it refuses them."""
+    """Return a function that sends bytes to the server at `url` and returns its answer, an error's too."""
 
     def send(data: bytes) -> bytes:
         request = urllib.request.Request(f"{url.rstrip('/')}/invocations", data, {"Content-Type": IMAGE_TYPE})
@@ -75,13 +79,13 @@ def sender(url: str) -> Callable[[bytes], bytes]:
     return send
 
 
-def classify(name: str, data: bytes, send: Callable[[bytes], bytes]) -> dict[str, object]:
-    """The answer for one picture: file, milliseconds, and predictions or an error."""
+def classify(name: str, data: bytes, send: Callable[[bytes], bytes]) -> dict[str, Any]:
+    """Return the answer for one picture: file, milliseconds, and predictions or an error."""
     started = time.monotonic()
     answer = send(data)
     milliseconds = round(1000 * (time.monotonic() - started), 1)
     try:
-        told = json.loads(answer)
-    except ValueError:  # of a proxy, perhaps
-        told = {"error": answer.decode(errors="replace")}
-    return {"file": name, "milliseconds": milliseconds} | told
+        result = json.loads(answer)
+    except ValueError:  # perhaps a proxy's page
+        result = {"error": answer.decode(errors="replace")}
+    return {"file": name, "milliseconds": milliseconds} | result

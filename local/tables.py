@@ -1,8 +1,9 @@
-"""Tables in the terminal, and a tuning as a person watches it."""
+"""Tables in the terminal, and the live view of a tuning."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
+from itertools import chain
 
 from rich import box
 from rich.console import Console
@@ -15,7 +16,7 @@ from local.trials import Tuning, short
 def table(
     head: Iterable[str], rows: Iterable[Iterable[object]], numbers: Iterable[str] = (), title: str | None = None
 ) -> Table:
-    """A table; the columns named in `numbers` are set to the right."""
+    """Return a table; the columns named in `numbers` are aligned to the right."""
     made = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0, title=title, title_justify="left")
     for name in head:
         made.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
@@ -25,28 +26,33 @@ def table(
 
 
 def terminal() -> Console:
-    """The terminal, or a wide page where nobody watches; [words] are not taken for rich's markup."""
+    """Return the console: the terminal, or 500 columns if the output is not one. It prints [words] as they are."""
     return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 500)
 
 
-def watch(updates: Iterable[Tuning]) -> Tuning:
-    """The tuning as it ended; until then a live table where a person watches, else a line for each piece of news."""
-    told, watched = set(), sys.stdout.isatty()
-    with Live(console=terminal(), refresh_per_second=2, transient=True) if watched else nullcontext() as live:
+def watch(updates: Iterator[Tuning]) -> Tuning:
+    """Show a tuning until it ends, and return its last state; `updates` yields at least one.
+
+    On a terminal this is a live table, elsewhere a line for each change of a trial.
+    """
+    tuning, printed = next(updates), set()
+    updates = chain([tuning], updates)
+    live_table = Live(console=terminal(), refresh_per_second=2, transient=True)
+    with live_table if sys.stdout.isatty() else nullcontext() as live:
         for tuning in updates:
-            if watched:
+            if live:
                 live.update(of_tuning(tuning))
                 continue
             for trial in tuning.trials:
                 value = "" if trial.value is None else f", {tuning.objective}={trial.value:.4f}"
-                news = f"{trial.name}: {trial.status}{value}"
-                print(news + "\n" if news not in told else "", end="", flush=True)
-                told.add(news)
+                line = f"{trial.name}: {trial.status}{value}"
+                print(line + "\n" if line not in printed else "", end="", flush=True)
+                printed.add(line)
     return tuning
 
 
 def of_tuning(tuning: Tuning) -> Table:
-    """Its trials in a table, as narrow as a terminal of 80 columns: what all of them share is said above them."""
+    """Return the trials as a table that fits 80 columns; its title has what they share."""
     rows = [
         (
             tuning.called(trial),

@@ -1,10 +1,11 @@
-"""A tuning and its trials, of AWS or of this computer: what each came to, and which is best; kept as JSON."""
+"""A tuning and its trials, on AWS or on this computer: their results and which is best; stored as JSON."""
 
 import json
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 from classifier.errors import UserError
 from classifier.training.metrics import EPOCH, METRICS
@@ -26,18 +27,18 @@ class Trial:
     metrics: dict[str, list[float]] = field(default_factory=dict)
 
     def read(self, line: str, objective: str) -> None:
-        """Take over what a line of the log says. As for SageMaker, the last value counts."""
+        """Take the metrics from a line of the log. The last value of the objective counts, as for SageMaker."""
         matches = {name: re.search(metric.regex, line) for name, metric in METRICS.items()}
         found = {name: float(match[1]) for name, match in matches.items() if match}
         self.value = found.get(objective, self.value)
-        epoch = EPOCH.match(line)
-        for name, value in found.items() if epoch else ():
-            self.metrics.setdefault(name, [])[int(epoch[1]) - 1 :] = [value]  # an interrupted job may repeat epochs
+        if epoch := EPOCH.match(line):
+            for name, value in found.items():  # an interrupted job may repeat epochs
+                self.metrics.setdefault(name, [])[int(epoch[1]) - 1 :] = [value]
 
 
 @dataclass
 class Tuning:
-    """A tuning job, of AWS or of this computer, whose `settings` are kept for --resume."""
+    """A tuning job, on AWS or on this computer; `settings` are stored for --resume."""
 
     name: str
     objective: str
@@ -46,29 +47,34 @@ class Tuning:
     settings: dict[str, object] = field(default_factory=dict)
 
     @property
-    def direction(self) -> str:
-        """Maximize or Minimize."""
-        return METRICS[self.objective].objective
+    def direction(self) -> Literal["Maximize", "Minimize"]:
+        return direction(self.objective)
 
     @property
-    def better(self) -> Callable[..., object]:
-        """max or min."""
+    def better(self) -> Callable[..., Any]:
+        """max or min, by direction."""
         return max if self.direction == "Maximize" else min
 
     @property
     def measured(self) -> list[Trial]:
+        """The trials with a value of the objective."""
         return [trial for trial in self.trials if trial.value is not None]
 
     @property
+    def values(self) -> list[float]:
+        """The objective's value of each measured trial."""
+        return [trial.value for trial in self.trials if trial.value is not None]
+
+    @property
     def best(self) -> Trial | None:
-        """The best of the completed trials, or else of those that ended early."""
+        """The best of the completed trials, or else of those that were stopped early; None if none has a value."""
         for status in (COMPLETED, STOPPED):
             if ended := [trial for trial in self.measured if trial.status == status]:
                 return self.better(ended, key=lambda trial: trial.value)
         return None
 
     def called(self, trial: Trial) -> str:
-        """The trial's name without the tuning's, with which it begins."""
+        """Return the trial's name without the tuning's, with which it begins."""
         return trial.name.removeprefix(self.name).strip("/-")
 
     @staticmethod
@@ -77,9 +83,9 @@ class Tuning:
 
     @classmethod
     def load(cls, name: str) -> "Tuning":
-        """Raises UserError where there is no tuning of this name."""
+        """Read the tuning from its file. Raises UserError if there is no tuning of this name."""
         if not cls.file(name).exists():
-            raise UserError(f"{cls.file(name)} is missing: name another tuning, or end this one with --resume")
+            raise UserError(f"{cls.file(name)} is missing: name another tuning, or finish this one with --resume")
         values = json.loads(cls.file(name).read_text())
         trials = [Trial(**trial) for trial in values["trials"]]
         return cls(values["name"], values["objective"], values["tuned"], trials, values["settings"])
@@ -92,6 +98,11 @@ class Tuning:
         file.with_suffix(".new").replace(file)
 
 
+def direction(objective: str) -> Literal["Maximize", "Minimize"]:
+    """Return what a tuning job does with this metric."""
+    return "Minimize" if METRICS[objective].objective == "Minimize" else "Maximize"
+
+
 def short(value: str) -> str:
-    """A hyperparameter as short as a table wants it."""
+    """Return a hyperparameter with three significant digits, if it is a number with a fraction or an exponent."""
     return f"{float(value):.3g}" if re.fullmatch(r"-?\d+\.\d+(e-?\d+)?|-?\d+e-?\d+", value) else value

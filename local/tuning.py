@@ -1,11 +1,11 @@
-"""Tuning on this computer: Optuna proposes, container/train runs in a folder for each trial, its log is read."""
+"""Tune on this computer: Optuna proposes hyperparameters, container/train runs in a folder for each trial."""
 
 import fcntl
 import itertools
 import subprocess
 import time
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,14 +19,14 @@ from local import pictures, places, programs
 from local.search import as_texts, search_space
 from local.trials import COMPLETED, FAILED, RUNNING, STOPPED, Trial, Tuning
 
-# Trials to see before others are judged by them, and the epoch from which on one is.
+# The number of trials to finish before any is stopped early, and the first epoch at which one may be.
 FIRST_TRIALS, FIRST_EPOCH = 3, 2
 FAILURES = 2
 STATES = {COMPLETED: TrialState.COMPLETE, STOPPED: TrialState.PRUNED, FAILED: TrialState.FAIL}
 
 
-def begin(settings: Namespace) -> str:
-    """The name of a new tuning, of the images and hyperparameters that `settings` lead to. It has no trials yet."""
+def begin_tuning(settings: Namespace) -> str:
+    """Store a new tuning, without trials, with the images and hyperparameters of `settings`; return its name."""
     data, defaults = pictures.data_and_defaults(settings.data, settings.image)
     settings.data, settings.hyperparameters = str(data), defaults | settings.hyperparameters
     name = places.new_name(settings.prefix)
@@ -35,24 +35,24 @@ def begin(settings: Namespace) -> str:
     return name
 
 
-def tune(name: str) -> Iterator[Tuning]:
-    """Run the trials of this tuning that are still to do; yields it whenever it has something new.
+def tune(name: str) -> Generator[Tuning]:
+    """Run the remaining trials of this tuning, and yield it at every change.
 
-    Optuna is told again of those that are done; an interrupted one goes on in its folder. Raises UserError where
-    another process is at it, or the first trials all fail.
+    Optuna gets the finished trials again; an interrupted one continues in its folder. Raises UserError if another
+    process already runs this tuning, or if the first trials all fail.
     """
-    with alone(Tuning.load(name)):
-        yield from run_trials(Tuning.load(name))  # as it is now that no other process changes it
+    with locked(Tuning.load(name)):
+        yield from run_trials(Tuning.load(name))  # another process may have changed it before the lock
 
 
 @contextmanager
-def alone(tuning: Tuning) -> Iterator[None]:
-    """Keep other processes from this tuning for as long as the block runs."""
+def locked(tuning: Tuning) -> Iterator[None]:
+    """Lock this tuning against other processes while the block runs. Raises UserError if another process has it."""
     with (tuning.file(tuning.name).parent / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{tuning.name} is running already, in another process") from None
+            raise UserError(f"{tuning.name} is already running in another process") from None
         yield
 
 
@@ -78,9 +78,9 @@ def run_trials(tuning: Tuning) -> Iterator[Tuning]:
 
 
 def new_study(settings: Namespace, tuning: Tuning, space: Mapping[str, Between | OneOf]) -> optuna.Study:
-    """A study that proposes first the hyperparameters of the trials there are, and then a grid's."""
+    """Return a study that first proposes the hyperparameters of the existing trials, and then a grid's."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    seed = len(tuning.trials)  # another one when a tuning is taken up again
+    seed = len(tuning.trials)  # a resumed tuning gets another seed
     sampler = optuna.samplers.RandomSampler(seed)
     if settings.strategy == "Bayesian":
         sampler = optuna.samplers.TPESampler(n_startup_trials=FIRST_TRIALS, seed=seed)
@@ -89,11 +89,13 @@ def new_study(settings: Namespace, tuning: Tuning, space: Mapping[str, Between |
         pruner = optuna.pruners.HyperbandPruner()
     if settings.early_stopping == "Off":
         pruner = optuna.pruners.NopPruner()
-    study = optuna.create_study(direction=tuning.direction.lower(), sampler=sampler, pruner=pruner)
+    direction = "minimize" if tuning.direction == "Minimize" else "maximize"
+    study = optuna.create_study(direction=direction, sampler=sampler, pruner=pruner)
     for trial in tuning.trials:
         study.enqueue_trial({name: typed(searched, trial.hyperparameters[name]) for name, searched in space.items()})
     if settings.strategy == "Grid":
-        for values in itertools.product(*(searched.values for searched in space.values())):
+        lists = (searched.values for searched in space.values() if isinstance(searched, OneOf))
+        for values in itertools.product(*lists):
             study.enqueue_trial(dict(zip(space, values, strict=True)), skip_if_exists=True)
     return study
 
@@ -105,28 +107,28 @@ def distribution_of(searched: Between | OneOf) -> BaseDistribution:
 
 
 def typed(searched: Between | OneOf, text: str) -> object:
-    """A hyperparameter's text as the value that Optuna proposed."""
+    """Return a hyperparameter's text as the value that Optuna proposed."""
     return float(text) if isinstance(searched, Between) else {text_of(value): value for value in searched.values}[text]
 
 
 def run_trial(trial: Trial, proposed: optuna.Trial, tuning: Tuning, settings: Namespace) -> Iterator[Tuning]:
-    """Train, and end it early where the others' medians say that it is poor."""
+    """Run one trial, stopped early if Optuna's pruner says so, and yield the tuning at every line of its log."""
     root, before = places.RUNS / trial.name, trial.seconds
     reported = len(trial.metrics.get(tuning.objective, ()))
-    programs.prepare(root, Path(settings.data), trial.hyperparameters)
+    programs.prepare_job(root, Path(settings.data), trial.hyperparameters)
     tuning.save()
     yield tuning
-    started, piped = time.monotonic(), {"stdout": subprocess.PIPE, "text": True}
+    started = time.monotonic()
     try:
-        with (root / "train.log").open("a") as log, programs.training(root, settings.image, **piped) as process:
-            for line in process.stdout:
+        with (root / "train.log").open("a") as log, programs.training(root, settings.image, subprocess.PIPE) as process:
+            for line in process.stdout or ():
                 print(line, end="", file=log, flush=True)
                 trial.read(line, tuning.objective)
                 trial.seconds = before + time.monotonic() - started
-                epoch = len(trial.metrics.get(tuning.objective, ()))
-                if epoch > reported:
-                    reported = epoch
-                    proposed.report(trial.value, epoch)
+                values = trial.metrics.get(tuning.objective, [])
+                if len(values) > reported:
+                    reported = len(values)
+                    proposed.report(values[-1], reported)
                     tuning.save()
                     if trial.status == RUNNING and proposed.should_prune():
                         trial.status = STOPPED

@@ -29,7 +29,7 @@ def test_the_digits_are_learnt_and_told_apart_over_http(checkout):
     assert float(re.search(r"test accuracy ([\d.]+)%, chance 10\.0%", out)[1]) >= 90
     report = Path(re.search(r"^report: (.*)$", out, re.MULTILINE)[1])
     assert "<title>Training report" in report.read_text()
-    pdf = re.search(r"^the same to print: (.*)$", out, re.MULTILINE)
+    pdf = re.search(r"^the report as PDF: (.*)$", out, re.MULTILINE)
     assert bool(pdf) == bool(shutil.which("chromium"))
     assert not pdf or Path(pdf[1]).read_bytes().startswith(b"%PDF-")
     runs = checkout.folder / "runs"

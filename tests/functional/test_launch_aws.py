@@ -182,7 +182,7 @@ def test_status_and_cleanup(story):
     assert links == {"endpoints", "endpointConfig", "models"}
     assert "anothers" not in status
     sentence = story.refuses("cleanup.py")
-    assert "End or delete all of these? There is no terminal" in sentence
+    assert "Stop or delete all of these? There is no terminal" in sentence
     out = story.does("cleanup.py --yes --outputs --data")
     assert "objects below s3://" in out
     assert client.list_endpoints()["Endpoints"] == client.list_endpoint_configs()["EndpointConfigs"] == []
@@ -191,7 +191,7 @@ def test_status_and_cleanup(story):
     assert scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"] == []
     bucket = f"sagemaker-{REGION}-123456789012"
     assert story.aws.client("s3").list_objects_v2(Bucket=bucket)["KeyCount"] == 0
-    assert "nothing of ours runs or exists" in story.does("cleanup.py")
+    assert "no running job or other resource of these scripts" in story.does("cleanup.py")
     assert "nothing is deployed" in story.refuses(f"predict.py {story.picture}")
 
 

@@ -35,7 +35,7 @@ def test_a_tuning_is_interrupted_and_resumed(checkout):
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
-    assert f"to go on: python launch/tune.py --local --resume {name}" in error
+    assert f"to continue: python launch/tune.py --local --resume {name}" in error
     folder = checkout.folder / "runs" / name
     before = json.loads((folder / "trial-001/input/config/hyperparameters.json").read_text())
     kept = json.loads((folder / "tuning.json").read_text())

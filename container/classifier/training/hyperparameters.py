@@ -105,7 +105,7 @@ class Between:
 class OneOf:
     """A search range of a few values."""
 
-    values: tuple[object, ...]
+    values: tuple[str | float, ...]
 
     def __str__(self) -> str:
         return ", ".join(map(text_of, self.values))

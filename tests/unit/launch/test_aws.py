@@ -11,7 +11,7 @@ ROLE = "arn:aws:iam::123456789012:role/service-role/Studio"
 
 
 class Session:
-    """Answers what is asked for the role."""
+    """A session that answers the calls for the role."""
 
     def client(self, service):
         arn = "arn:aws:sts::123456789012:assumed-role/Studio/SageMaker"
@@ -28,7 +28,7 @@ def role(name):
     return made.role
 
 
-def test_the_role_is_the_one_named_or_studios_own(tmp_path, monkeypatch):
+def test_the_role_is_the_setting_or_studios_own(tmp_path, monkeypatch):
     assert role(ROLE) == role("Studio") == ROLE
     monkeypatch.setattr(aws, "STUDIO", tmp_path / "metadata.json")
     with pytest.raises(UserError, match="no role for SageMaker: give the name or ARN"):
@@ -41,26 +41,24 @@ def test_the_role_is_the_one_named_or_studios_own(tmp_path, monkeypatch):
     ("code", "expected"),
     [
         ("ResourceLimitExceeded", "new accounts have none for GPU instances"),
-        ("AccessDeniedException", "README.md under Permissions"),
+        ("AccessDeniedException", "README.md lists under Permissions what they need"),
         ("ExpiredTokenException", "log in again"),
         ("UnrecognizedClientException", "run aws configure"),
         ("NoSuchBucket", "run launch/upload.py FOLDER"),
     ],
 )
-def test_what_aws_refuses_says_what_to_do(code, expected):
+def test_an_error_of_aws_comes_with_advice(code, expected):
     sentence = aws.sentence_for(ClientError({"Error": {"Code": code, "Message": "no\n way"}}, "CreateModel"))
     assert "no way: " in sentence
     assert expected in sentence
 
 
-def test_a_profile_that_is_not_there_says_how_to_find_those_that_are():
+def test_a_missing_profile_comes_with_advice():
     sentence = aws.sentence_for(ProfileNotFound(profile="absent"))
-    assert (
-        sentence == "The config profile (absent) could not be found: aws configure list-profiles names those there are"
-    )
+    assert sentence == "The config profile (absent) could not be found: aws configure list-profiles lists the profiles"
 
 
-def test_another_error_of_aws_is_told_as_it_is():
+def test_another_error_of_aws_is_printed_unchanged():
     error = ClientError({"Error": {"Code": "Throttling", "Message": "too fast"}}, "CreateModel")
     assert aws.sentence_for(error).startswith("AWS: ")
 
@@ -68,5 +66,5 @@ def test_another_error_of_aws_is_told_as_it_is():
 def test_an_s3_uri():
     assert aws.split_uri("s3://bucket/a/b") == ("bucket", "a/b")
     assert aws.split_uri("s3://bucket") == ("bucket", "")
-    with pytest.raises(UserError, match="'http://bucket' is no S3 URI; accepted: s3://BUCKET/KEY"):
+    with pytest.raises(UserError, match="'http://bucket' is not an S3 URI; accepted: s3://BUCKET/KEY"):
         aws.split_uri("http://bucket")

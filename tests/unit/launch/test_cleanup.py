@@ -11,7 +11,7 @@ from launch.aws import Aws
 
 @pytest.fixture
 def refusing():
-    """A way into AWS where a job of the status in `job` cannot be stopped."""
+    """Access to AWS in which StopTrainingJob fails; `job` is the job's description."""
     aws, job = object.__new__(Aws), {}
     client = boto3.Session(*CREDENTIALS, region_name=REGION).client("sagemaker")
 
@@ -25,9 +25,9 @@ def refusing():
     return aws
 
 
-def test_a_job_that_ended_meanwhile_is_no_hindrance(refusing):
+def test_a_job_that_has_already_ended_is_not_an_error(refusing):
     refusing.job["TrainingJobStatus"] = "Stopping"
-    cleanup.stop(refusing, "TrainingJob", "tuning-001")
+    cleanup.stop_job(refusing, "TrainingJob", "tuning-001")
     refusing.job["TrainingJobStatus"] = "InProgress"
     with pytest.raises(ClientError, match="rejected"):
-        cleanup.stop(refusing, "TrainingJob", "tuning-001")
+        cleanup.stop_job(refusing, "TrainingJob", "tuning-001")

@@ -1,4 +1,4 @@
-"""The requests that serve and transform, checked as strictly as AWS would."""
+"""The requests for endpoints and batch transform jobs, checked as strictly as AWS does."""
 
 from types import SimpleNamespace
 
@@ -14,7 +14,7 @@ VPC = ("--subnets", "subnet-1", "--security-groups", "sg-1")
 
 
 def parsed(section, *flags):
-    given = settings.parser("", "aws", section).parse_args(flags)
+    given = settings.make_parser("", "aws", section).parse_args(flags)
     given.serverless = False
     return given
 
@@ -74,7 +74,7 @@ def test_a_batch_transform(gpu):
     )
 
 
-def test_what_the_checks_would_find():
+def test_the_checks_find_faults():
     given = parsed("hosting", "--instance-type", "ml.none")
     request = hosting.endpoint_config(given, "no_such name")
     found = "; ".join(faults("CreateEndpointConfig", request))

@@ -1,4 +1,4 @@
-"""The requests that the SDK sends for our settings, checked as strictly as SageMaker would."""
+"""The requests that the SDK sends for our settings, checked as strictly as SageMaker does."""
 
 from types import SimpleNamespace
 
@@ -25,7 +25,7 @@ ANSWER = {
 
 @pytest.fixture
 def aws():
-    """A session whose calls are answered on the spot; `sent` has the requests as they would go out."""
+    """Access to AWS with local answers to all calls; `sent` has the requests."""
     session = boto3.Session(*CREDENTIALS, region_name=REGION)
     sent = []
     session.events.register("before-parameter-build", lambda params, model, **_: sent.append((model.name, params)))
@@ -34,12 +34,12 @@ def aws():
 
 
 def parsed(*flags):
-    return settings.parser("", "aws", "cost", "training", "tuning").parse_args(flags)
+    return settings.make_parser("", "aws", "cost", "training", "tuning").parse_args(flags)
 
 
 def training_request(aws, *flags, **debugging):
     trainer = jobs.model_trainer(parsed(*flags), aws, {"epochs": "3", "lr": "0.01"}, f"{HOME}/data/dogs/")
-    name = jobs.start_training(trainer, **debugging)
+    name = jobs.start_training(aws, trainer, **debugging)
     request = only(aws, "CreateTrainingJob")
     assert request["TrainingJobName"] == name
     return request
@@ -101,13 +101,13 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("flags", SETTINGS)
-def test_what_a_setting_does_to_training_and_tuning(aws, flags):
+def test_a_setting_changes_training_and_tuning_requests(aws, flags):
     assert SETTINGS[flags](training_request(aws, *flags.split()))
     definition = tuning_request(aws, *flags.split())["TrainingJobDefinition"]
     assert SETTINGS[flags](definition)
 
 
-def test_tags_of_ones_own(aws):
+def test_the_users_tags(aws):
     own = {"Key": "team", "Value": "dogs"}
     assert own in training_request(aws, "--tags", "team=dogs")["Tags"]
     assert own in tuning_request(aws, "--tags", "team=dogs")["Tags"]
@@ -146,7 +146,7 @@ def test_other_strategies(aws, strategy):
     config = request["HyperParameterTuningJobConfig"]
     assert config["Strategy"] == strategy
     assert config["TrainingJobEarlyStoppingType"] == ("Off" if strategy == "Hyperband" else "Auto")
-    # A grid is tried as a whole.
+    # A grid search tries all combinations.
     most = 3 * 3 * 3 * 2 if strategy == "Grid" else 8
     assert config["ResourceLimits"]["MaxNumberOfTrainingJobs"] == most
 

@@ -7,7 +7,7 @@ import pytest
 def test_no_test_reaches_another_host():
     with pytest.raises(PermissionError, match="a test tried to reach"):
         socket.create_connection(("192.0.2.1", 443), timeout=1)
-    with pytest.raises(OSError, match="refused"):  # the proxy, where nothing listens
+    with pytest.raises(OSError, match="refused"):  # nothing listens at the proxy's port
         urllib.request.urlopen("https://sagemaker.eu-west-1.amazonaws.com", timeout=1)
 
 

@@ -15,7 +15,7 @@ SCRIPTS = ("upload", "tune", "train", "deploy", "predict", "transform", "status"
 
 
 def parse(*flags):
-    return settings.parser("", "aws", "cost", "training", "tuning").parse_args(flags)
+    return settings.make_parser("", "aws", "cost", "training", "tuning").parse_args(flags)
 
 
 def test_every_setting_has_a_comment():
@@ -33,26 +33,26 @@ def test_a_flag_overrides_the_file():
     assert (given.max_jobs, given.spot, given.subnets, given.instance_type) == (3, False, ["a", "b"], "ml.g5.xlarge")
 
 
-def test_pairs_come_on_top_of_the_files(tmp_path, monkeypatch):
+def test_pairs_are_added_to_the_files(tmp_path, monkeypatch):
     monkeypatch.setattr(settings, "FILE", tmp_path / "settings.toml")
     settings.FILE.write_text('[a]\nvalues = { lr = 0.1, name = "b" } # what they mean\n')
-    given = settings.parser("", "a").parse_args(["--values", "lr=1e-3", "range=[1, 2]", "word=adamw", "on=true"])
+    given = settings.make_parser("", "a").parse_args(["--values", "lr=1e-3", "range=[1, 2]", "word=adamw", "on=true"])
     assert given.values == {"lr": 0.001, "name": "b", "range": [1, 2], "word": "adamw", "on": True}
     with pytest.raises(argparse.ArgumentTypeError, match="'lr' is not NAME=VALUE"):
         settings.pair("lr")
 
 
 @pytest.mark.parametrize(("text", "expected"), [("a = ", "is not valid TOML"), ("[b]", r"has no section \[a\]")])
-def test_a_damaged_file_is_one_sentence(tmp_path, monkeypatch, text, expected):
+def test_an_invalid_file_is_one_sentence(tmp_path, monkeypatch, text, expected):
     monkeypatch.setattr(settings, "FILE", tmp_path / "settings.toml")
     settings.FILE.write_text(text)
     with pytest.raises(UserError, match=expected):
-        settings.parser("", "a")
+        settings.make_parser("", "a")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_help_is_quick(script):
-    """It imports nothing that takes long."""
+    """The script does not import slow packages for --help."""
     command = [sys.executable, "-X", "importtime", LAUNCH / f"{script}.py", "--help"]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0

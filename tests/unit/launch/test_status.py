@@ -1,4 +1,4 @@
-"""What is ours among what runs, and how it is ended, for a client whose calls are answered on the spot."""
+"""Find the resources of these scripts and stop them, with local answers to all calls."""
 
 from argparse import Namespace
 from datetime import UTC, datetime
@@ -35,7 +35,7 @@ def listed(kind, *names):
 
 @pytest.fixture
 def client():
-    """A tuning job, its training job and one of somebody else's; `sent` has all requests."""
+    """A client that lists a tuning job, its training job, and another owner's; `sent` has all requests."""
     answers = {
         "ListHyperParameterTuningJobs": listed("HyperParameterTuningJob", "tuning"),
         "ListTrainingJobs": listed("TrainingJob", "tuning-001", "anothers"),
@@ -61,10 +61,10 @@ def client():
     return made
 
 
-def test_running_jobs_that_are_ours_are_found_and_stopped(client):
+def test_running_jobs_of_these_scripts_are_found_and_stopped(client):
     aws = object.__new__(Aws)
     vars(aws).update(sagemaker=client, settings=SETTINGS)
-    found = list(status.find(aws))
+    found = list(status.find_resources(aws))
     assert [(one.kind, one.name, one.status) for one in found] == [
         ("HyperParameterTuningJob", "tuning", "InProgress"),
         ("TrainingJob", "tuning-001", "InProgress"),

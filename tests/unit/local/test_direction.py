@@ -1,4 +1,4 @@
-"""launch/ stands on local/, and local/ on the container's tables: never the other way round."""
+"""launch/ imports local/, and local/ imports tables of the container's: never the other way round."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 
 
-def test_local_knows_nothing_of_launch_and_aws():
+def test_local_does_not_import_launch_or_aws():
     above = {"launch", "boto3", "botocore", "sagemaker", "torch"}
     modules = sorted((ROOT / "local").glob("*.py"))
     assert modules

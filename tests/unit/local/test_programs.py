@@ -10,7 +10,7 @@ from local import pictures, programs
 @pytest.fixture
 def root(tmp_path):
     (tmp_path / "pictures").mkdir()
-    programs.prepare(tmp_path / "job", tmp_path / "pictures", {"lr": "0.1"})
+    programs.prepare_job(tmp_path / "job", tmp_path / "pictures", {"lr": "0.1"})
     return tmp_path / "job"
 
 
@@ -20,12 +20,12 @@ def test_a_job_is_laid_out_as_sagemaker_does(root):
         "train": {"TrainingInputMode": "File"}
     }
     assert (root / "input/data/train").resolve() == root.parent / "pictures"
-    programs.prepare(root, root.parent, {})
+    programs.prepare_job(root, root.parent, {})
     assert (root / "input/data/train").resolve() == root.parent
 
 
 def engine(folder, *names):
-    """Programs of these names that print their arguments, and nothing else on the PATH."""
+    """Return a PATH with only programs of these names, which print their arguments."""
     folder.mkdir()
     for name in names:
         (folder / name).write_text('#!/bin/sh\nfor word; do echo "$word"; done\n')
@@ -34,24 +34,24 @@ def engine(folder, *names):
 
 
 @pytest.mark.parametrize("name", ["docker", "podman", "finch"])
-def test_the_image_runs_in_its_place(root, tmp_path, monkeypatch, name):
+def test_a_program_runs_in_the_image(root, tmp_path, monkeypatch, name):
     monkeypatch.setenv("PATH", engine(tmp_path / "bin", name, "nvidia-smi"))
     monkeypatch.setattr(os, "getuid", lambda: 7)
     pictures = tmp_path / "pictures"
-    command = programs.in_image("train", root, "an-image", 0)
+    command = programs.container_command("train", root, "an-image", 0)
     assert command[:3] == [name, "run", "--rm"]
     assert f"{root}:/opt/ml" in command
     assert f"{pictures}:{pictures}:ro" in command
     assert ("--gpus" in command, "--user" in command) == (True, name != "podman")
     assert command[-2:] == ["an-image", "train"]
-    command = programs.in_image("serve", root, "an-image", 8123)
+    command = programs.container_command("serve", root, "an-image", 8123)
     assert "127.0.0.1:8123:8080" in command
 
 
-def test_an_engine_that_does_not_answer_is_passed_over(root, tmp_path, monkeypatch):
+def test_an_engine_that_does_not_answer_is_skipped(root, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", engine(tmp_path / "bin", "docker", "podman"))
     (tmp_path / "bin" / "docker").write_text("#!/bin/sh\nexit 1\n")  # its daemon does not run
-    assert programs.in_image("train", root, "an-image", 0)[0] == "podman"
+    assert programs.container_command("train", root, "an-image", 0)[0] == "podman"
 
 
 def test_without_an_engine_or_a_folder_it_is_one_sentence(root, tmp_path, monkeypatch):
@@ -59,6 +59,6 @@ def test_without_an_engine_or_a_folder_it_is_one_sentence(root, tmp_path, monkey
     with pytest.raises(
         UserError, match="--image needs a container engine that runs; accepted: docker, podman or finch"
     ):
-        programs.in_image("train", root, "an-image", 0)
+        programs.container_command("train", root, "an-image", 0)
     with pytest.raises(UserError, match="absent is not a folder"):
         pictures.data_and_defaults("absent", "")

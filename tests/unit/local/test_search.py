@@ -23,7 +23,7 @@ def test_the_search_space_is_the_containers():
     }
 
 
-def test_ranges_take_the_place_of_the_containers_and_what_is_fixed_is_not_searched():
+def test_ranges_replace_the_containers_and_fixed_hyperparameters_are_not_searched():
     ranges = {"lr": [0.001, 0.01], "eps": [1e-9, 2e-9, 5e-9], "epochs": [5, 20], "optimizer": ["adamw", "sgd"]}
     assert search_space(LOSS, ranges, {"weight_decay": 0.01})[0] == {
         "batch_size": OneOf((64, 128)),
@@ -46,18 +46,18 @@ def test_ranges_take_the_place_of_the_containers_and_what_is_fixed_is_not_search
         (ACCURACY, {}, {"batch_size": 1, "lr": 1, "eps": 1, "weight_decay": 1}, "every hyperparameter is fixed"),
     ],
 )
-def test_what_is_no_search_space_is_one_sentence(objective, ranges, fixed, expected):
+def test_an_invalid_search_space_is_one_sentence(objective, ranges, fixed, expected):
     with pytest.raises(UserError, match=expected):
         search_space(objective, ranges, fixed)
 
 
-def test_hyperparameters_are_texts_as_a_job_takes_them():
+def test_hyperparameters_become_strings():
     assert search.as_texts({"lr": 1e-9 * 20, "report_images": False}) == {"lr": "2e-08", "report_images": "false"}
     with pytest.raises(UserError, match="hyperparameter epochs is 0"):
         search.as_texts({"epochs": 0})
 
 
-def test_a_grid_is_tried_as_a_whole_and_needs_lists():
+def test_a_grid_search_tries_all_combinations_and_needs_lists():
     grid = {"lr": [0.001, 0.003, 0.01], "eps": [1e-9], "weight_decay": [0.01, 0.1, 1]}
     assert search_space(ranges=grid, strategy="Grid")[1] == 3 * 1 * 3 * 2
     with pytest.raises(UserError, match="strategy is 'Grid', which needs a list of values in ranges for lr, "):

@@ -32,13 +32,13 @@ def test_the_table_fits_into_a_terminal():
     assert rows[2].split() == ["trial-003", "stopped", "early", *values, "0.2500", "99", "s"]
 
 
-def test_words_in_brackets_are_told_as_they_are(capsys):
+def test_words_in_brackets_are_printed_unchanged(capsys):
     failed = Trial("one/trial-001", {}, FAILED, reason="[/opt/ml] is full")
     terminal().print(of_tuning(Tuning("one", ACCURACY, [], [failed])))
     assert "failed: [/opt/ml] is full" in capsys.readouterr().out
 
 
-def test_where_nobody_watches_news_is_told_once(capsys):
+def test_without_a_terminal_each_change_is_printed_once(capsys):
     def updates():
         tuning = a_tuning()
         done, trial, _ = tuning.trials

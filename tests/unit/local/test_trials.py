@@ -23,7 +23,7 @@ def test_a_trial_reads_its_log_and_the_last_value_counts():
     for text in (line("epoch 1/3", 0.5, 0.25), "nothing", line("epoch 2/3", 0.75, 0.125)):
         read.read(text, ACCURACY)
     assert (read.value, read.metrics) == (0.125, {LOSS: [0.5, 0.75], ACCURACY: [0.25, 0.125]})
-    # An interrupted job may do an epoch again, and at the end tells which one it kept.
+    # An interrupted job may repeat an epoch, and at the end logs the one that it kept.
     for text in (line("epoch 2/3", 0.7, 0.2), line("epoch 3/3", 0.9, 0.1), line("best epoch, 1", 0.5, 0.25)):
         read.read(text, ACCURACY)
     assert (read.value, read.metrics) == (0.25, {LOSS: [0.5, 0.7, 0.9], ACCURACY: [0.25, 0.2, 0.1]})
@@ -62,7 +62,7 @@ def test_a_page_without_a_value(tmp_path):
     tuning = Tuning("a tuning", ACCURACY, ["lr"], [trial("d", None, FAILED)])
     assert tuning.best is None
     write_page(tuning, tmp_path / "tuning.html")
-    assert "No training job has come to a value" in (tmp_path / "tuning.html").read_text()
+    assert "No training job has reported validation:accuracy yet" in (tmp_path / "tuning.html").read_text()
 
 
 def test_a_value_of_zero_has_its_place_on_the_page(tmp_path):

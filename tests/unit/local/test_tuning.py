@@ -1,4 +1,4 @@
-"""Tuning on this computer with a container/train that takes no time: what it logs is in the folder of data."""
+"""Tuning on this computer with a container/train that takes no time and logs what the data folder says."""
 
 import json
 import signal
@@ -14,7 +14,7 @@ from local.trials import Tuning
 from waits import wait_until
 
 ACCURACY = "validation:accuracy"
-# Logs the accuracies that DATA/TRIAL.json lists for it, as long as nobody stops it.
+# Logs the accuracies that DATA/TRIAL.json lists for this trial, until it is stopped.
 TRAIN = """
 import json, pathlib, signal, sys, time
 root = pathlib.Path(sys.argv[2])
@@ -83,21 +83,21 @@ def test_other_strategies(tune, strategy):
         assert [trial.hyperparameters["batch_size"] for trial in tuning.trials] == ["64", "128"]
 
 
-def test_a_poor_trial_is_ended_early_unless_that_is_off(tune):
+def test_a_poor_trial_is_stopped_early(tune):
     good, poor = [0.8] * 4, [0.1] * 200
     tuning = tune([good, good, good, poor])
     assert [trial.status for trial in tuning.trials] == ["completed"] * 3 + ["stopped early"]
     assert 2 <= len(tuning.trials[3].metrics[ACCURACY]) < 20
 
 
-def test_without_early_stopping_a_poor_trial_goes_on(tune):
+def test_without_early_stopping_a_poor_trial_continues(tune):
     good, poor = [0.8] * 4, [0.1] * 30
     tuning = tune([good, good, good, poor], early_stopping="Off")
     assert tuning.trials[3].status == "completed"
     assert len(tuning.trials[3].metrics[ACCURACY]) == 30
 
 
-def test_a_trial_that_fails_is_told_and_the_others_go_on(tune):
+def test_a_failed_trial_is_recorded_and_the_others_continue(tune):
     tuning = tune(["too much\nand more", [0.5]])
     assert [(trial.status, trial.reason) for trial in tuning.trials] == [
         ("failed", "training failed: too much"),
@@ -111,7 +111,7 @@ def test_when_the_first_trials_fail_tuning_ends(tune):
         tune(["no data"] * 3)
 
 
-def test_what_was_interrupted_is_taken_up_with_the_same_hyperparameters(tune):
+def test_an_interrupted_tuning_continues_with_the_same_hyperparameters(tune):
     def interrupt(tuning):
         if len(tuning.trials) == 2 and tuning.trials[1].metrics:
             raise KeyboardInterrupt
@@ -129,25 +129,25 @@ def test_what_was_interrupted_is_taken_up_with_the_same_hyperparameters(tune):
     assert [vars(trial) for trial in again.trials] == [vars(trial) for trial in tuning.trials]
 
 
-def test_no_other_process_works_on_the_same_tuning(tune):
+def test_two_processes_cannot_run_the_same_tuning(tune):
     def resume(_):
-        with pytest.raises(UserError, match="one is running already, in another process"):
+        with pytest.raises(UserError, match="one is already running in another process"):
             next(local.tuning.tune("one"))
 
     assert tune([[0.5]], resume).trials[0].value == 0.5
     assert next(local.tuning.tune("one")).trials[0].value == 0.5
 
 
-def test_a_training_that_fails_is_told_with_its_cause(tune, tmp_path):
+def test_a_failed_training_raises_its_cause(tune, tmp_path):
     (tmp_path / "data" / "job.json").write_text('"no data"')
-    programs.prepare(tmp_path / "job", tmp_path / "data", {})
+    programs.prepare_job(tmp_path / "job", tmp_path / "data", {})
     with pytest.raises(UserError, match="training failed: no data"), programs.training(tmp_path / "job", ""):
         pass
 
 
 def test_ctrl_c_stops_a_training_in_order(tune, tmp_path):
     (tmp_path / "data" / "job.json").write_text(json.dumps([0.1] * 19))
-    programs.prepare(tmp_path / "job", tmp_path / "data", {})
+    programs.prepare_job(tmp_path / "job", tmp_path / "data", {})
     rows = tmp_path / "job/output/data/metrics.jsonl"
     with pytest.raises(KeyboardInterrupt), programs.training(tmp_path / "job", ""):
         wait_until(lambda: rows.exists() and rows.read_text(), "a first epoch")
