@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# Build the image, check that it works, push it to Amazon ECR, and print its URI. Runs with macOS's bash 3.2 too.
+# Build the image, check that it works, push it to Amazon ECR, and print its URI. Also runs with macOS's bash 3.2.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 usage="usage: ./build_and_push.sh [--name N] [--tag T] [--region R] [--profile P] [--no-push] [-- BUILD_OPTION...]
 
-  --name N      the image's name and its ECR repository's (default: sagemaker-resnet18)
-  --tag T       its tag besides latest (default: the git revision)
-  --region R    the AWS region (default: AWS_REGION, or what the AWS command line is configured for)
-  --profile P   the profile of the AWS command line (default: whatever credentials it finds)
-  --no-push     build and check only; needs no AWS
-  BUILD_OPTION  handed to the engine's build, such as --build-arg WEIGHTS=none
+  --name N      name of the image and of its ECR repository (default: sagemaker-resnet18)
+  --tag T       tag of the image besides latest (default: the git revision)
+  --region R    AWS region (default: AWS_REGION, or the AWS command line's configuration)
+  --profile P   profile of the AWS command line (default: the credentials that it finds)
+  --no-push     only build and check; needs no AWS
+  BUILD_OPTION  passed to the engine's build, such as --build-arg WEIGHTS=none
 
-The URI is the only thing on standard output; it is kept in .image_uri for the launch scripts."
+Standard output has only the URI, which is also kept in .image_uri for the launch scripts."
 
-# podman holds a layer three times while it commits it.
+# podman stores a layer three times while it commits it.
 GB_TO_BUILD=25
 GB_TO_REBUILD=4
 IMAGES_KEPT=5
@@ -72,8 +72,8 @@ find_engine() {
 
 find_tag() {
     revision=$(git rev-parse --short=12 HEAD 2> /dev/null) || revision=""
-    [ -n "$revision$tag" ] || die "there is no git revision to name the image after: use --tag"
-    # Only what goes into the image: settings for the launch scripts may well differ from the committed ones.
+    [ -n "$revision$tag" ] || die "there is no git revision to use as the tag: use --tag"
+    # Only files of the image: the launch scripts' settings may differ from the committed ones.
     if [ -n "$(git status --porcelain -- Dockerfile .dockerignore requirements/image.txt container 2> /dev/null)" ]; then
         revision=$revision-dirty
         say "the image has changes that are not committed, so its revision is $revision"
@@ -81,7 +81,7 @@ find_tag() {
     tag=${tag:-$revision}
 }
 
-# Where the engine's storage is not on this computer, but in a virtual machine, its space cannot be seen.
+# If the engine's storage is in a virtual machine, its free space cannot be read here.
 check_disk() {
     local format="{{.DockerRootDir}}" needed=$GB_TO_BUILD storage free
     if [ "$engine" = podman ]; then format="{{.Store.GraphRoot}}"; fi
@@ -106,14 +106,14 @@ find_account() {
     uri=$registry/$name
 }
 
-# Run the AWS command line; where it fails, die with a sentence that ends with its last line.
+# Run the AWS command line; if it fails, die with a sentence that ends with its last line.
 aws_or_die() {
     local sentence=$1
     shift
     aws "$@" 2> "$scratch/error" || die "$sentence: $(tail -n 1 "$scratch/error")"
 }
 
-# Before the build: whoever may not push should not have to wait for it.
+# Done before the build, so that a user who may not push learns it at once.
 prepare_repository() {
     local password
     if ! aws ecr describe-repositories --repository-names "$name" > /dev/null 2> "$scratch/error"; then
@@ -126,17 +126,17 @@ prepare_repository() {
 }
 
 create_repository() {
-    aws_or_die "the ECR repository $name cannot be made" ecr create-repository --repository-name "$name" \
+    aws_or_die "the ECR repository $name cannot be created" ecr create-repository --repository-name "$name" \
         --image-scanning-configuration scanOnPush=true --tags Key=created-by,Value=build_and_push.sh > /dev/null
-    say "made the ECR repository $name in $region, which keeps the $IMAGES_KEPT newest images"
+    say "created the ECR repository $name in $region, which keeps the $IMAGES_KEPT newest images"
     aws ecr put-lifecycle-policy --repository-name "$name" --lifecycle-policy-text '{"rules": [{"rulePriority": 1,
         "description": "each image has several GB",
         "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": '"$IMAGES_KEPT"'},
         "action": {"type": "expire"}}]}' > /dev/null 2> "$scratch/error" ||
-        say "it will keep all images, since its lifecycle rule was refused: $(tail -n 1 "$scratch/error")"
+        say "it will keep all images, since its lifecycle rule was rejected: $(tail -n 1 "$scratch/error")"
 }
 
-# SageMaker runs images with Docker's own manifest only: no OCI manifest, no index, so no attestations either.
+# SageMaker accepts only Docker's own manifest: no OCI manifest, and no index, hence no attestations.
 build() {
     local tool
     case $engine in
@@ -153,7 +153,7 @@ build() {
         --tag "$name:$tag" --tag "$name:latest" "$@" . || die "the build failed"
 }
 
-# SageMaker Studio permits builds and containers on its own network only.
+# SageMaker Studio allows builds and containers only on its own network.
 in_studio() { grep -q '"AppType"' /opt/ml/metadata/resource-metadata.json 2> /dev/null; }
 
 push_image() {
@@ -164,9 +164,9 @@ push_image() {
     done
     if ! type=$(aws ecr describe-images --repository-name "$name" --image-ids "imageTag=$tag" \
         --query "imageDetails[0].imageManifestMediaType" --output text 2> "$scratch/error"); then
-        say "the form of the pushed image was not checked: $(tail -n 1 "$scratch/error")"
+        say "the manifest of the pushed image was not checked: $(tail -n 1 "$scratch/error")"
     elif [ "$type" != $MANIFEST ]; then
-        die "$uri:$tag has a manifest that SageMaker refuses: $type"
+        die "$uri:$tag has a manifest that SageMaker does not accept: $type"
     fi
 }
 

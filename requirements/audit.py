@@ -1,7 +1,7 @@
-"""List what is locked for the image as a CycloneDX SBOM, and look up its known vulnerabilities: `make audit`.
+"""Write the image's locked packages as a CycloneDX SBOM, and look up known vulnerabilities: `make audit`.
 
-Fails on a vulnerability that vulnerabilities.toml does not explain. Where the service that knows them cannot be
-reached, it says so and does not fail.
+Fails on a vulnerability that vulnerabilities.toml does not explain. If the vulnerability service cannot be reached, it
+prints so and does not fail.
 """
 
 import json
@@ -38,7 +38,7 @@ def main() -> int:
 
 
 def locked(text: str) -> list[str]:
-    """The requirements of a lock file, hashes and all, that hold for the image's platform."""
+    """Return the requirements of a lock file, with their hashes, that apply to the image's platform."""
     lines = (line for line in text.replace("\\\n", " ").splitlines() if line and not line.startswith("#"))
     markers = ((line, Requirement(line.split(" --hash")[0]).marker) for line in lines)
     return [line for line, marker in markers if marker is None or marker.evaluate(IMAGE)]
@@ -50,7 +50,7 @@ def write_sbom(lock: list[str], path: Path) -> None:
 
 
 def look_up(lock: list[str]) -> dict:
-    """pip-audit's report; empty where it could not make one."""
+    """Return pip-audit's report; {} if it could not make one."""
     with tempfile.TemporaryDirectory() as folder:
         requirements, report = Path(folder, "requirements.txt"), Path(folder, "report.json")
         requirements.write_text("\n".join(line.split(";")[0].split(" --hash")[0] for line in lock))
@@ -64,13 +64,13 @@ def look_up(lock: list[str]) -> dict:
 
 
 def judge(report: dict, accepted: dict[str, str]) -> tuple[list[str], bool]:
-    """What to say about pip-audit's `report`, and whether it is a failure."""
+    """Return lines to print about pip-audit's `report`, and whether it is a failure."""
     packages = report.get("dependencies", [])
     flaws = [(package, flaw) for package in packages for flaw in package.get("vulns", ())]
     lines, explained, failed = [], set(), False
     for package, flaw in flaws:
-        mended = ", ".join(flaw["fix_versions"]) or "no release"
-        line = f"{package['name']} {package['version']}: {flaw['id']}, mended in {mended}"
+        fixed = ", ".join(flaw["fix_versions"]) or "no release"
+        line = f"{package['name']} {package['version']}: {flaw['id']}, fixed in {fixed}"
         names = accepted.keys() & {flaw["id"], *flaw["aliases"]}
         explained |= names
         failed |= not names
@@ -78,7 +78,7 @@ def judge(report: dict, accepted: dict[str, str]) -> tuple[list[str], bool]:
     # pip-audit counts what it could not look up as not vulnerable.
     unknown = [package for package in packages if "skip_reason" in package]
     if len(unknown) == len(packages):
-        lines.append("not checked: the service that knows vulnerabilities could not be reached")
+        lines.append("not checked: the vulnerability service could not be reached")
     elif unknown:
         lines += [f"not checked: {package['skip_reason']}" for package in unknown]
     else:

@@ -4,7 +4,7 @@ set -eu
 uv=$1
 cd "$(dirname "$0")"
 lock() {
-    # No index address: whoever installs decides where from.
+    # No index address: each installation chooses its own.
     "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
         --override overrides.txt --custom-compile-command "make lock" "$@"
 }

@@ -1,10 +1,11 @@
-"""Write THIRD_PARTY.md: what the image ships besides this repository, and under which licence.
+"""Write THIRD_PARTY.md: the packages that the image contains, and their licences.
 
-Usage: python requirements/third_party.py   (in the environment that requirements/dev.txt makes; `make lock` runs it)
+Usage: python requirements/third_party.py   (with requirements/dev.txt installed; `make lock` runs it)
 """
 
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement
 
@@ -25,13 +26,13 @@ non-commercial research by their terms of access, and whether that reaches the w
 
 
 def shipped() -> list[str]:
-    """The names of the packages that the image's lock installs in it."""
+    """Return the names of the packages that the lock file installs in the image."""
     lines = audit.locked((HERE / "image.txt").read_text())
     return sorted(Requirement(line.split(" --hash")[0]).name for line in lines)
 
 
 def licence(name: str) -> str:
-    about = metadata.metadata(name)
+    about: Any = metadata.metadata(name)  # an email.message.Message, which typeshed does not say
     classifiers = [c.rsplit(" :: ", 1)[-1] for c in about.get_all("Classifier", []) if c.startswith("License ::")]
     # The free text of License may be the whole licence, so it comes last.
     return about.get("License-Expression") or ", ".join(classifiers) or about.get("License") or "see its licence file"

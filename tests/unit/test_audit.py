@@ -46,7 +46,7 @@ def test_sbom_has_each_locked_package_once(audit, tmp_path):
 def test_unexplained_vulnerability_fails(audit):
     lines, failed = audit.judge({"dependencies": [FLAWED, SOUND]}, {})
     assert failed
-    assert lines == ["VULNERABLE: left 1.0: PYSEC-1, mended in 2.0", "2 packages checked, 1 known vulnerabilities"]
+    assert lines == ["VULNERABLE: left 1.0: PYSEC-1, fixed in 2.0", "2 packages checked, 1 known vulnerabilities"]
 
 
 @pytest.mark.parametrize("name", ["PYSEC-1", "CVE-1"])
@@ -66,7 +66,7 @@ def test_explanation_that_is_no_longer_needed_is_said(audit):
 def test_unreachable_service_is_said_and_is_no_all_clear(audit, report):
     lines, failed = audit.judge(report, {"CVE-1": "not used"})
     assert not failed
-    assert lines[0] == "not checked: the service that knows vulnerabilities could not be reached"
+    assert lines[0] == "not checked: the vulnerability service could not be reached"
     assert lines[1].startswith("0 packages checked")
 
 

@@ -178,7 +178,7 @@ def test_refused_lifecycle_rule_is_no_failure(stage):
     stage.answers |= NO_REPOSITORY | {"aws ecr put-lifecycle-policy": (254, "", "AccessDenied: no\n")}
     code, _, error = stage.run()
     assert code == 0
-    assert "it will keep all images, since its lifecycle rule was refused: AccessDenied: no" in error
+    assert "it will keep all images, since its lifecycle rule was rejected: AccessDenied: no" in error
 
 
 def test_uncommitted_changes_show_in_the_tag(stage):
@@ -202,7 +202,7 @@ def test_manifest_that_sagemaker_refuses_is_not_recorded(stage):
     stage.answers["aws ecr describe-images"] = (0, "application/vnd.oci.image.index.v1+json\n", "")
     code, out, error = stage.run()
     assert (code, out) == (1, "")
-    assert "has a manifest that SageMaker refuses: application/vnd.oci.image.index.v1+json" in error
+    assert "has a manifest that SageMaker does not accept: application/vnd.oci.image.index.v1+json" in error
     assert not (stage.folder / ".image_uri").exists()
 
 
@@ -227,7 +227,7 @@ def test_manifest_that_may_not_be_seen_is_said(stage):
         ({"aws ecr describe-repositories": (254, "", "AccessDenied: no\n")}, "ECR in eu-west-1: AccessDenied: no"),
         (
             NO_REPOSITORY | {"aws ecr create-repository": (254, "", "AccessDenied: no\n")},
-            "the ECR repository sagemaker-resnet18 cannot be made: AccessDenied: no",
+            "the ECR repository sagemaker-resnet18 cannot be created: AccessDenied: no",
         ),
         ({"aws ecr get-login": (254, "", "denied\n")}, "no login to ECR in eu-west-1: denied"),
         ({"docker login": (1, "", "refused\n")}, f"docker cannot log in to {REGISTRY}: refused"),
@@ -247,7 +247,7 @@ def test_missing_tools_are_one_sentence(stage):
 
 def test_without_a_revision_a_tag_is_needed(stage):
     shutil.rmtree(stage.folder / ".git")
-    assert stage.dies() == "there is no git revision to name the image after: use --tag"
+    assert stage.dies() == "there is no git revision to use as the tag: use --tag"
     code, out, error = stage.run("--tag", "v1")
     assert (code, out) == (0, f"{URI}:v1\n"), error
 
