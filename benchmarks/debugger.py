@@ -1,13 +1,13 @@
-"""What the debugging hook costs: milliseconds per step of which nothing is saved, the losses, or everything.
+"""Measure what the debugging hook costs: milliseconds per step that saves nothing, the losses, or everything.
 
 Usage: python benchmarks/debugger.py [--steps N]
 
-Batch 1 at 32 pixels, one thread: the network itself is as small as it gets, and what remains is the hook. The cost of
-a step of which nothing or the losses are saved is that of the hook's callbacks alone, each time after a step of another
-training, which leaves the processor's caches as a training does. That of a step of which everything is saved, and of a
-training's first, is the difference of trainings that take turns, one without a hook. Times are of the processor, since
-the clock would count whatever else the machine does. Batch normalisation is in evaluation mode: one image has no
-statistics. From these follows the average for trainings of so many steps that save at our default intervals.
+Batch 1 at 32 pixels, one thread: this makes the network's own time as small as possible. The cost of a step that saves
+nothing or the losses is that of the hook's callbacks alone, each time after a step of another training, which leaves
+the processor's caches as a training does. The cost of a step that saves everything, and of a training's first step, is
+the difference between trainings that take turns, one of them without a hook. Times are processor time, since wall-clock
+time would include other processes. Batch normalisation is in evaluation mode: one image has no statistics. The averages
+for trainings of several lengths, which save at our default intervals, are computed from these costs.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def main() -> None:
     steps = parser.parse_args().steps
     torch.set_num_threads(1)
     memory.keep_all()  # as container/train does
-    os.sync()  # what others wrote and removed before is not the hook's cost
+    os.sync()  # earlier writes to the disk are not the hook's cost
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         unsaved = Training(folder / "nothing", Intervals(NEVER, NEVER)).callbacks(steps)
@@ -51,23 +51,23 @@ def main() -> None:
             for number in range(FIRSTS)
         ]
     saved = statistics.median(b - a for a, b in zip(plain[WARM_UP:], everything[WARM_UP:], strict=True))
-    # Who comes second finds memory that the first left, which saves half of a step: not the median of two cases.
+    # The second training reuses memory of the first, which saves half a step: the mean of both orders, not the median.
     first = statistics.mean(b - a for (a,), (b,) in firsts)
     print(f"a step without the hook           {statistics.median(plain):6.1f} ms")
-    print(f"nothing of it saved costs         {unsaved:6.2f} ms more")
-    print(f"the losses saved                  {losses:6.2f} ms more")
-    print(f"everything saved                  {saved:6.1f} ms more and {kilobytes / (WARM_UP + steps):.0f} kB")
+    print(f"a step that saves nothing         {unsaved:6.2f} ms more")
+    print(f"a step that saves the losses      {losses:6.2f} ms more")
+    print(f"a step that saves everything      {saved:6.1f} ms more and {kilobytes / (WARM_UP + steps):.0f} kB")
     print(f"a training's first step           {first:6.1f} ms more")
     for total in EXAMPLES:
         intervals = save_intervals(total)
         some, all_ = (math.ceil(total / interval) for interval in intervals)
         average = (first + (all_ - 1) * saved + (some - all_) * losses + (total - some) * unsaved) / total
         shares = ", ".join(f"{average / step:.1%} of {step} ms" for step in (40, 100))
-        print(f"{total:6,} steps, the losses of {some} saved, everything of {all_}: {average:5.2f} ms a step, {shares}")
+        print(f"{total:6,} steps, {some} save the losses, {all_} everything: {average:5.2f} ms a step, {shares}")
 
 
 def take_turns(*trainings: "Training", steps: int) -> list[list[float]]:
-    """The milliseconds of each one's steps, in a new order every time: what follows a saved step finds caches empty."""
+    """Return the milliseconds of each training's steps, taken in random order: after a saving step caches are cold."""
     times = [[] for _ in trainings]
     for _ in range(steps):
         for number in random.sample(range(len(trainings)), len(trainings)):
@@ -76,16 +76,17 @@ def take_turns(*trainings: "Training", steps: int) -> list[list[float]]:
 
 
 class Training:
-    """A network and its optimiser, with a hook that saves to `folder`, if one is given."""
+    """A network and its optimiser, with a hook that saves to `folder` at `intervals` if these are given."""
 
     def __init__(self, folder: Path | None = None, intervals: Intervals | None = None):
         torch.manual_seed(0)
-        self.model = network.build(10, eps=1e-5).to(memory_format=torch.channels_last).eval()
+        self.model = network.build(10, eps=1e-5).eval()
+        self.model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # missing in torch's overloads
         self.loss = torch.nn.CrossEntropyLoss()
-        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-6)  # the cheapest
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-6)  # the cheapest optimiser
         self.inputs = torch.randn(1, 3, 32, 32).contiguous(memory_format=torch.channels_last)
         self.labels = torch.tensor([3])
-        if folder:
+        if folder and intervals:
             self.watch(folder, intervals)
 
     def watch(self, folder: Path, intervals: Intervals) -> None:
@@ -98,7 +99,7 @@ class Training:
         self.hook.set_mode(MODES["train"])
 
     def step(self) -> float:
-        """The milliseconds of processor time of one training step."""
+        """Take one training step, and return its milliseconds of processor time."""
         started = time.process_time()
         self.loss(self.model(self.inputs), self.labels).backward()
         self.optimizer.step()
@@ -106,8 +107,8 @@ class Training:
         return 1000 * (time.process_time() - started)
 
     def callbacks(self, times: int) -> float:
-        """The milliseconds of processor time that the hook's callbacks take in one step, on average."""
-        self.step()  # the first of a run is always saved
+        """Return the milliseconds of processor time that the hook's callbacks take per step, on average."""
+        self.step()  # the first step of a run is always saved
         self.hook.flush()
         other, activation, loss = Training(), torch.zeros(1, 1, 1, 1), torch.tensor(1.0)
         modules = [(module, activation) for module in self.model.modules()] + [(self.loss, loss)]

@@ -1,15 +1,17 @@
-"""How often a faster precision finds another class than plain fp32, and what decoding a large photo costs.
+"""Measure how often a faster precision finds another class than plain fp32, and the time to decode a large photo.
 
 Usage: python benchmarks/exactness.py PHOTOS MODEL
 
-PHOTOS is a folder of folders with JPEG files, each named as its class; MODEL one with a trained artifact. The plain
-model is torchvision's. The sample server's transform is torchvision's usual one: all pixels, Resize and CenterCrop.
+PHOTOS has a folder of JPEG files per class; MODEL is a folder with a trained artifact. The plain model is
+torchvision's. The sample server's transform is torchvision's usual one: it decodes all pixels, then Resize and
+CenterCrop.
 """
 
 import argparse
 import io
 import statistics
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -71,8 +73,8 @@ def compare_decoding(photo: Path) -> None:
     print(f"{size}: ours {ours:.0f} ms, the sample server's {theirs:.0f} ms, {theirs / ours:.1f} times as long")
 
 
-def milliseconds(function) -> float:
-    """Of processor time, the median of several calls."""
+def milliseconds(function: Callable[[], object]) -> float:
+    """Return the median processor time of several calls."""
     times = []
     for _ in range(9):
         start = time.process_time()

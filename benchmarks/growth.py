@@ -1,9 +1,9 @@
-"""How the cost of a job grows with the number of images and of classes: whole jobs of container/train, one epoch each.
+"""Measure how a job's time and memory grow with the number of images and of classes, in jobs of one epoch.
 
 Usage: python benchmarks/growth.py FOLDER [--files N ...] [--classes N ...]
 
-The images are those in FOLDER/train at 64 px, under as many names and in as many classes as it takes, so that what
-grows is not their decoding. Of 5 images 4 are trained on; image_size is 32.
+The jobs run container/train. Their images are those in FOLDER/train at 64 px, linked under as many names and in as many
+classes as needed, so that decoding stays cheap. 4 of 5 images are trained on; image_size is 32.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, nargs="*", default=[1_000, 10_000, 100_000])
     parser.add_argument("--classes", type=int, nargs="*", default=[100, 1_000])
     arguments = parser.parse_args()
-    print("| files | classes | s to the first step | s to the end | ms an image between | peak MB |")
+    print("| files | classes | s to the first step | s to the end | ms per image in between | peak MB |")
     print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as scratch:
         small = shrink(sorted(arguments.folder.glob("train/*/*")), Path(scratch))
@@ -41,6 +41,7 @@ def main() -> None:
 
 
 def shrink(photos: list[Path], folder: Path) -> list[Path]:
+    """Write the photos to `folder` at 64 x 64 pixels, and return their paths."""
     small = []
     for number, photo in enumerate(photos):
         small.append(folder / f"{number}.jpg")
@@ -49,7 +50,7 @@ def shrink(photos: list[Path], folder: Path) -> list[Path]:
 
 
 def multiply(images: list[Path], folder: Path, files: int, classes: int) -> None:
-    """`files` hard links to `images`, evenly in `classes` folders."""
+    """Make `files` hard links to `images`, spread evenly over `classes` folders."""
     for number in range(classes):
         (folder / f"{number:04}").mkdir(parents=True)
     for number in range(files):

@@ -1,21 +1,21 @@
-"""What the parts of an answer cost: milliseconds of CPU for one image on one core, as a table.
+"""Measure what the parts of an answer cost: milliseconds of CPU per image on one core, as a table.
 
 Usage: python benchmarks/parts.py PHOTOS MODEL
 
-PHOTOS is a folder with JPEG files, MODEL one with an artifact. Beside our parts stand those of the sample server,
-torchvision's usual transforms and its plain network.
+PHOTOS is a folder with JPEG files, MODEL a folder with an artifact. Our parts are compared with those of the sample
+server: torchvision's usual transforms and its plain network.
 """
 
 import argparse
 import io
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the server sets it
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the server sets it for itself
 
 import numpy as np
 import torch
@@ -29,7 +29,9 @@ from classifier.serving.app import Model, create_app
 from classifier.serving.batcher import Batcher
 from classifier.serving.predictor import Predictor
 
-USUAL = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor()])
+USUAL: Callable[[Image.Image], torch.Tensor] = transforms.Compose(
+    [transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor()]
+)
 BATCHES = (1, 8, 16)
 
 
@@ -53,7 +55,7 @@ def main() -> None:
 
 
 def answer_parts(about: artifact.Artifact, data: list[bytes]) -> None:
-    """What is neither decoding nor the model: a model that costs nothing answers, then an application does."""
+    """Measure what is neither decoding nor the model: the batcher with a model that costs nothing, then the app."""
     row_of_nothing = np.full(len(about.classes), 1 / len(about.classes), np.float32)
     batcher = Batcher(lambda _: lambda pixels: np.stack([row_of_nothing] * len(pixels)), [1], 8)
     blank = np.zeros((about.image_size, about.image_size, 3), np.uint8)
@@ -65,8 +67,8 @@ def answer_parts(about: artifact.Artifact, data: list[bytes]) -> None:
     row("decode, batcher and Flask's test client", lambda: [post(data=one) for one in data], len(data))
 
 
-def models(folder: Path, about: artifact.Artifact) -> dict[str, Callable[[np.ndarray], object]]:
-    """Each precision, by what takes pixels (n, size, size, 3)."""
+def models(folder: Path, about: artifact.Artifact) -> Mapping[str, Callable[[np.ndarray], object]]:
+    """Return the networks to compare by name, as functions of pixels (n, size, size, 3)."""
     plain = torchvision.models.resnet18(
         num_classes=len(about.classes), norm_layer=partial(torch.nn.BatchNorm2d, eps=about.eps)
     )
@@ -75,7 +77,7 @@ def models(folder: Path, about: artifact.Artifact) -> dict[str, Callable[[np.nda
     normalize = network.Normalize(about.mean, about.std)
 
     @torch.inference_mode()
-    def as_it_comes(pixels: np.ndarray) -> torch.Tensor:
+    def unchanged(pixels: np.ndarray) -> torch.Tensor:
         return plain(normalize(torch.from_numpy(pixels)).contiguous()).softmax(1)
 
     precisions = ["fp32"]
@@ -84,7 +86,7 @@ def models(folder: Path, about: artifact.Artifact) -> dict[str, Callable[[np.nda
     if about.quantization and quantized.is_possible(torch.device("cpu")):
         precisions.append(quantized.PRECISION)
     ours = {name: Predictor(folder, about, name).probabilities for name in precisions}
-    return {"torchvision's, fp32": as_it_comes} | ours
+    return {"torchvision's, fp32": unchanged} | ours
 
 
 def usual(data: bytes) -> torch.Tensor:
@@ -96,7 +98,7 @@ def row(name: str, function: Callable[[], object], images: int) -> None:
 
 
 def milliseconds(function: Callable[[], object], images: int) -> float:
-    """Of processor time for one image: the least of some calls, since neighbours only ever add."""
+    """Return the processor time per image: the least of several calls, since other processes can only slow it down."""
     function()
     times = []
     for _ in range(5):

@@ -1,11 +1,12 @@
-"""What pretrained weights gain: pretrain on half of a data set's classes, fine-tune on the other half.
+"""Measure what pretrained weights gain: pretrain on half of a data set's classes, fine-tune on the other half.
 
 Usage: python benchmarks/pretrained.py FOLDER [--seeds N]
 
 FOLDER holds train/, validation/ and test/, each with a folder per class. All photos of the first half of the classes
-make the pretrained weights, stored as torchvision stores its own file. The other half is trained from them, through
-the channel `pretrained`, and from scratch, with the same hyperparameters and seeds, at each of two learning rates.
-Each run is the real container/train. Accuracy is on the validation and test photos together, which no run chooses by.
+train the pretrained weights, stored in the format of torchvision's own file. The other half is trained from them,
+through the channel `pretrained`, and from scratch, with the same hyperparameters and seeds, at each of two learning
+rates. Each run is the real container/train. Accuracy is on the validation and test photos together, by which no run
+chooses anything.
 """
 
 import argparse
@@ -56,7 +57,7 @@ def main() -> None:
 
 
 def pretrain(scratch: Path, folder: Path, classes: list[str]) -> Path:
-    """A folder for the channel `pretrained`, with weights of the best epoch on `classes`."""
+    """Train on `classes`, and return a folder for the channel `pretrained` with the best epoch's weights."""
     link(scratch / "before", "train", folder, PHASES, classes)
     train(scratch / "before", PRETRAIN)
     channel = scratch / "pretrained"
@@ -75,7 +76,7 @@ def link(root: Path, channel: str, folder: Path, phases: tuple[str, ...], classe
 
 
 def train(root: Path, hyperparameters: dict) -> dict[str, float]:
-    """Run container/train in `root`; the artifact's metrics."""
+    """Run container/train in `root`, and return the artifact's metrics."""
     config = root / "input/config/hyperparameters.json"
     config.parent.mkdir(parents=True)
     config.write_text(json.dumps({name: str(value) for name, value in hyperparameters.items()}))

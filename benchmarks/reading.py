@@ -1,7 +1,7 @@
-"""Reading images beside torchvision's and timm's loaders, in the first epoch and in later ones.
+"""Compare reading images with torchvision's and timm's loaders, in the first epoch and in later ones.
 
-Every loader has one process that reads. They take turns, and of their passes the best counts, by the clock and by the
-time of the processor, all processes together: that is what a core gives where all are busy.
+Every loader reads with one process. They take turns, and each one's best pass counts, in wall-clock time and in
+processor time of all its processes; the latter gives the speed per core when all cores are busy.
 """
 
 import resource
@@ -21,20 +21,20 @@ from classifier.training.data.folders import Phase, read_dataset
 from classifier.training.hyperparameters import Hyperparameters
 
 PASSES = 5
-# So many of the images are also read at a camera's size.
+# The number of images that are also read at a camera's size, and the factor by which they are enlarged.
 LARGE, TIMES = 60, 4
 
 
 def compare(phase: Phase, hp: Hyperparameters, scratch: Path) -> None:
-    """Print the tables for the images of `phase` as they are and enlarged, which `scratch` will hold."""
+    """Print the tables for the images of `phase`, unchanged and enlarged; writes the enlarged ones to `scratch`."""
     table_of("images/s with one process that reads", phase, hp)
     enlarge(phase.folder, scratch, LARGE)
     large = read_dataset({"train": scratch}, seed=0).train
-    table_of(f"the same from {len(large)} of them, enlarged {TIMES} times", large, hp)
+    table_of(f"the same with {len(large)} of them, enlarged {TIMES} times", large, hp)
 
 
 def link(source: Path, target: Path, count: int) -> None:
-    """Make `target` of `count` of the images in `source`, evenly taken."""
+    """Link `count` images of `source`, evenly spaced, below `target`."""
     files = sorted(source.glob("*/*"))
     for file in files[:: max(1, len(files) // count)][:count]:
         (target / file.parent.name).mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ def link(source: Path, target: Path, count: int) -> None:
 
 
 def enlarge(source: Path, target: Path, count: int) -> None:
-    """As link, but larger."""
+    """Write `count` images of `source`, evenly spaced and enlarged, below `target`."""
     link(source, target, count)
     for path in target.glob("*/*"):
         image = Image.open(path).convert("RGB")
@@ -78,12 +78,12 @@ def iter_of(loader: Iterable) -> Callable[[int], Iterable]:
     return lambda _epoch: loader
 
 
-def bare_decode(data: bytes) -> torch.Tensor:
+def bare_decode(data: bytes) -> object:
     return torchvision.io.decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8))
 
 
 def clock_and_processor(batches: Iterable) -> tuple[float, float]:
-    """How many seconds a pass takes, and how many of the processors', by this process and its children."""
+    """Return the wall-clock seconds of a pass, and the processor seconds of this process and its children."""
     started, busy = time.perf_counter(), processor_seconds()
     for _batch in batches:
         pass
@@ -97,7 +97,7 @@ def processor_seconds() -> float:
 
 
 def seconds(batches: Iterable) -> float:
-    """How long a pass takes."""
+    """Return the wall-clock seconds of a pass."""
     return clock_and_processor(batches)[0]
 
 

@@ -1,12 +1,13 @@
-"""What each part of a training recipe gains over the plain one: Adam 1e-3, random crop and flip, nothing else.
+"""Measure what each part of a training recipe gains over the plain one: Adam 1e-3, random crop and flip.
 
 Usage: python benchmarks/recipe.py FOLDER [--work FOLDER] [--seeds N] [--recipes NAME ...] [--threads N]
 
-FOLDER holds train/, validation/ and test/, each with a folder per class; their photos are divided anew for each seed,
-the same for every recipe. Everything is trained from scratch, and half of the classes from weights that the other half
-pretrained; on the whole set, and on one whose last class has ten times the photos of each other. A recipe changes the
-plain one in one thing, at the same number of epochs. Each run is classifier.training's own. Accuracy is on test
-photos, as many of each class. Runs that are done stand in the work folder, and are not done again.
+FOLDER holds train/, validation/ and test/, each with a folder per class. Each seed splits all their photos anew, the
+same for every recipe. All classes are trained from scratch, and one half of them from weights pretrained on the other
+half; both on all photos, and on a subset whose last class has ten times the photos of each other class. A recipe
+changes one thing in the plain one, at the same number of epochs. Each run is the real training job of
+classifier.training. Accuracy is on test photos, equally many per class. Finished runs are kept in the work folder and
+not repeated.
 """
 
 import argparse
@@ -35,9 +36,9 @@ from classifier.training.optimization import learning_rate
 from classifier.training.reporting.report import Summary
 from classifier.training.trainer import Trainer
 
-TEST, VALIDATION = 20, 10  # photos of each class; the others are trained on
+TEST, VALIDATION = 20, 10  # photos per class; the others are trained on
 TIMES = 10
-# A mean over this part of the steps.
+# Weight averaging is over this share of the steps.
 AVERAGED = 0.1
 PLAIN = {"optimizer": "adamw", "lr": 0.001, "weight_decay": 0, "augmentation": "standard", "label_smoothing": 0}
 PLAIN |= {"image_size": 64, "batch_size": 32, "precision": "bf16", "class_weights": "none"}
@@ -49,7 +50,7 @@ def constant(peak: float, _step: int, _steps: int) -> float:
 
 
 def cosine(peak: float, step: int, steps: int) -> float:
-    """Without a warm-up."""
+    """Return the learning rate of the cosine schedule without a warm-up."""
     with mock.patch("classifier.training.optimization.WARMUP_FRACTION", 0):
         return learning_rate(peak, step, steps)
 
@@ -62,11 +63,11 @@ class Averaged(Trainer):
         self.average = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         self.take, self.step.take = self.step.take, self.take_and_average
 
-    def take_and_average(self, *arguments) -> torch.Tensor:
-        result = self.take(*arguments)
-        share = max(1 / (AVERAGED * self.steps), 10 / (10 + self.history.steps))
+    def take_and_average(self, inputs: torch.Tensor, labels: torch.Tensor, share: float, lr: float) -> torch.Tensor:
+        result = self.take(inputs, labels, share, lr)
+        new = max(1 / (AVERAGED * self.steps), 10 / (10 + self.history.steps))
         for name, tensor in self.model.state_dict().items():
-            now = tensor if not tensor.is_floating_point() else self.average[name].lerp(tensor, share)
+            now = tensor if not tensor.is_floating_point() else self.average[name].lerp(tensor, new)
             self.average[name].copy_(now)
         return result
 
@@ -78,7 +79,7 @@ class Averaged(Trainer):
 
 
 class Strong(Augmentation):
-    """TrivialAugment besides crop and flip, the same change to four images of a batch each."""
+    """Crop, flip and TrivialAugment, which changes each four images of a batch alike."""
 
     def _change(self, pixels, random):
         groups = super()._change(pixels, random).permute(0, 3, 1, 2).split(4)
@@ -89,13 +90,13 @@ class Strong(Augmentation):
 
 @dataclass(frozen=True)
 class Recipe:
-    """The plain recipe but for `changes` to its hyperparameters, and what no hyperparameter says."""
+    """The plain recipe with `changes` to its hyperparameters, and with changes that no hyperparameter makes."""
 
-    changes: Mapping = field(default_factory=dict)
+    changes: Mapping[str, object] = field(default_factory=dict)
     schedule: Callable = constant
     trainer: type = Trainer
     augmentation: type = Augmentation
-    head_epochs: int = 0  # of the whole number, with the backbone frozen, before all is trained
+    head_epochs: int = 0  # the first epochs, which train only the head
 
 
 DEFAULTS = {"weight_decay": 0.01}
@@ -117,15 +118,15 @@ RECIPES = {
 
 @dataclass(frozen=True)
 class Setting:
-    """Photos and the weights to start from, for all recipes alike."""
+    """Photos and starting weights, the same for all recipes."""
 
     name: str
     pretrained: bool
-    rare: bool  # all classes but one
+    rare: bool  # all classes except the last have few photos
     epochs: int
 
     def has(self, recipe: str) -> bool:
-        """Whether `recipe` is another than the plain one here."""
+        """Return whether `recipe` differs from the plain one in this setting."""
         return {"class weights": self.rare, "head first": self.pretrained}.get(recipe, True)
 
 
@@ -168,6 +169,7 @@ def main() -> None:
 
 
 def pretrained_once(work: Path, folder: Path, classes: list[str]) -> Path:
+    """Return the folder in `work` with weights pretrained on `classes`; trains them if it is missing."""
     channel = work.resolve() / "pretrained"
     if not channel.exists():
         with tempfile.TemporaryDirectory() as scratch:
@@ -177,7 +179,7 @@ def pretrained_once(work: Path, folder: Path, classes: list[str]) -> Path:
 
 
 def divide(root: Path, folder: Path, classes: list[str], seed: int, rare: bool) -> None:
-    """Channels in `root` of the photos of `classes`; the last has TIMES as many as each if the others are rare."""
+    """Make channels in `root` from the photos of `classes`; if `rare`, train has 1/TIMES of all but the last."""
     for name in classes:
         photos = sorted(path for phase in PHASES for path in (folder / phase / name).iterdir())
         random.Random(f"{seed} {name}").shuffle(photos)
@@ -192,14 +194,16 @@ def divide(root: Path, folder: Path, classes: list[str], seed: int, rare: bool) 
 
 
 def train(root: Path, recipe: Recipe, setting: Setting, seed: int, channels: Mapping[str, Path]) -> dict[str, float]:
-    """What training in `root` by `recipe` comes to, from weights in `channels` if there are any."""
-    values = PLAIN | COMMON | recipe.changes | {"seed": seed, "weights": "imagenet" if channels else "none"}
+    """Train in `root` by `recipe`, from weights in `channels` if there are any, and return the test figures."""
+    weights = "imagenet" if channels else "none"
+    values = {**PLAIN, **COMMON, **recipe.changes, "seed": seed, "weights": weights}
     started = time.monotonic()
     if recipe.head_epochs:
         start(root, values | {"epochs": recipe.head_epochs, "trainable": "head"}, recipe, channels)
         channels = {"model": (root / "model").rename(root / "head")}
     summary = start(root, values | {"epochs": setting.epochs - recipe.head_epochs}, recipe, channels)
     test = summary.evaluation
+    assert test, "the channel test is always there"
     return {
         "accuracy": test.accuracy,
         "loss": test.loss,
@@ -230,7 +234,7 @@ def start(root: Path, hyperparameters: Mapping, recipe: Recipe, channels: Mappin
 
 
 class Results:
-    """Every run's figures, by setting, recipe and seed, a line each in `path`."""
+    """The figures of every run by setting, recipe and seed, stored in `path` with one line per run."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -246,7 +250,7 @@ class Results:
             file.write(json.dumps([*key, figures]) + "\n")
 
     def table(self, setting: Setting) -> None:
-        """Means over the seeds, and the gain over the plain recipe with its standard error."""
+        """Print the means over the seeds, and the gain over the plain recipe with its standard error."""
         print(f"\n| {setting.name} | accuracy | gain | loss | calibration error before | after |")
         print("|---|---|---|---|---|---|")
         plain = self.of(setting, "plain")
@@ -261,7 +265,7 @@ class Results:
             print(f"| {name} | {mean['accuracy']:.3f} | {gain} | {mean['loss']:.2f} | {calibration} |")
 
     def of(self, setting: Setting, recipe: str) -> dict[int, dict[str, float]]:
-        """The figures of each seed."""
+        """Return the figures of each seed."""
         return {key[2]: figures for key, figures in self.lines.items() if key[:2] == (setting.name, recipe)}
 
 

@@ -1,17 +1,17 @@
-"""Our server beside its peers, in one run: same photos, same trained model, one load generator (wrk).
+"""Compare our server with others in one run: same photos, same trained model, one load generator (wrk).
 
 Usage: python benchmarks/serving.py PHOTOS MODEL [--columns N ...] [--seconds N]
 
-PHOTOS is a folder with JPEG files, MODEL one with an artifact. The peers are Flask + gunicorn as in AWS's sample,
+PHOTOS is a folder with JPEG files, MODEL a folder with an artifact. The peers are Flask + gunicorn as in AWS's sample,
 LitServe with batching, and TorchServe; each has a worker per core. They run in this script's environment
-(requirements/bench.txt), and TorchServe needs Java. Columns: 1, peers as they come; 2, peers given our prepared model
-in our precision; 3, everybody in fp32 without AVX-512, like the processors of ml.t2 and ml.m5, and the peers with our
+(requirements/bench.txt), and TorchServe needs Java. Columns: 1, unchanged peers; 2, peers with our prepared model in
+our precision; 3, all servers in fp32 without AVX-512, like the processors of ml.t2 and ml.m5, and the peers with our
 prepared model.
 
-Everybody gets OMP_WAIT_POLICY=passive, as ours sets it for itself: with OpenMP's default any neighbour on the
-machine brings two workers of two threads nearly to a standstill.
+All servers get OMP_WAIT_POLICY=passive, as ours sets it for itself: with OpenMP's default, any other process on the
+machine nearly stops two workers of two threads each.
 
-The limit is decoding and the model alone: a process per core that does nothing else.
+The limit is decoding and the model alone: one process per core does nothing else.
 """
 
 import argparse
@@ -40,8 +40,8 @@ CONNECTIONS = (1, 8, 32, 128)
 CORES = len(os.sched_getaffinity(0))
 IMAGE, JSON = "image/jpeg", "application/json"
 COLUMNS = {
-    1: ("peers as they come", {}, {"SERVE_PRECISION": "auto"}),
-    2: ("peers given our prepared model and precision", {"PREPARED": "auto"}, {"SERVE_PRECISION": "auto"}),
+    1: ("unchanged peers", {}, {"SERVE_PRECISION": "auto"}),
+    2: ("peers with our prepared model and precision", {"PREPARED": "auto"}, {"SERVE_PRECISION": "auto"}),
     3: ("fp32 without AVX-512", {"PREPARED": "fp32"}, {"SERVE_PRECISION": "fp32"}),
 }
 
@@ -56,7 +56,7 @@ class Server:
 
 
 def servers(scratch: Path, model: Path) -> list[Server]:
-    """All of them; `scratch` gets what they need."""
+    """Return all servers; writes their configuration to `scratch`."""
     root = scratch / "root"
     root.mkdir()
     (root / "model").symlink_to(model)
@@ -82,7 +82,7 @@ def servers(scratch: Path, model: Path) -> list[Server]:
 
 
 class Running:
-    """A started server, and what it uses."""
+    """A server that is started, with the time that took and its use of CPU and memory."""
 
     def __init__(self, server: Server, environ: dict[str, str], scratch: Path, body: bytes):
         self.server = server
@@ -122,7 +122,7 @@ class Running:
         return sum(process.cpu_times().user + process.cpu_times().system for process in self.processes())
 
     def memory_mb(self) -> float:
-        """What all processes together hold, memory that they share counted once."""
+        """Return the memory of all its processes; shared memory counts once."""
         return sum(process.memory_full_info().pss for process in self.processes()) / 1e6
 
     def stop(self) -> None:
@@ -135,7 +135,7 @@ class Running:
 
 
 def load(running: Running, connections: int, seconds: int, files: list[Path]) -> dict[str, float]:
-    """Requests/s, latencies in ms and errors of so many connections; CPU time of a request in ms."""
+    """Send requests over `connections`; return requests/s, latencies in ms, errors, and CPU time per request in ms."""
     server = running.server
     url = f"http://127.0.0.1:{PORT}{server.path}"
     wrk = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "60s", "--latency"]
@@ -143,14 +143,14 @@ def load(running: Running, connections: int, seconds: int, files: list[Path]) ->
     command = [*wrk, "-s", HERE / "peers" / "post.lua", url, "--", server.content_type, *files]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     cpu = running.cpu_s() - cpu
-    requests = int(re.search(r"(\d+) requests in", text)[1])
+    (requests,) = map(int, re.findall(r"(\d+) requests in", text))
     errors = sum(map(int, re.findall(r"(?:connect|read|write|timeout|responses:) (\d+)", text)))
-    latency = {p: _ms(*re.search(rf"{p}%\s+([\d.]+)(us|ms|s|m)", text).groups()) for p in (50, 99)}
-    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1]) * (1 - errors / max(1, requests))
+    p50, p99 = (_ms(*re.findall(rf"{p}%\s+([\d.]+)(us|ms|s|m)", text)[0]) for p in (50, 99))
+    (rate,) = map(float, re.findall(r"Requests/sec:\s+([\d.]+)", text))
     return {
-        "rate": rate,
-        "p50": latency[50],
-        "p99": latency[99],
+        "rate": rate * (1 - errors / max(1, requests)),
+        "p50": p50,
+        "p99": p99,
         "errors": errors,
         "cpu": 1000 * cpu / max(1, requests),
     }
@@ -161,9 +161,9 @@ def _ms(number: str, unit: str) -> float:
 
 
 def limit(model: Path, photos: list[Path], precision: str, seconds: float, images: multiprocessing.Queue) -> None:
-    """Decode and compute on one core for so many seconds; puts images/s, and ms of CPU for one.
+    """Decode and classify on one core for `seconds`, and put images/s and ms of CPU per image into `images`.
 
-    Runs in a process of its own.
+    Runs in a separate process.
     """
     import numpy as np
     import torch
@@ -185,7 +185,7 @@ def limit(model: Path, photos: list[Path], precision: str, seconds: float, image
 
 
 def measure_limit(model: Path, photos: list[Path], precision: str, seconds: float) -> tuple[float, float]:
-    """Images/s of all cores together, and the ms of CPU for one image."""
+    """Return images/s of all cores together, and ms of CPU per image."""
     context = multiprocessing.get_context("spawn")
     images = context.Queue()
     arguments = (model, photos, precision, seconds, images)
@@ -223,7 +223,7 @@ def main() -> None:
                 environ = {"MODEL": str(model)} | peers | ours
                 running = Running(server, environ, scratch, files[0].read_bytes())
                 try:
-                    load(running, 8, 3, files)  # the first requests load what is loaded late
+                    load(running, 8, 3, files)  # the first requests load what servers load lazily
                     report(running, arguments.seconds, files)
                 finally:
                     running.stop()
@@ -242,7 +242,7 @@ def report(running: Running, seconds: int, files: list[Path]) -> None:
 
 
 def write_json(photos: list[Path], folder: Path) -> list[Path]:
-    """The photos as LitServe takes them."""
+    """Write the photos as the JSON that our LitServe app takes, and return the files."""
     folder.mkdir()
     files = [folder / f"{i}.json" for i in range(len(photos))]
     for photo, file in zip(photos, files, strict=True):

@@ -1,9 +1,10 @@
-"""Training beside loops as torchvision's reference scripts and timm's advise, on the same images.
+"""Compare training with loops like torchvision's reference scripts and timm's, on the same images.
 
 Usage: python benchmarks/training.py FOLDER [--images N] [--image-size N] [--batch-size N] [--epochs N]
 
-FOLDER holds train/ with a folder per class; N images of it are used, of every class, and of validation a fifth as many.
-Input is in reading.py. Whole trainings are programs of their own, from start to end, on all cores.
+FOLDER holds train/ and validation/ with a folder per class; N images of train are used, from all classes, and a fifth
+as many of validation. reading.py compares the input. Whole trainings are separate processes on all cores, from start to
+end.
 """
 
 import argparse
@@ -58,11 +59,12 @@ def main() -> None:
 
 
 def compare_head(phase: Phase, hp: Hyperparameters) -> None:
-    """A later training epoch with the backbone frozen, without augmentation: the ordinary way, and ours."""
+    """Compare epochs with the backbone frozen and without augmentation: the ordinary way, and ours."""
     hp = dataclasses.replace(hp, trainable="head", augmentation="none", workers=0)
     compute = OUR_COMPUTE
     model = make_model(tuple(map(str, range(1 + max(phase.labels)))), hp, None)
     backbone, head = split(model, "head")
+    assert backbone, "trainable=head has a frozen backbone"
     set_training_mode(model, "head")
     features, images = FeatureBatches(phase, hp, backbone, compute, Interrupt()), ImageBatches(phase, hp, compute)
 
@@ -91,7 +93,7 @@ def compare_head(phase: Phase, hp: Hyperparameters) -> None:
 
 
 def compare_steps(phase: Phase, hp: Hyperparameters) -> None:
-    """What no loop can surpass: forward, backward and optimiser of the same batch again and again, nothing to read."""
+    """Measure the upper bound of any loop: forward, backward and optimiser on the same batch, without reading."""
     classes = tuple(map(str, range(1 + max(phase.labels))))
     pixels = torch.randint(256, (hp.batch_size, hp.image_size, hp.image_size, 3), dtype=torch.uint8)
     labels = torch.randint(len(classes), (hp.batch_size,))
@@ -102,7 +104,8 @@ def compare_steps(phase: Phase, hp: Hyperparameters) -> None:
         if compute is OUR_COMPUTE:
             memory.keep_all()
         else:
-            model, inputs = model.to(memory_format=torch.contiguous_format), inputs.contiguous()
+            inputs = inputs.contiguous()
+            model.to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]  # missing in torch's overloads
         step = Step(model, torch.nn.CrossEntropyLoss(), make_optimizer(model, hp), compute, Profiler("measured here"))
         steps = (step.take(inputs, labels, share=1.0, lr=hp.lr) for _ in range(1 + PASSES))
         next(steps)
@@ -119,7 +122,7 @@ def compare_trainings(root: Path, images: int, values: dict) -> None:
             title = f"as {name}{', our precision and memory format' if more else ', fp32'}"
             found[title] = watched.watch([*command, name, str(root / "input/data"), *options, *more])
     found["ours"] = watched.ours(root, **values)
-    # Another seed, or it would go on where the one before ended.
+    # Another seed, or it would resume from the checkpoint of the previous run.
     found["ours, debug=off and profile=off"] = watched.ours(root, **values, debug="off", profile="off", seed=1)
     speeds = {name: images * values["epochs"] / (job.epochs - job.first_step) for name, job in found.items()}
     plain = next(iter(speeds.values()))

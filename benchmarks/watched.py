@@ -1,4 +1,4 @@
-"""Training jobs as processes, watched: when the first step is done and the last, and how much memory they take."""
+"""Run training jobs as processes, and measure when they finish the first and the last step, and their memory."""
 
 import dataclasses
 import json
@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 
 TRAIN = Path(__file__).parents[1] / "container" / "train"
-# To look at memory, the kernel walks through all of it, which slows the job: no more than this part of the time.
+# To report memory, the kernel walks all pages of a process, which slows the job: limit it to this share of the time.
 MOST_OF_THE_TIME = 0.01
-# container/train, which says when its first step is done.
+# Runs container/train, and prints a line after its first step.
 OURS = f"""
 import sys
 from importlib.machinery import SourceFileLoader
@@ -32,9 +32,9 @@ sys.exit(SourceFileLoader("program", {str(TRAIN)!r}).load_module().main())
 
 @dataclasses.dataclass
 class Job:
-    """Seconds from the start of the process to its first step, its last epoch's and its own end, and peak memory in MB.
+    """Seconds from the start of the process to the end of its first step, its last epoch and itself; peak memory in MB.
 
-    What the kernel may take back at any time, such as pages of files, is not counted.
+    Memory that the kernel may take back at any time, such as pages of files, is not counted.
     """
 
     first_step: float = 0.0
@@ -44,7 +44,7 @@ class Job:
 
 
 def ours(root: Path, **hyperparameters: object) -> Job:
-    """Run container/train in `root`."""
+    """Run container/train in `root` with these hyperparameters, and measure it."""
     config = root / "input/config/hyperparameters.json"
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(json.dumps({name: str(value) for name, value in hyperparameters.items()}))
@@ -52,9 +52,9 @@ def ours(root: Path, **hyperparameters: object) -> Job:
 
 
 def watch(command: list[str]) -> Job:
-    """Run `command`, which prints a line "first step" after that, and one that begins with "epoch " after each epoch.
+    """Run `command`, which prints "first step" after that, and a line that begins with "epoch " after each epoch.
 
-    Everybody's threads wait without spinning, as container/train has it: it helps all.
+    All programs' threads wait without spinning, as container/train sets it: this helps each of them.
     """
     job = Job()
     environ = {"OMP_WAIT_POLICY": "passive"} | os.environ
@@ -62,7 +62,7 @@ def watch(command: list[str]) -> Job:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environ)
     threading.Thread(target=sample, args=(process, job)).start()
     output = []
-    for line in process.stdout:
+    for line in process.stdout or ():
         output.append(line)
         if line == "first step\n":
             job.first_step = time.monotonic() - started
@@ -82,7 +82,7 @@ def sample(process: subprocess.Popen, job: Job) -> None:
 
 
 def memory_mb(pid: int) -> float:
-    """Memory of the process and its children; what several share counts once."""
+    """Return the memory of the process and its children in MB; shared memory counts once."""
     kilobytes = 0
     try:
         this = psutil.Process(pid)
