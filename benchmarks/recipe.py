@@ -71,10 +71,10 @@ class Averaged(Trainer):
             self.average[name].copy_(now)
         return result
 
-    def end_epoch(self, metrics):
+    def end_epoch(self, training):
         now = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         self.model.load_state_dict(self.average)
-        super().end_epoch(metrics)
+        super().end_epoch(training)
         self.model.load_state_dict(now)
 
 

@@ -28,7 +28,7 @@ from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt
 from classifier.training.model import make_model, set_training_mode, split
 from classifier.training.optimization import make_optimizer
-from classifier.training.profiling.profiler import Profiler
+from classifier.training.profiling.profiler import NoProfiler
 from classifier.training.step import Step
 
 CPU = torch.device("cpu")
@@ -106,7 +106,7 @@ def compare_steps(phase: Phase, hp: Hyperparameters) -> None:
         else:
             inputs = inputs.contiguous()
             model.to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]  # missing in torch's overloads
-        step = Step(model, torch.nn.CrossEntropyLoss(), make_optimizer(model, hp), compute, Profiler("measured here"))
+        step = Step(model, torch.nn.CrossEntropyLoss(), make_optimizer(model, hp), compute, NoProfiler("measured here"))
         steps = (step.take(inputs, labels, share=1.0, lr=hp.lr) for _ in range(1 + PASSES))
         next(steps)
         rows.append((name, PASSES * hp.batch_size / seconds(steps)))
