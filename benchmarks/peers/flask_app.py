@@ -1,4 +1,4 @@
-"""A server in the form of AWS's sample of a container of one's own: Flask, for gunicorn's sync workers."""
+"""A server like AWS's sample of a custom container: Flask, for gunicorn's sync workers."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""A LitServe server with batching, in the form of its documentation: base64 in JSON. Usage: litserve_app.py PORT"""
+"""A LitServe server with batching, as in its documentation: base64 in JSON. Usage: litserve_app.py PORT"""
 
 import base64
 import io

@@ -1,4 +1,4 @@
--- wrk -s post.lua URL -- CONTENT_TYPE FILE...   One of the files after the other, for ever.
+-- wrk -s post.lua URL -- CONTENT_TYPE FILE...   Sends the files in turn, without end.
 local bodies, turn = {}, 0
 
 function init(arguments)

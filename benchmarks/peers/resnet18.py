@@ -1,4 +1,4 @@
-"""The model as each peer runs it: torchvision's, or prepared by us. Environment: MODEL, its folder; PREPARED."""
+"""The model that the peers run: torchvision's, or ours. Environment: MODEL, the artifact's folder; PREPARED."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import torchvision
 from torchvision import transforms
 
 FOLDER = Path(os.environ["MODEL"])
-# A precision, for our prepared network in it; or nothing.
+# The precision of our prepared network; empty for torchvision's.
 PREPARED = os.environ.get("PREPARED", "")
 ABOUT = json.loads((FOLDER / "model.json").read_text())
 CLASSES = ABOUT["classes"]
@@ -26,7 +26,7 @@ TRANSFORM = transforms.Compose(
 
 
 def load():
-    """What takes float32 (n, 3, 224, 224) to logits."""
+    """Return a function from float32 (n, 3, 224, 224) to logits."""
     if PREPARED:
         from classifier import artifact
         from classifier.serving.predictor import Predictor

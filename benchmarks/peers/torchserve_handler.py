@@ -1,4 +1,4 @@
-"""TorchServe's own image_classifier, with the same model as the others."""
+"""TorchServe's own image_classifier, with the same model as the other servers."""
 
 import resnet18
 import torch

@@ -1,9 +1,9 @@
-"""Training as torchvision's reference scripts do it, and as timm's advise: the loops that ours is compared with.
+"""Train like torchvision's reference scripts, or like timm's: the loops that ours is compared with.
 
 Usage: python benchmarks/peers/training.py NAME FOLDER [--epochs N] [--image-size N] [--batch-size N] [--our-precision]
 
-NAME is torchvision or timm; FOLDER holds train/ and validation/ with a folder per class. Crops and flips are random as
-ours are, and nothing else is. --our-precision gives the loop our dtype and memory format.
+NAME is torchvision or timm; FOLDER holds train/ and validation/ with a folder per class. As in ours, only crops and
+flips are random. --our-precision gives the loop our dtype and memory format.
 """
 
 import argparse
@@ -23,7 +23,7 @@ EVALUATION_SIDE = 1 / 0.875
 
 
 def torchvision_loader(folder: Path, size: int, batch_size: int, workers: int) -> torch.utils.data.DataLoader:
-    """As references/classification of torchvision, with its v2 transforms on PIL images."""
+    """Return a loader like that of torchvision's references/classification, with v2 transforms on PIL images."""
     training = folder.name == "train"
     crops = [v2.RandomResizedCrop(size, SCALE, antialias=True), v2.RandomHorizontalFlip()]
     centre = [v2.Resize(round(size * EVALUATION_SIDE), antialias=True), v2.CenterCrop(size)]
@@ -35,7 +35,7 @@ def torchvision_loader(folder: Path, size: int, batch_size: int, workers: int) -
 
 
 def timm_loader(folder: Path, size: int, batch_size: int, workers: int) -> timm.data.loader.PrefetchLoader:
-    """As timm's train.py: uint8 until the batch is on the device."""
+    """Return a loader like that of timm's train.py: images are uint8 until the batch is on the device."""
     dataset = timm.data.ImageDataset(str(folder))
     options = {"is_training": folder.name == "train", "scale": SCALE, "color_jitter": 0.0, "num_workers": workers}
     return timm.data.create_loader(dataset, (3, size, size), batch_size, device=torch.device("cpu"), **options)
