@@ -3,6 +3,7 @@
 The training loop tells a Debugger where it is: a HookDebugger, or a NoDebugger if debugging is off or cannot start.
 """
 
+import contextlib
 import json
 import logging
 import shutil
@@ -140,11 +141,16 @@ def make_debugger(
             write_config(config, tensors, {mode: save_intervals(count) for mode, count in steps.items()})
         tensors = tensors_folder(config)
         smdebug_compat.load()
-        from classifier.training.debugging.hook import make_hook
+        from classifier.training.debugging.hook import disable_callbacks, make_hook
         from classifier.training.debugging.hook_debugger import HookDebugger
 
-        hook = make_hook(config, network, loss, optimizer, timed)
-        return HookDebugger(hook, tensors, ours, RulesClient(tensors, guessing_loss), stop_on)
+        with contextlib.ExitStack() as undo:
+            hook = make_hook(config, network, loss, optimizer, timed)
+            undo.callback(disable_callbacks)
+            undo.callback(hook.release)
+            rules = RulesClient(tensors, guessing_loss)
+            undo.pop_all()
+        return HookDebugger(hook, tensors, ours, rules, stop_on)
     except Exception as error:
         why = f"{type(error).__name__}: {error}"
         logger.warning("debugging is off: %s", why)

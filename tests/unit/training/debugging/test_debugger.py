@@ -10,6 +10,7 @@ import torch
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.training.debugging import config, debugger
+from classifier.training.debugging.names import RuleName
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.parallel.processes import Alone
 from hooked import configuration, make_training, open_trial, steps
@@ -62,7 +63,7 @@ def test_the_default_is_on_and_leaves_the_training_as_it_is(tmp_path, plain):
     assert (result.why, result.rules_error) == (None, None)
     assert result.tensors == str(tmp_path / "output/data/tensors")
     assert {verdict["status"] for verdict in result.rules} <= {"found", "not found"}
-    assert len(result.rules) == 8
+    assert {verdict["rule"] for verdict in result.rules} == set(RuleName)
     assert result.series["saved"]["train"] == 6
     assert result.series["steps"] == [0]  # in so short a training the losses alone are saved at each step
     assert set(result.series["update"]) == {"conv", "fc"}
@@ -173,6 +174,17 @@ def test_a_full_disk_turns_it_off_with_one_line_and_training_goes_on(tmp_path, p
             (folder.parent / f"{step:012}" / f"{step:012}_worker_0.tfevents.tmp").symlink_to("/dev/full")
 
     assert_off(*run(tmp_path, during=fill), plain, caplog, "No space left on device")
+
+
+def test_rules_that_cannot_start_leave_no_hook_behind(tmp_path, plain, monkeypatch):
+    def refuse(*_):
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(debugger, "RulesClient", refuse)
+    result, loss = run(tmp_path)
+    assert loss == pytest.approx(plain, rel=1e-6)
+    assert result.why == "OSError: no more processes"
+    assert not (tmp_path / "output/data/tensors").exists()
 
 
 @pytest.mark.parametrize("method", ["_log_params", "_save_for_tensor", "set_mode", "_close_writers", "save_scalar"])

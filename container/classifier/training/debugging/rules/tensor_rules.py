@@ -45,15 +45,13 @@ class ExplodingTensor(JobRule):
     """A loss, a weight or a gradient is infinite or not a number."""
 
     advice = "Lower lr; with precision=fp16 try bf16 or fp32."
-    collection_names: str | None = None
-    tensor_regex: str | None = None
     only_nan: bool = False
 
     def find_evidence(self, step: int) -> str | None:
         loss = self.tensors.loss(step)
         if loss is None:
             return None
-        norms = self.tensors.reductions(step, self.tensor_regex or WEIGHTS_AND_BIASES, "l2")
+        norms = self.tensors.reductions(step, WEIGHTS_AND_BIASES, "l2")
         sizes = {"the loss": loss} | norms
         broken = {name: size for name, size in sizes.items() if self.is_broken(size)}
         if not broken:
@@ -125,7 +123,6 @@ class DeadRelu(JobRule):
     """
 
     advice = "Lower lr, or start from other weights: a unit that is never active no longer learns."
-    tensor_regex: str | None = None
     threshold_inactivity: float = 1.0
     threshold_layer: float = 50.0
     activity: RecentActivity = field(default_factory=RecentActivity, init=False)
