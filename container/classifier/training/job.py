@@ -57,7 +57,7 @@ def run_process(contract: Contract, interrupt: Interrupt, group: Group) -> None:
     trainer = make_trainer(contract, hp, dataset, start, compute, interrupt)
     try:
         outcome = trainer.run()
-        trainer.best.log_metrics()
+        trainer.best_artifact.log_metrics()
         if group.is_first:
             observed = observe(trainer, outcome, contract.output_data)
             write_csv_files(contract.output_data, dataset, outcome.evaluation, trainer.skipped)
@@ -129,7 +129,7 @@ def make_trainer(
         test=test,
         step=Step(network, loss, optimizer, compute, profiler),
         history=history,
-        best=BestArtifact(contract.model if writes else None, hp, dataset.classes, made, history),
+        best_artifact=BestArtifact(contract.model if writes else None, hp, dataset.classes, made, history),
         checkpoints=Checkpoints(contract.checkpoints, run_identity, group),
         metrics_log=MetricsLog(contract.output_data / "metrics.jsonl" if writes else Path(os.devnull)),
         debugger=debugger,

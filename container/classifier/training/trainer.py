@@ -63,7 +63,7 @@ class Trainer:
     test: Batches | None
     step: Step
     history: History
-    best: BestArtifact
+    best_artifact: BestArtifact
     checkpoints: Checkpoints
     metrics_log: MetricsLog
     debugger: Debugger
@@ -81,7 +81,7 @@ class Trainer:
             self.fit()
             return Outcome(self.evaluate_test() or self.history.best)
         except Interrupted as interrupted:
-            return Outcome(self.history.best, self.best.keep_what_there_is(interrupted))
+            return Outcome(self.history.best, self.best_artifact.keep_what_there_is(interrupted))
         except UserError as error:
             return Outcome(self.history.best, failure=error)
         except torch.OutOfMemoryError as error:
@@ -150,9 +150,9 @@ class Trainer:
         self.debugger.record_scalar(VALIDATION_LOSS, validation.step_losses.mean())
         row = training | validation.metrics
         self.metrics_log.write(f"epoch {history.epoch}/{self.hp.epochs}", row, epoch=history.epoch)
-        if self.best.is_beaten_by(validation):
+        if self.best_artifact.is_beaten_by(validation):
             with self.profiler.span("saving"):
-                self.best.keep(validation, row)
+                self.best_artifact.keep(validation, row)
         history.end_epoch(row, validation.step_losses.tolist())
         if self.is_over() and len(history.epochs) < self.hp.epochs:
             logger.info("%s has not improved since epoch %d: stopping early", self.hp.objective, history.best_epoch)
@@ -161,7 +161,7 @@ class Trainer:
         """Evaluate the model as it is on a phase."""
         self.debugger.set_phase(batches.phase.name)
         return evaluate(
-            *(self.step.network, self.step.loss, batches, self.compute, len(self.best.classes)),
+            *(self.step.network, self.step.loss, batches, self.compute, len(self.best_artifact.classes)),
             *(self.skipped, self.interrupt, temperature),
         )
 
@@ -173,7 +173,7 @@ class Trainer:
             return None
         evaluation = self.evaluate(self.test, best.temperature)
         self.metrics_log.write(f"test, weights of epoch {epoch}", evaluation.metrics, best_epoch=epoch)
-        self.best.save(self.history.best_row | evaluation.metrics)
+        self.best_artifact.save(self.history.best_row | evaluation.metrics)
         return evaluation
 
     def resume(self) -> None:
@@ -185,7 +185,7 @@ class Trainer:
         self.metrics_log.restore(history.epochs)
         done = f"{len(history.epochs)} complete epochs of {self.hp.epochs} and {history.steps} steps are done"
         logger.info("resumed from %s: %s", self.checkpoints.folder, done)
-        self.best.restore()
+        self.best_artifact.restore()
 
     def save_checkpoint(self) -> None:
         if not self.history.steps:
