@@ -16,6 +16,7 @@ from pathlib import Path
 from classifier.errors import UserError
 from classifier.training.data.folders import read_dataset, split_phase
 from launch import console
+from launch.settings import pair
 from local import pictures, places, tables
 from local.digits import UNSEEN
 from local.pdf import print_to_pdf
@@ -35,7 +36,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="a folder of your own pictures")
     parser.add_argument(
-        "--hyperparameters", nargs="*", default=[], metavar="NAME=VALUE", help="hyperparameters of the training job"
+        "--hyperparameters",
+        nargs="*",
+        type=pair,
+        default=[],
+        metavar="NAME=VALUE",
+        help="hyperparameters of the training job",
     )
     own = parser.parse_args()
     for old in places.RUNS.glob(f"{PREFIX}-*"):
@@ -46,7 +52,7 @@ def main() -> None:
         data, start = pictures.data_and_defaults("", image="")
         unseen = {str(path): path.parent.name for path in sorted((data.parent / UNSEEN).rglob("*.jpg"))}
     launch("tune.py", *TUNING, "--data", data, "--hyperparameters", *pairs(start | TRIAL))
-    launch("train.py", "--data", data, "--hyperparameters", *pairs(start | JOB), *own.hyperparameters)
+    launch("train.py", "--data", data, "--hyperparameters", *pairs(start | JOB | dict(own.hyperparameters)))
     try:
         launch("deploy.py")
         show_answers(launch("predict.py", "--json", *unseen, capture=True), unseen)

@@ -37,7 +37,7 @@ def model_trainer(settings: Namespace, aws: Aws, hyperparameters: Mapping[str, s
     logging.getLogger("sagemaker").setLevel(logging.WARNING)
     seconds = {"max_runtime_in_seconds": settings.max_minutes * 60}
     if settings.spot:
-        seconds["max_wait_time_in_seconds"] = max(settings.max_wait_minutes, settings.max_minutes) * 60
+        seconds["max_wait_time_in_seconds"] = settings.max_wait_minutes * 60
     key = {"kms_key_id": settings.kms_key} if settings.kms_key else {}
     images = shapes.S3DataSource(s3_data_type="S3Prefix", s3_uri=uri, s3_data_distribution_type="FullyReplicated")
     channel = shapes.Channel(channel_name="train", data_source=shapes.DataSource(s3_data_source=images))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from classifier.errors import UserError
+from launch.checks import check_settings
 
 FILE = Path(__file__).with_name("settings.toml")
 SECTION = re.compile(r"^\[(\w+)\]\n(.*?)(?=^\[|\Z)", re.MULTILINE | re.DOTALL)
@@ -26,10 +27,33 @@ def pair(text: str) -> tuple[str, object]:
 
 
 class Pairs(argparse.Action):
-    """Adds NAME=VALUE ... to the default's table, or replaces its values."""
+    """Collects NAME=VALUE ... in a table."""
 
     def __call__(self, parser, namespace, values: Any, option_string=None):
-        setattr(namespace, self.dest, getattr(namespace, self.dest) | dict(values))
+        table = dict(getattr(namespace, self.dest, {}))
+        for name, value in values:
+            if name in table:
+                raise UserError(f"{option_string} has {name} twice, as {table[name]!r} and as {value!r}")
+            table[name] = value
+        setattr(namespace, self.dest, table)
+
+
+class SettingsParser(argparse.ArgumentParser):
+    """Fills the settings that no flag gave from `defaults`, and checks all of them."""
+
+    def __init__(self, *arguments: Any, **named: Any):
+        super().__init__(*arguments, **named)
+        self.defaults: dict[str, object] = {}
+
+    def parse_args(self, args=None, namespace=None):  # pyright: ignore[reportIncompatibleMethodOverride]: overloads
+        """Return the settings. Raises UserError if one is not accepted, or contradicts another."""
+        flags = vars(super().parse_args(args, namespace))
+        settings = argparse.Namespace(**self.defaults | flags)
+        for name, default in self.defaults.items():
+            if isinstance(default, dict) and name in flags:  # its pairs are added to the default's, or replace them
+                setattr(settings, name, default | flags[name])
+        check_settings(settings, flags.keys() & self.defaults.keys())
+        return settings
 
 
 # How argparse reads a setting of each type.
@@ -43,7 +67,7 @@ ARGUMENTS: dict[type, dict[str, Any]] = {
 }
 
 
-def make_parser(description: str | None, *sections: str) -> argparse.ArgumentParser:
+def make_parser(description: str | None, *sections: str) -> SettingsParser:
     """Return a parser with a flag for every setting in `sections` of settings.toml.
 
     Raises UserError if the file is not valid TOML or lacks a section.
@@ -53,15 +77,17 @@ def make_parser(description: str | None, *sections: str) -> argparse.ArgumentPar
         defaults = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{FILE} is not valid TOML: {error}") from error
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = SettingsParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     for section in sections:
         if section not in defaults:
             raise UserError(f"{FILE} has no section [{section}]")
         group = parser.add_argument_group(f"settings, section [{section}]")
         meanings = comments(text)[section]
         for name, default in defaults[section].items():
-            meaning = f"{meanings.get(name, '')} (default: {json.dumps(default)})".replace("%", "%%")
-            group.add_argument(f"--{name.replace('_', '-')}", default=default, help=meaning, **ARGUMENTS[type(default)])
+            meaning = f"{meanings.get(name, '')} (default: {json.dumps(default, default=str)})".replace("%", "%%")
+            flag = f"--{name.replace('_', '-')}"
+            group.add_argument(flag, default=argparse.SUPPRESS, help=meaning, **ARGUMENTS.get(type(default), {}))
+        parser.defaults |= defaults[section]
     return parser
 
 

@@ -65,6 +65,7 @@ def tune_on_aws(settings: Namespace) -> Tuning:
 def start_tuning(settings: Namespace, aws: Aws) -> str:
     """Start a tuning job and return its name."""
     space = search_space(settings)
+    settings.max_parallel_jobs = min(settings.max_parallel_jobs, settings.max_jobs)  # a grid may have few combinations
     fixed = as_texts(settings.hyperparameters | {"objective": settings.objective})
     uri = aws.data_for_job(settings.data)
     what = f"{settings.max_jobs} training jobs on {uri}, {settings.max_parallel_jobs} at a time"

@@ -28,6 +28,7 @@ STATES = {COMPLETED: TrialState.COMPLETE, STOPPED: TrialState.PRUNED, FAILED: Tr
 def begin_tuning(settings: Namespace) -> str:
     """Store a new tuning, without trials, with the images and hyperparameters of `settings`; return its name."""
     data, defaults = pictures.data_and_defaults(settings.data, settings.image)
+    defaults = {name: value for name, value in defaults.items() if name not in settings.ranges}
     settings.data, settings.hyperparameters = str(data), defaults | settings.hyperparameters
     name = places.new_name(settings.prefix)
     Tuning(name, settings.objective, list(search_space(settings)), settings=vars(settings)).save()

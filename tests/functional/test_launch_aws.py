@@ -16,6 +16,7 @@ from aws_stand_in import StandIn
 from checkout import ROOT, Checkout
 from datasets import QUICK, digit_jpegs, write_channel
 from helpers import REGION
+from settings_to_refuse import REFUSED_SETTINGS
 
 IMAGE = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/sagemaker-resnet18:abc"
 CONSOLE = f"https://{REGION}.console.aws.amazon.com/sagemaker/home?region={REGION}#"
@@ -80,8 +81,9 @@ def test_tuning_checks_and_asks_first(story):
     assert "3 training jobs on s3://" in sentence
     assert "up to 6 instance hours of ml.g4dn.xlarge, 3.00 USD. Start? There is no terminal" in sentence
     assert not story.aws.sent("CreateHyperParameterTuningJob")
-    assert "objective is 'test:loss'; accepted:" in story.refuses("tune.py --role sm --objective test:loss")
-    assert "hyperparameter epochs is 0; accepted:" in story.refuses("tune.py --role sm --hyperparameters epochs=0")
+    for flags, expected in REFUSED_SETTINGS.items():
+        assert expected in story.refuses(f"tune.py --role sm --yes {flags}")
+    assert not story.aws.sent("CreateHyperParameterTuningJob")
 
 
 def test_tuning_runs_the_requests_and_their_metrics_decide(story):

@@ -8,6 +8,7 @@ import pytest
 
 from checkout import Checkout
 from datasets import QUICK, digit_jpegs, write_channel
+from settings_to_refuse import REFUSED_SETTINGS
 from waits import PATIENCE_S, wait_until
 
 QUICK_PAIRS = " ".join(f"{name}={value}" for name, value in QUICK.items() if name != "lr")
@@ -25,6 +26,12 @@ def test_what_is_missing_is_said_in_a_sentence(checkout):
     assert "nothing is deployed here: run launch/deploy.py --local" in checkout.refuses("predict.py --local pictures")
     assert "absent is not a folder; accepted with --local" in checkout.refuses("tune.py --local --data absent")
     assert "no tuning was started here" in checkout.refuses("tune.py --local --resume")
+
+
+def test_settings_are_checked_first(checkout):
+    for flags, expected in REFUSED_SETTINGS.items():
+        assert expected in checkout.refuses(f"tune.py --local --data pictures {flags}")
+    assert not (checkout.folder / "runs").exists()
 
 
 def test_a_tuning_is_interrupted_and_resumed(checkout):

@@ -80,6 +80,7 @@ def test_the_checks_find_faults():
     found = "; ".join(faults("CreateEndpointConfig", request))
     assert "'ml.none' is none of" in found
     assert "'no_such name' does not match" in found
-    given = parsed("hosting", "--startup-seconds", "9999")
+    given = parsed("hosting")
+    given.startup_seconds = 9999
     (fault,) = faults("CreateEndpointConfig", hosting.endpoint_config(given, NAME))
     assert fault.endswith("9999 is more than 3600")

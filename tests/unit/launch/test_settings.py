@@ -29,8 +29,8 @@ def test_a_flag_overrides_the_file():
     given = parse()
     for section in ("aws", "cost", "training", "tuning"):
         assert vars(given).items() >= SECTIONS[section].items()
-    given = parse("--max-jobs", "3", "--no-spot", "--subnets", "a", "b", "--instance-type", "ml.g5.xlarge")
-    assert (given.max_jobs, given.spot, given.subnets, given.instance_type) == (3, False, ["a", "b"], "ml.g5.xlarge")
+    given = parse("--max-jobs", "3", "--no-spot", "--subnets", "a", "b", "--security-groups", "c")
+    assert (given.max_jobs, given.spot, given.subnets, given.security_groups) == (3, False, ["a", "b"], ["c"])
 
 
 def test_pairs_are_added_to_the_files(tmp_path, monkeypatch):

@@ -37,8 +37,31 @@ def test_ranges_replace_the_containers_and_fixed_hyperparameters_are_not_searche
 @pytest.mark.parametrize(
     ("objective", "ranges", "fixed", "expected"),
     [
-        ("test:loss", {}, {}, "objective is 'test:loss'; accepted: validation:accuracy"),
-        (ACCURACY, {"lr": 0.1}, {}, r"the range of lr is 0.1; accepted: a list, such as \[0.001, 0.01\]"),
+        (
+            ACCURACY,
+            {"lr": 0.1},
+            {},
+            r"the range of lr is 0.1; .* 30 values, such as \[0.001, 0.01\]",
+        ),
+        (ACCURACY, {"lr": []}, {}, r"the range of lr is \[\]; accepted: a list of up to 30 values"),
+        (ACCURACY, {"lr": {}}, {}, r"the range of lr is \{\}; accepted: a list"),
+        (ACCURACY, {"seed": list(range(31))}, {}, "accepted: a list of up to 30 values"),
+        (ACCURACY, {"lr": [0.1, 0.1]}, {}, r"the range of lr is \[0.1, 0.1\]; accepted: a lower and a higher"),
+        (ACCURACY, {"lr": ["0.1", "0.01"]}, {}, "accepted: a lower and a higher"),
+        (ACCURACY, {"lr": ["a", "b"]}, {}, "hyperparameter lr is 'a'; accepted: a number"),
+        (ACCURACY, {"lr": [True, False]}, {}, "hyperparameter lr is True; accepted: a number"),
+        (ACCURACY, {"lr": [0.1, float("nan")]}, {}, "hyperparameter lr is nan; accepted: a number"),
+        (ACCURACY, {"lr": [0.1, float("inf")]}, {}, "hyperparameter lr is inf; accepted: a number"),
+        (ACCURACY, {"lr": [[0.1], 1]}, {}, r"hyperparameter lr is \[0.1\]; accepted: a number"),
+        (ACCURACY, {"lr": [0.1, 0.2, "0.1"]}, {}, "accepted: each value once"),
+        (ACCURACY, {"batch_size": [64, " 64"]}, {}, "accepted: each value once"),
+        (ACCURACY, {"batch_size": [64, 128.0]}, {}, "hyperparameter batch_size is 128.0; accepted: a whole number"),
+        (ACCURACY, {"sagemaker_x": [1, 2]}, {}, "unknown hyperparameter 'sagemaker_x'; accepted: epochs"),
+        (ACCURACY, {"_tuning_objective_metric": ["a"]}, {}, "unknown hyperparameter '_tuning_objective_metric'"),
+        (ACCURACY, {"objective": [ACCURACY, LOSS]}, {}, "accepted: no range, since a tuning has one objective"),
+        (ACCURACY, {}, {"objective": LOSS}, f"is '{ACCURACY}', and hyperparameters fixes objective to '{LOSS}'"),
+        (LOSS, {}, {"objective": f'"{ACCURACY}"'}, "accepted: the same metric in both"),
+        (ACCURACY, {"lr": [0.1, 0.2]}, {"lr": 0.1}, "lr is fixed to 0.1 in hyperparameters and has a range"),
         (ACCURACY, {"lr": [0.1, 0.01]}, {}, r"the range of lr is \[0.1, 0.01\]; accepted: a lower and a higher"),
         (ACCURACY, {"weight_decay": [0, 0.1]}, {}, "accepted: a lower and a higher number above 0"),
         (ACCURACY, {"lr": [0.1, 100]}, {}, "hyperparameter lr is 100; accepted: a number from 1e-08 to 10"),
@@ -49,6 +72,11 @@ def test_ranges_replace_the_containers_and_fixed_hyperparameters_are_not_searche
 def test_an_invalid_search_space_is_one_sentence(objective, ranges, fixed, expected):
     with pytest.raises(UserError, match=expected):
         search_space(objective, ranges, fixed)
+
+
+def test_ranges_may_be_in_quotes_and_the_objective_may_be_fixed_to_itself():
+    space, _ = search_space(LOSS, {"lr": ["0.001", "0.01"], "batch_size": ["32"]}, {"objective": f'"{LOSS}"'})
+    assert (space["lr"], space["batch_size"]) == (Between(0.001, 0.01), OneOf((32,)))
 
 
 def test_hyperparameters_become_strings():
@@ -62,5 +90,3 @@ def test_a_grid_search_tries_all_combinations_and_needs_lists():
     assert search_space(ranges=grid, strategy="Grid")[1] == 3 * 1 * 3 * 2
     with pytest.raises(UserError, match="strategy is 'Grid', which needs a list of values in ranges for lr, "):
         search_space(strategy="Grid")
-    with pytest.raises(UserError, match="strategy is 'Best'; accepted: Bayesian, Random, Grid, Hyperband"):
-        search_space(strategy="Best")

@@ -153,3 +153,15 @@ def test_ctrl_c_stops_a_training_in_order(tune, tmp_path):
         wait_until(lambda: rows.exists() and rows.read_text(), "a first epoch")
         signal.raise_signal(signal.SIGINT)
     assert 0 < len(rows.read_text().splitlines()) < 19
+
+
+def test_a_range_replaces_what_suits_the_digits(tmp_path, monkeypatch):
+    """The digits' defaults are no fixed values of the user's."""
+    monkeypatch.setattr(places, "RUNS", tmp_path)
+    monkeypatch.setattr(places, "LATEST", tmp_path / "latest.json")
+    monkeypatch.setattr("local.pictures.data_and_defaults", lambda *_: (tmp_path, {"epochs": 4, "image_size": 32}))
+    given = {"objective": ACCURACY, "ranges": {"epochs": [2, 3]}, "hyperparameters": {}, "strategy": "Bayesian"}
+    name = local.tuning.begin_tuning(Namespace(**given, data="", image="", prefix="one", max_jobs=1))
+    tuning = Tuning.load(name)
+    assert "epochs" in tuning.tuned
+    assert tuning.settings["hyperparameters"] == {"image_size": 32}
