@@ -26,7 +26,7 @@ with atheris.instrument_imports(include=["classifier", "PIL", "werkzeug"]):
     from classifier.serving.arrival import Arrival
     from classifier.serving.batcher import Outcome
 
-TYPES = ("image/jpeg", "application/json", "application/octet-stream", "text/plain", "application/json; charset=x")
+TYPES = ("image/jpeg", "application/json", "application/octet-stream", "text/plain", "application/jsonlines")
 SECONDS = 2
 SIZE = 32
 
@@ -62,7 +62,8 @@ def test_one_input(data: bytes) -> None:
     start = time.process_time()  # so that other programs do not count
     response = CLIENT.post("/invocations", data=body, content_type=TYPES[kind % len(TYPES)])
     assert response.status_code == 200 or 400 <= response.status_code < 500, response.text
-    assert json.loads(response.data).keys() <= {"predictions", "results", "error"}
+    for line in response.data.rstrip(b"\n").split(b"\n"):
+        assert json.loads(line).keys() <= {"predictions", "results", "error"}
     assert time.process_time() - start < SECONDS
 
 
@@ -85,6 +86,7 @@ def write_seeds(folder: Path) -> None:
         (folder / f"image-{i}").write_bytes(b"\0" + stream.getvalue())
     text = json.dumps({"images": [base64.b64encode(stream.getvalue()).decode()], "k": 1})
     (folder / "json").write_bytes(b"\1" + text.encode())
+    (folder / "lines").write_bytes(b"\4" + f"{text}\n{text}\n".encode())
     request = (
         b"POST /invocations HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\n\r\n"
     )

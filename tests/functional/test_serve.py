@@ -244,6 +244,16 @@ def test_several_images_as_csv(server):
     assert lines[2] == '1,,,,"not a JPEG, PNG or WebP image"'
 
 
+def test_json_lines_as_a_batch_transform_job_sends_them(server):
+    body = json.dumps({"images": [base64.encodebytes(JPEG).decode()], "k": 1}).encode()
+    answer = invoke(server, body + b"\n{}\n" + body, **{"Content-Type": "application/jsonlines"})
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/jsonlines")
+    first, bad, last = map(json.loads, answer.body.splitlines())
+    assert first == last
+    assert len(first["results"][0]["predictions"]) == 1
+    assert bad.keys() == {"error"}
+
+
 def test_execution_parameters(server):
     assert json.loads(server.request("GET", "/execution-parameters").body)["MaxPayloadInMB"] == 1
 
@@ -253,7 +263,10 @@ def test_errors_are_sentences(server):
     assert_error(server.request("GET", "/x"), 404, "no such path")
     assert_error(server.request("PUT", "/ping"), 405, "does not take PUT")
     assert_error(invoke(server, Accept="text/html"), 406, "no answer in the type")
-    assert_error(invoke(server, **{"Content-Type": "image/gif"}), 415, "content type 'image/gif'")
+    assert_error(invoke(server, **{"Content-Type": "text/plain"}), 415, "content type 'text/plain'")
+    assert_error(invoke(server, **{"Content-Encoding": "gzip"}), 415, "Content-Encoding 'gzip' is not accepted")
+    coding = {"Transfer-Encoding": "gzip, chunked"}
+    assert_error(invoke(server, b"5\r\nhello\r\n0\r\n\r\n", **coding), 415, "Transfer-Encoding 'gzip, chunked'")
     assert "Traceback" not in server.log
 
 

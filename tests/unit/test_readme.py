@@ -89,9 +89,9 @@ def test_requests(client):
 
 
 def test_content_types():
-    (images, body), (json_type, example) = table("Content-Type", "body")
+    (images, body), (json_type, example), (lines_type, _) = table("Content-Type", "body")
     assert images.split(", ") == list(inputs.IMAGE_TYPES)
-    assert json_type == inputs.JSON_TYPE
+    assert (json_type, lines_type) == (inputs.JSON_TYPE, inputs.LINES_TYPE)
     assert f"1 to {inputs.MAX_IMAGES} images" in example
     assert set(json.loads(example[: example.index("}") + 1].replace(", ...", ""))) == set(inputs.KEYS) | {"k"}
     assert f"The {inputs.DEFAULT_K} most probable classes" in ALL

@@ -7,11 +7,13 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import NotAcceptable
 
+JSON, CSV, LINES = "application/json", "text/csv", "application/jsonlines"
 CSV_HEADER = ("image", "class", "index", "probability", "error")
 
 
@@ -22,13 +24,20 @@ def top_classes(probabilities: np.ndarray, classes: Sequence[str], k: int) -> li
     return [{"class": classes[i], "index": int(i), "probability": round(float(probabilities[i]), 6)} for i in best]
 
 
+class Answer(NamedTuple):
+    """The results of a query's images; `many` says whether it was a list of images."""
+
+    results: list[dict]
+    many: bool
+
+
 def choose_type(accept: MIMEAccept) -> str:
     """Return the media type that an Accept header prefers, by default JSON.
 
     Raises NotAcceptable if the header accepts none of ours.
     """
     if not accept:
-        return next(iter(FORMATTERS))
+        return JSON
     # Parameters such as charset make no difference.
     wanted = MIMEAccept([(value.partition(";")[0].strip(), quality) for value, quality in accept])
     chosen = wanted.best_match(FORMATTERS)
@@ -37,9 +46,19 @@ def choose_type(accept: MIMEAccept) -> str:
     return chosen
 
 
-def format_results(media_type: str, results: Sequence[dict], many: bool) -> str:
-    """Return the body of an answer of `media_type`; `many` says whether the request was a list of images."""
-    return FORMATTERS[media_type](results, many)
+def format_answer(media_type: str, answer: Answer) -> str:
+    """Return the body of an answer of `media_type`."""
+    return FORMATTERS[media_type](*answer)
+
+
+def format_lines(media_type: str, answers: Sequence[Answer]) -> tuple[str, str]:
+    """Return the media type and the body of the answers to JSON lines.
+
+    It is CSV if `media_type` is, with the images of all lines; else each line is what its query alone gets as JSON.
+    """
+    if media_type == CSV:
+        return CSV, _csv([result for answer in answers for result in answer.results], many=True)
+    return LINES, "".join(_json(*answer) for answer in answers)
 
 
 def _line(value: object) -> str:
@@ -64,4 +83,4 @@ def _jsonlines(results: Sequence[dict], many: bool) -> str:
     return "".join(map(_line, results))
 
 
-FORMATTERS = {"application/json": _json, "text/csv": _csv, "application/jsonlines": _jsonlines}
+FORMATTERS = {JSON: _json, CSV: _csv, LINES: _jsonlines}

@@ -16,6 +16,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from classifier.images import ImageError
 from classifier.serving import accesslog, answers, inputs
 from classifier.serving.accesslog import Trace
+from classifier.serving.answers import Answer
 from classifier.serving.batcher import Expired
 from classifier.serving.decoding import Decoder
 
@@ -69,12 +70,18 @@ def create_app(model: Future, max_payload_mb: int, cores: int) -> Flask:
         if not model.done():
             raise _unavailable("the model is still loading; GET /ping answers 200 once it is ready")
         media_type = answers.choose_type(request.accept_mimetypes)
-        query = inputs.read_query(request)
+        queries = inputs.read_queries(request)
         try:
-            results = _classify(query, model.result(), decoder, g.trace)
+            answered = _classify(queries, model.result(), decoder, g.trace)
         except (Expired, TimeoutError) as error:
             raise _unavailable("the server has too many requests to answer this one in time") from error
-        return Response(answers.format_results(media_type, results, query.many), mimetype=media_type)
+        if inputs.has_lines(request):
+            media_type, body = answers.format_lines(media_type, answered)
+            return Response(body, mimetype=media_type)
+        (answer,) = answered
+        if all("error" in result for result in answer.results):
+            raise BadRequest("; ".join(_named_errors(answer.results)) if answer.many else answer.results[0]["error"])
+        return Response(answers.format_answer(media_type, answer), mimetype=media_type)
 
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected_error)
@@ -83,28 +90,29 @@ def create_app(model: Future, max_payload_mb: int, cores: int) -> Flask:
     return app
 
 
-def _classify(query: inputs.Query, model: Model, decoder: Decoder, trace: Trace) -> list[dict]:
-    """Return one result for each image: its classes, or why it could not be read.
+def _classify(queries: list[inputs.Query], model: Model, decoder: Decoder, trace: Trace) -> list[Answer]:
+    """Return each query's answer: for each image its classes, or why it could not be read.
 
-    Raises BadRequest if no image could be read, and Expired or TimeoutError if the request's time is over.
+    Raises Expired or TimeoutError if the request's time is over.
     """
     deadline = trace.start + DEADLINE_S
-    trace.images = len(query.images)
-    results: list[dict] = [{} for _ in query.images]
-    submitted: list[tuple[dict, Future]] = []
+    trace.images = sum(len(query.images) for query in queries)
+    answered: list[Answer] = []
+    submitted: list[tuple[dict, Future, int]] = []
     # Since the request's first byte.
     trace.queue_ms = 1000 * (time.monotonic() - trace.start)
-    for result, data in zip(results, query.images, strict=True):
-        try:
-            pixels = decoder.pixels(data, model.image_size, deadline, trace)
-            submitted.append((result, model.submit(pixels, deadline)))
-        except ImageError as error:
-            result["error"] = str(error)
-    if not submitted:
-        raise BadRequest("; ".join(_named_errors(results)) if query.many else results[0]["error"])
-    for result, future in submitted:
-        result["predictions"] = answers.top_classes(_wait(future, deadline, trace), model.classes, query.k)
-    return results
+    for query in queries:
+        results: list[dict] = [{"error": query.error}] if query.error else [{} for _ in query.images]
+        answered.append(Answer(results, query.many))
+        for result, data in zip(results, query.images, strict=not query.error):
+            try:
+                pixels = decoder.pixels(data, model.image_size, deadline, trace)
+                submitted.append((result, model.submit(pixels, deadline), query.k))
+            except ImageError as error:
+                result["error"] = str(error)
+    for result, future, k in submitted:
+        result["predictions"] = answers.top_classes(_wait(future, deadline, trace), model.classes, k)
+    return answered
 
 
 def _wait(future: Future, deadline: float, trace: Trace) -> np.ndarray:

@@ -1,47 +1,70 @@
 """Reads a request to /invocations: its images, and the number of classes to answer for each."""
 
-import base64
-import binascii
 import json
 import re
 from dataclasses import dataclass
+from itertools import islice
 
 from flask import Request
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
+from classifier.serving.encoded import decode_base64, short
+
 # The bytes decide the image's format; these types, or none, only say that the body is one image.
-IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp", "application/x-image", "application/octet-stream")
+IMAGE_TYPES = ("image/*", "application/x-image", "application/octet-stream", "binary/octet-stream")
 JSON_TYPE = "application/json"
+# One request's JSON in each line, as a batch transform job sends records.
+LINES_TYPE = "application/jsonlines"
+# A compressed body would be read as if it were not.
+CODINGS = {"Content-Encoding": ("identity",), "Transfer-Encoding": ("chunked", "identity")}
 MAX_IMAGES = 32
 # Accepted bodies have fewer, since base64 has none; Python needs seconds to read a body of millions of values.
 MOST_COMMAS = 1000
 DEFAULT_K = 5
 KEYS = ("images", "k")
+FORM = 'images and k, as in {"images": ["base64 of a JPEG, PNG or WebP file", ...], "k": 5}, not pixels'
 # The only header that SageMaker's InvokeEndpoint passes to the container.
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+_LINE = re.compile(rb"\S[^\n]*")
 
 
 @dataclass(frozen=True)
 class Query:
-    """Encoded images and the number of classes to answer for each; `many` if the body was a list of images."""
+    """Encoded images and the number of classes to answer for each; `many` if it was a list of images.
+
+    A line of JSON that is not valid has no images, and an `error`.
+    """
 
     images: list[bytes]
-    k: int
-    many: bool
+    k: int = DEFAULT_K
+    many: bool = False
+    error: str = ""
 
 
-def read_query(request: Request) -> Query:
-    """Read the request's body and headers.
+def has_lines(request: Request) -> bool:
+    """Return whether the request is JSON lines, of which each is a query and has a line of the answer."""
+    return request.mimetype == LINES_TYPE
+
+
+def read_queries(request: Request) -> list[Query]:
+    """Read the request's body and headers: one query, or one for each of its lines.
 
     Raises werkzeug's BadRequest, RequestEntityTooLarge or UnsupportedMediaType with a sentence for the client.
     """
     k = _k_of_header(request.headers.get(ATTRIBUTES, ""))
-    if request.mimetype == JSON_TYPE:
-        return _read_json(_body(request), k)
-    if request.content_type and request.mimetype not in IMAGE_TYPES:
-        accepted = ", ".join((*IMAGE_TYPES, JSON_TYPE))
-        raise UnsupportedMediaType(f"content type {request.content_type!r} is not accepted; accepted: {accepted}")
-    return Query([_body(request)], k, many=False)
+    for header, accepted in CODINGS.items():
+        value = request.headers.get(header, "")
+        if not {coding.strip().lower() for coding in value.split(",")} <= {"", *accepted}:
+            raise UnsupportedMediaType(f"{header} {short(value)} is not accepted; accepted: {' or '.join(accepted)}")
+    if has_lines(request):
+        return _read_lines(_body(request), k)
+    mimetype = request.mimetype
+    if mimetype == JSON_TYPE:
+        return [_read_json(_body(request), k, "the request body")]
+    if request.content_type and mimetype not in IMAGE_TYPES and not mimetype.startswith("image/"):
+        accepted = ", ".join((*IMAGE_TYPES, JSON_TYPE, LINES_TYPE))
+        raise UnsupportedMediaType(f"content type {short(request.content_type)} is not accepted; accepted: {accepted}")
+    return [Query([_body(request)], k)]
 
 
 def _body(request: Request) -> bytes:
@@ -59,37 +82,73 @@ def _body(request: Request) -> bytes:
     return body
 
 
-def _read_json(body: bytes, k: int) -> Query:
-    if body.count(b",") > MOST_COMMAS:
-        raise BadRequest(f"the request body has thousands of values; accepted: {' and '.join(KEYS)}")
+def _read_lines(body: bytes, k: int) -> list[Query]:
+    if not json.detect_encoding(body).startswith("utf-8"):
+        body = _text(body, "the request body").encode("utf-8", "surrogatepass")
+    lines = [line.group() for line in islice(_LINE.finditer(body), MAX_IMAGES + 1)]
+    queries = [_read_line(line, k, f"line {number}") for number, line in enumerate(lines, 1)]
+    if not 1 <= len(lines) <= MAX_IMAGES or sum(len(query.images) for query in queries) > MAX_IMAGES:
+        raise BadRequest(
+            f"the request body has {'too many images or lines' if lines else 'no line'}; accepted: 1 to {MAX_IMAGES} "
+            "images in all lines together. BatchStrategy SingleRecord sends one line at a time"
+        )
+    return queries
+
+
+def _read_line(line: bytes, k: int, name: str) -> Query:
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise BadRequest(f"the request body is not valid JSON: {error}") from error
+        return _read_json(line, k, name)
+    except BadRequest as error:
+        return Query([], error=error.description or "")
+
+
+def _read_json(body: bytes, k: int, name: str) -> Query:
+    """Return the query in a body or line; errors call it `name`."""
+    value = _parse_json(body, name)
     if not isinstance(value, dict):
-        raise BadRequest(f"the request body is a JSON {_kind(value)}; accepted: an object with {' and '.join(KEYS)}")
+        kind = "null" if value is None else _kind(value)
+        raise BadRequest(f"{name} is a JSON {kind}; accepted: an object with {FORM}")
     unknown = sorted(value.keys() - set(KEYS))
     if unknown:
-        raise BadRequest(f"unknown key {_short(unknown[0])}; accepted: {' and '.join(KEYS)}")
+        raise BadRequest(f"unknown key {short(unknown[0])}; accepted: {FORM}")
     images = value.get("images")
     if not isinstance(images, list):
         raise BadRequest(f"images is {_kind(images)}; accepted: a list of 1 to {MAX_IMAGES} base64 strings")
     if not 1 <= len(images) <= MAX_IMAGES:
         raise BadRequest(f"images has {len(images)} items; accepted: 1 to {MAX_IMAGES}")
     return Query(
-        [_decode_base64(image, f"images[{i}]") for i, image in enumerate(images)],
+        [_decode_image(image, f"images[{i}]") for i, image in enumerate(images)],
         _valid_k(value["k"], "k") if "k" in value else k,
         many=True,
     )
 
 
-def _decode_base64(text: object, name: str) -> bytes:
-    if not isinstance(text, str):
-        raise BadRequest(f"{name} is {_kind(text)}; accepted: a base64 string")
+def _parse_json(body: bytes, name: str) -> object:
+    text = _text(body, name)
+    if text.count(",") > MOST_COMMAS and re.match(r"\s*[\[{]", text):
+        raise BadRequest(f"{name} has thousands of values; accepted: {FORM}. It begins with {short(text)}")
     try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise BadRequest(f"{name} {_short(text)} is not valid base64: {error}") from error
+        return json.loads(text, strict=False)  # base64 may have line breaks that are not escaped
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"{name} is not valid JSON: {error}") from error
+
+
+def _text(body: bytes, name: str) -> str:
+    """Return JSON in UTF-8, UTF-16 or UTF-32 as text."""
+    try:
+        return body.decode(json.detect_encoding(body), "surrogatepass")
+    except ValueError as error:
+        advice = f"an image needs a Content-Type of its own, such as {IMAGE_TYPES[1]}"
+        raise BadRequest(f"{name} is not valid JSON: {error}; {advice}") from error
+
+
+def _decode_image(text: object, name: str) -> bytes:
+    if not isinstance(text, str):
+        raise BadRequest(f"{name} is {_kind(text)}; accepted: a base64 string of the image's file, not its pixels")
+    try:
+        return decode_base64(text)
+    except ValueError as error:
+        raise BadRequest(f"{name} {short(text)} is not valid base64: {error}") from error
 
 
 def _k_of_header(attributes: str) -> int:
@@ -104,15 +163,10 @@ def _k_of_header(attributes: str) -> int:
 
 def _valid_k(k: object, name: str) -> int:
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise BadRequest(f"{name} is {_short(k)}; accepted: a whole number from 1")
+        raise BadRequest(f"{name} is {short(k)}; accepted: a whole number from 1")
     return k
 
 
 def _kind(value: object) -> str:
     kinds = {dict: "object", list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
     return kinds.get(type(value), "missing or null")
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}..."

@@ -9,6 +9,7 @@ from werkzeug.exceptions import NotAcceptable
 from werkzeug.http import parse_accept_header
 
 from classifier.serving import answers
+from classifier.serving.answers import Answer
 
 JSON, CSV, LINES = "application/json", "text/csv", "application/jsonlines"
 PUG = {"class": "pug", "index": 1, "probability": 0.75}
@@ -62,29 +63,40 @@ def test_no_such_type(accept):
 
 
 def test_json_of_one_image():
-    assert json.loads(answers.format_results(JSON, RESULTS[:1], many=False)) == {"predictions": [PUG, ODD]}
+    assert json.loads(answers.format_answer(JSON, Answer(RESULTS[:1], many=False))) == {"predictions": [PUG, ODD]}
 
 
 def test_json_of_many_images():
-    assert json.loads(answers.format_results(JSON, RESULTS, many=True)) == {"results": RESULTS}
-    assert json.loads(answers.format_results(JSON, RESULTS[:1], many=True)) == {"results": RESULTS[:1]}
+    assert json.loads(answers.format_answer(JSON, Answer(RESULTS, many=True))) == {"results": RESULTS}
+    assert json.loads(answers.format_answer(JSON, Answer(RESULTS[:1], many=True))) == {"results": RESULTS[:1]}
 
 
 def test_names_are_written_as_they_are():
-    assert "ç" in answers.format_results(JSON, RESULTS, many=True)
-    assert "ç" in answers.format_results(LINES, RESULTS, many=True)
+    assert "ç" in answers.format_answer(JSON, Answer(RESULTS, many=True))
+    assert "ç" in answers.format_answer(LINES, Answer(RESULTS, many=True))
 
 
 def test_json_lines():
-    lines = answers.format_results(LINES, RESULTS, many=True).splitlines()
+    lines = answers.format_answer(LINES, Answer(RESULTS, many=True)).splitlines()
     assert [json.loads(line) for line in lines] == RESULTS
 
 
 def test_csv():
-    text = answers.format_results(CSV, RESULTS, many=True)
+    text = answers.format_answer(CSV, Answer(RESULTS, many=True))
     assert text.startswith("image,class,index,probability,error\n0,pug,1,0.75,\n")
     assert list(csv.reader(io.StringIO(text)))[1:] == [
         ["0", "pug", "1", "0.75", ""],
         ["0", 'a, "b"\nç', "0", "0.25", ""],
         ["1", "", "", "", "not a JPEG, PNG or WebP image"],
     ]
+
+
+def test_answers_to_lines():
+    given = [Answer(RESULTS, many=True), Answer([{"error": "line 2"}], many=False)]
+    for media_type in (JSON, LINES):
+        found, text = answers.format_lines(media_type, given)
+        assert found == LINES
+        assert [json.loads(line) for line in text.splitlines()] == [{"results": RESULTS}, {"error": "line 2"}]
+    found, text = answers.format_lines(CSV, given)
+    assert found == CSV
+    assert text.endswith("2,,,,line 2\n")

@@ -17,7 +17,7 @@ from classifier.serving import accesslog
 from classifier.serving.accesslog import Trace
 from classifier.serving.app import DEADLINE_S, Model, create_app
 from classifier.serving.batcher import Expired
-from classifier.serving.inputs import ATTRIBUTES, MAX_IMAGES
+from classifier.serving.inputs import ATTRIBUTES, FORM, MAX_IMAGES
 from classifier.serving.predictor import Predictor
 from classifier.serving.server import model_of
 from conftest import CLASSES, IMAGE_SIZE
@@ -117,9 +117,16 @@ def test_execution_parameters(payload_mb, cores, transforms):
         "image/jpeg",
         "image/png",
         "image/webp",
+        "image/jpg",
+        "image/pjpeg",
+        "image/x-png",
+        "image/gif",
+        "image/*",
         "application/x-image",
         "application/octet-stream",
+        "binary/octet-stream",
         None,
+        "",
         "Image/JPEG; q=1",
     ],
 )
@@ -155,10 +162,33 @@ def test_empty_body(client):
     assert_error(post(client, b"", "application/json"), 400, "the request body is empty")
 
 
-@pytest.mark.parametrize("content_type", ["image/gif", "text/csv", "multipart/form-data", "nonsense"])
+@pytest.mark.parametrize("content_type", ["text/csv", "text/plain", "multipart/form-data", "nonsense", "images/jpeg"])
 def test_other_content_types(client, content_type):
     response = post(client, JPEG, content_type)
-    assert_error(response, 415, f"content type '{content_type}' is not accepted; accepted: image/jpeg, image/png")
+    assert_error(
+        response, 415, f"content type '{content_type}' is not accepted; accepted: image/*, application/x-image"
+    )
+
+
+def test_a_content_type_is_cut_off(client):
+    assert len(post(client, JPEG, "text/" + "x" * 5000).json["error"]) < 300
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZip", "x-gzip", "deflate", "br", "zstd", "identity, gzip", "gzip,", "no"])
+@pytest.mark.parametrize("content_type", ["image/jpeg", "application/json", "application/jsonlines", None])
+def test_content_encodings(client, coding, content_type):
+    response = post(client, JPEG, content_type, **{"Content-Encoding": coding})
+    assert_error(response, 415, f"Content-Encoding '{coding}' is not accepted; accepted: identity")
+
+
+@pytest.mark.parametrize("coding", ["", "identity", "Identity", " identity , identity"])
+def test_no_content_encoding(client, coding):
+    assert post(client, JPEG, **{"Content-Encoding": coding}).status_code == 200
+
+
+def test_transfer_encodings(client):
+    response = post(client, JPEG, **{"Transfer-Encoding": "gzip, chunked"})
+    assert_error(response, 415, "Transfer-Encoding 'gzip, chunked' is not accepted; accepted: chunked or identity")
 
 
 # k
@@ -239,26 +269,148 @@ def test_the_largest_number_of_images(client):
         ({"images": "abc"}, "images is string; accepted: a list"),
         ({"images": []}, "images has 0 items; accepted: 1 to 32"),
         ({"images": [3]}, "images[0] is number; accepted: a base64 string"),
+        (
+            {"images": [[[0.1, 0.2]]]},
+            "images[0] is array; accepted: a base64 string of the image's file, not its pixels",
+        ),
+        ({"images": [{"b64": "/9j/"}]}, "images[0] is object; accepted: a base64 string of the image's file"),
         ({"images": ["/9j/", None]}, "images[1] is missing or null; accepted: a base64 string"),
         ({"images": ["/9j/", "no base64!"]}, "images[1] 'no base64!' is not valid base64"),
-        ({"images": ["/9j"]}, "images[0] '/9j' is not valid base64: Incorrect padding"),
-        ({"images": ["/9j/\n/9j/"]}, "is not valid base64"),
-        ({"images": ["ü" * 99]}, "is not valid base64"),
-        ({"images": ["data:image/png;base64,/9j/"]}, "is not valid base64"),
-        ({"images": ["/9j/"], "top": 3}, "unknown key 'top'; accepted: images and k"),
+        ({"images": ["/9j/x"]}, "images[0] '/9j/x' is not valid base64: characters are missing at its end"),
+        ({"images": ["ü" * 99]}, "is not valid base64: remove or replace '\\xfc'"),
+        ({"images": ["b'/9j/'"]}, """images[0] "b'/9j/'" is not valid base64: remove or replace "'\""""),
+        ({"images": ["/9j/"], "top": 3}, "unknown key 'top'; accepted: images and k, as in {"),
         ({"images": ["/9j/"], "\ud800": 3}, "unknown key '\\ud800'"),
-        ({"images": [0] * 2000}, "the request body has thousands of values; accepted: images and k"),
-        ([], "the request body is a JSON array; accepted: an object with images and k"),
+        ({"instances": [{"b64": "/9j/"}]}, "unknown key 'instances'; accepted: " + FORM),
+        ({"inputs": [[0.1, 0.2]]}, "unknown key 'inputs'; accepted: " + FORM),
+        ({"image": "/9j/"}, "unknown key 'image'; accepted: " + FORM),
+        ({"images": [0] * 2000}, "the request body has thousands of values; accepted: " + FORM),
+        ({"instances": [[[0.5, 0.25, 0.125]] * 999]}, """It begins with '{"instances": [[[0.5"""),
+        ([[[0.5, 0.25, 0.125]] * 999], "not pixels. It begins with '[[[0.5"),
+        ([], "the request body is a JSON array; accepted: an object with " + FORM),
+        ([[[0.1, 0.2]]], "the request body is a JSON array; accepted: an object with " + FORM),
         ("text", "the request body is a JSON string"),
+        (None, "the request body is a JSON null"),
     ],
 )
 def test_json_that_is_refused(client, body, sentence):
     assert_error(post_json(client, body), 400, sentence)
 
 
+@pytest.mark.parametrize("body", [JPEG + b"," * 2000, PNG + b"," * 2000, b"\x1f\x8b\x08" + b"," * 2000])
+def test_bytes_sent_as_json_are_no_values(client, body):
+    sentence = "an image needs a Content-Type of its own, such as application/x-image"
+    assert_error(post(client, body, "application/json"), 400, sentence)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: base64.encodebytes(data).decode(),  # with the line breaks of Python and MIME
+        lambda data: base64.encodebytes(data).decode().replace("\n", "\r\n"),
+        lambda data: f" \t{base64.b64encode(data).decode()}\n",
+        lambda data: base64.b64encode(data).decode().rstrip("="),
+        lambda data: base64.urlsafe_b64encode(data).decode(),
+        lambda data: base64.urlsafe_b64encode(data).decode().rstrip("=") + "\n",
+        lambda data: f"data:image/jpeg;base64,{base64.b64encode(data).decode()}",
+        lambda data: f"DATA:image/svg+xml;charset=x;BASE64,{base64.encodebytes(data).decode()}",
+    ],
+)
+def test_base64_as_people_send_it(client, predictor, change):
+    for data in (JPEG, JPEG + b"\0", JPEG + b"\0\0"):  # each padding
+        response = post_json(client, {"images": [change(data)]})
+        assert response.status_code == 200, response.text
+        found = [p["index"] for p in response.json["results"][0]["predictions"]]
+        assert found == expected_indexes(predictor, data)
+
+
+def test_line_breaks_that_the_json_does_not_escape(client):
+    """As a shell puts them there: {"images": ["$(base64 FILE)"]}."""
+    body = '{"images": ["' + base64.encodebytes(JPEG).decode() + '"]}'
+    assert post(client, body.encode(), "application/json").status_code == 200
+
+
 @pytest.mark.parametrize("body", [b"{", b"\xff\xfe\xfd", b"[" * 200_000, b'{"k": ' + b"9" * 9999 + b"}", JPEG])
 def test_a_body_that_is_not_json(client, body):
     assert_error(post(client, body, "application/json"), 400, "the request body is not valid JSON")
+
+
+# JSON lines
+
+
+def lines_of(*values: object) -> bytes:
+    return b"".join(value if isinstance(value, bytes) else json.dumps(value).encode() + b"\n" for value in values)
+
+
+def post_lines(client: FlaskClient, body: bytes, **headers: str) -> TestResponse:
+    return post(client, body, "application/jsonlines", **headers)
+
+
+def answered_lines(response: TestResponse) -> list[dict]:
+    assert response.status_code == 200, response.text
+    assert response.content_type == "application/jsonlines"
+    assert response.text.endswith("\n")
+    return [json.loads(line) for line in response.text[:-1].split("\n")]
+
+
+@pytest.mark.parametrize("accept", ["", "*/*", "application/jsonlines", "application/json"])
+def test_each_line_is_answered_as_alone(client, accept):
+    one, two = {"images": base64_of(JPEG), "k": 1}, {"images": base64_of(PNG, b"hello", WEBP)}
+    found = answered_lines(post_lines(client, lines_of(one, two), **({"Accept": accept} if accept else {})))
+    assert found == [post_json(client, value).json for value in (one, two)]
+
+
+@pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n", b"\n\n \r\n"])
+def test_a_batch_transform_sends_one_line(client, ending):
+    body = lines_of({"images": base64_of(JPEG)}).strip() + ending
+    assert answered_lines(post_lines(client, body)) == [post_json(client, {"images": base64_of(JPEG)}).json]
+
+
+def test_a_bad_line_does_not_fail_the_others(client):
+    good = {"images": base64_of(JPEG), "k": 2}
+    bad = [b"{\n", b"\xff\xfe\n", {"images": ["%"]}, {"image": "x"}, {"images": base64_of(JPEG), "k": 0}, b'"x"\n']
+    found = answered_lines(post_lines(client, lines_of(good, *bad, good)))
+    expected = post_json(client, good).json
+    assert (found[0], found[-1]) == (expected, expected)
+    assert [list(line) for line in found[1:-1]] == [["error"]] * len(bad)
+    assert "line 2 is not valid JSON: " in found[1]["error"]
+    assert "unknown key 'image'" in found[4]["error"]
+
+
+def test_a_line_without_a_readable_image_keeps_its_place(client):
+    found = answered_lines(post_lines(client, lines_of({"images": base64_of(b"hello")})))
+    assert found == [{"results": [{"error": NOT_AN_IMAGE}]}]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_lines_and_json_in_other_encodings(client, encoding):
+    body = lines_of({"images": base64_of(JPEG)}, {"images": base64_of(PNG)}).decode()
+    assert [list(line) for line in answered_lines(post_lines(client, body.encode(encoding)))] == [["results"]] * 2
+    assert post(client, body.split("\n")[0].encode(encoding), "application/json").status_code == 200
+
+
+def test_lines_as_csv(client):
+    body = lines_of({"images": base64_of(JPEG, PNG), "k": 1}, b"{\n", {"images": base64_of(WEBP), "k": 1})
+    response = post_lines(client, body, Accept="text/csv")
+    rows = list(csv.DictReader(io.StringIO(response.text)))
+    assert [row["image"] for row in rows] == ["0", "1", "2", "3"]
+    assert "line 2 is not valid JSON" in rows[2]["error"]
+
+
+def test_the_limits_hold_for_all_lines_together(client, monkeypatch):
+    small = base64_of(*[encode(photo(8, 8))] * (MAX_IMAGES // 2))
+    body = lines_of({"images": small}, {"images": small})
+    assert len(answered_lines(post_lines(client, body))) == 2
+    sentence = f"too many images or lines; accepted: 1 to {MAX_IMAGES} images in all lines together"
+    assert_error(post_lines(client, body + lines_of({"images": small[:1]})), 400, sentence)
+    assert_error(post_lines(client, b"x\n" * (MAX_IMAGES + 1)), 400, sentence)
+    assert_error(post_lines(client, b"\n \n"), 400, "the request body has no line; accepted: 1 to")
+    assert_error(post_lines(client, b""), 400, "the request body is empty")
+    monkeypatch.setattr("classifier.serving.decoding.MOST_PIXELS", 100 * 100)
+    plain = {"images": base64_of(encode(photo(99, 99), "PNG"))}
+    first, second = answered_lines(post_lines(client, lines_of(plain, plain)))
+    assert list(first["results"][0]) == ["predictions"]
+    assert "pixels to decode, with those of the images before it, are too many" in second["results"][0]["error"]
 
 
 # Answers

@@ -1,0 +1,44 @@
+import base64
+import os
+
+import pytest
+
+from classifier.serving.encoded import decode_base64, short
+
+
+@pytest.mark.parametrize("length", range(7))
+def test_every_form_of_base64(length):
+    data = b"\xfb\xff\xbf" + os.urandom(length)
+    plain, safe = base64.b64encode(data).decode(), base64.urlsafe_b64encode(data).decode()
+    for text in (plain, safe, plain.rstrip("="), safe.rstrip("="), base64.encodebytes(data).decode()):
+        for prefix in ("", "\r\n\t \v\f", "data:;base64,", "data:image/png;base64,", "Data:a/b;c=d;Base64,\n"):
+            assert decode_base64(prefix + text) == data
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("QUJD%3D", "remove or replace '%'"),
+        ("QUI=QUI=", "remove or replace '='"),
+        ("QQ===", "remove or replace '='"),
+        ("=", "remove or replace '='"),
+        ("QUJDR", "characters are missing at its end"),
+        ("b'QUJD'", """remove or replace "'\""""),
+        ("\ufeffQUJD", r"remove or replace '\\ufeff'"),
+        ("QU\ud800", r"remove or replace '\\ud800'"),
+        ("QU\xa0JD", r"remove or replace '\\xa0'"),
+        ("QU\0JD", r"remove or replace '\\x00'"),
+        (r"QU\nJD", r"remove or replace '\\\\'"),
+        ("data:image/png,QUJD", "its data: URL does not say ;base64"),
+        ("data:image/png;base64QUJD", "remove or replace ':'"),
+        ("https://example.com/a.jpg", "remove or replace ':'"),
+    ],
+)
+def test_what_is_not_base64_names_what_to_change(text, expected):
+    with pytest.raises(ValueError, match=expected):
+        decode_base64(text)
+
+
+def test_a_value_is_cut_off():
+    assert short("a" * 10**6) == "'" + "a" * 39 + "..."
+    assert short("\n") == r"'\n'"
