@@ -1,12 +1,14 @@
 """The model artifact, which training writes and serving reads.
 
 It is two files in one flat folder: the weights (safetensors, on the CPU, under torchvision's names) and a JSON file
-with everything needed to use them. Neither is a pickle.
+with everything needed to use them, and their SHA-256. Neither is a pickle.
 """
 
 import dataclasses
+import hashlib
 import json
 import platform
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -19,12 +21,16 @@ import safetensors
 import safetensors.torch
 import torch
 
-from classifier import network
+from classifier import files, network
+from classifier.artifact_fields import check_fields
 from classifier.errors import UserError
+from classifier.weights import check_values
 
 FORMAT_VERSION = 1
 WEIGHTS_FILE = "model.safetensors"
 METADATA_FILE = "model.json"
+# safetensors' names.
+STORED_AS = {torch.float32: "F32", torch.int64: "I64"}
 VERSIONS = {
     "python": platform.python_version(),
     "torch": torch.__version__,
@@ -61,19 +67,40 @@ class Artifact:
     std: tuple[float, ...] = network.STD
     architecture: str = network.ARCHITECTURE
     versions: Mapping[str, str] = field(default_factory=VERSIONS.copy)
+    weights_sha256: str | None = None  # in hexadecimal; None in artifacts from before it was stored
     format_version: int = FORMAT_VERSION
 
     def save(self, folder: Path, weights: Mapping[str, torch.Tensor]) -> None:
-        """Write weights and metadata to `folder`."""
+        """Write weights and metadata to `folder`. Raises OSError, and then those of before are still there.
+
+        Readers need the metadata, which are gone while the weights are replaced. A process that is killed at any point
+        leaves the old artifact, the new one or none, and never one's weights with the other's metadata.
+        """
         folder.mkdir(parents=True, exist_ok=True)
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-        _write_file(folder / WEIGHTS_FILE, safetensors.torch.save(weights))
-        self.save_metadata(folder)
+        data = safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
+        described = dataclasses.replace(self, weights_sha256=hashlib.sha256(data).hexdigest())
+        weights_path, metadata_path = folder / WEIGHTS_FILE, folder / METADATA_FILE
+        with (
+            files.written_aside(weights_path, data) as new_weights,
+            files.written_aside(metadata_path, described._as_json()) as new_metadata,
+        ):
+            metadata_path.unlink(missing_ok=True)
+            new_weights.replace(weights_path)
+            new_metadata.replace(metadata_path)
+        files.flush_folder(folder)
 
     def save_metadata(self, folder: Path) -> None:
         """Write only the metadata to `folder`, which has the weights already."""
-        about = json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
-        _write_file(folder / METADATA_FILE, about.encode())
+        files.write_file(folder / METADATA_FILE, self._as_json())
+
+    def _as_json(self) -> bytes:
+        return (json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def remove_partial_files(folder: Path) -> None:
+    """Remove from `folder` what a process that was killed has left of a `save`."""
+    for name in (WEIGHTS_FILE, METADATA_FILE):
+        files.partial_of(folder / name).unlink(missing_ok=True)
 
 
 def locate(folder: Path) -> Path:
@@ -93,77 +120,80 @@ def locate(folder: Path) -> Path:
 
 
 def read(folder: Path) -> Artifact:
-    """Read the metadata in `folder` and check the weights' names and shapes against it, without loading them.
+    """Read the metadata in `folder`, and check the weights' names, shapes, types and SHA-256 against them.
 
     Raises UserError if the artifact is missing, damaged, mismatched or newer than this image.
     """
     path = folder / METADATA_FILE
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        version = values["format_version"]
-        if version != FORMAT_VERSION:
-            raise UserError(f"{path} has format version {version!r}; accepted: {FORMAT_VERSION}, by this image")
-        if values["architecture"] != network.ARCHITECTURE:
-            raise UserError(f"{path} is for {values['architecture']!r}; accepted: {network.ARCHITECTURE!r}")
-        artifact = _parse(values)
-        expected = network.build_empty(len(artifact.classes), artifact.eps).state_dict()
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        raise UserError(f"{path} is damaged: {type(error).__name__}: {error}") from error
-    _check_weights(folder / WEIGHTS_FILE, {name: list(tensor.shape) for name, tensor in expected.items()})
+        values = files.read_json(path)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing") from error
+    except UserError as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+    try:
+        artifact = _parse(values, path)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+    _check_weights(folder / WEIGHTS_FILE, artifact)
     return artifact
 
 
 def load_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """Return the weights in `folder`, on the CPU, under torchvision's names for ResNet18."""
-    return safetensors.torch.load_file(folder / WEIGHTS_FILE)
+    """Return the weights in `folder`, on the CPU, under torchvision's names for ResNet18.
+
+    Raises UserError if a value is not finite.
+    """
+    path = folder / WEIGHTS_FILE
+    weights = safetensors.torch.load_file(path)
+    check_values(weights, str(path))
+    return weights
 
 
-def _parse(values: dict[str, Any]) -> Artifact:
+def _parse(values: dict[str, Any], path: Path) -> Artifact:
     """Return the Artifact of this JSON object, without the fields that only a later version knows.
 
-    Raises ValueError, TypeError, KeyError or AttributeError if a field is missing or of a wrong kind.
+    Raises UserError if it is another version's or architecture's, and ValueError if a field is missing or invalid.
     """
+    for name, accepted in (("format_version", FORMAT_VERSION), ("architecture", network.ARCHITECTURE)):
+        if name not in values:
+            raise ValueError(f"{name} is missing; accepted: {accepted!r}")
+        if type(values[name]) is not type(accepted) or values[name] != accepted:
+            raise UserError(f"{path} has {name} {reprlib.repr(values[name])}; accepted by this image: {accepted!r}")
+    check_fields(values)
     known = {field.name for field in dataclasses.fields(Artifact)}
     fields: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key in known
     }
     if (measured := fields.get("quantization")) is not None:
         ranges = {name: (float(low), float(high)) for name, (low, high) in measured["ranges"].items()}
-        fields["quantization"] = Quantization(ranges, int(measured["images"]), float(measured["accuracy_lost"]))
-    artifact = Artifact(**fields)
-    _check_values(artifact)
-    return artifact
+        fields["quantization"] = Quantization(ranges, measured["images"], float(measured["accuracy_lost"]))
+    return Artifact(**fields)
 
 
-def _check_values(artifact: Artifact) -> None:
-    classes = artifact.classes
-    if not isinstance(classes, tuple) or len(classes) < 2 or not all(isinstance(name, str) for name in classes):
-        raise ValueError(f"classes is {classes!r}; accepted: a list of at least 2 names")
-    if type(artifact.image_size) is not int or artifact.image_size < 1:
-        raise ValueError(f"image_size is {artifact.image_size!r}; accepted: a number of pixels")
-    if type(artifact.eps) is not float or not artifact.eps > 0:
-        raise ValueError(f"eps is {artifact.eps!r}; accepted: a number above 0")
-    if type(artifact.temperature) is not float or not artifact.temperature > 0:
-        raise ValueError(f"temperature is {artifact.temperature!r}; accepted: a number above 0")
-
-
-def _check_weights(path: Path, expected: dict[str, list[int]]) -> None:
+def _check_weights(path: Path, artifact: Artifact) -> None:
     try:
+        files.check_regular(path)
         with safetensors.safe_open(path, framework="pt") as file:
-            found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118, it is not a mapping
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118, it is not a mapping
+            found = {name: (one.get_dtype(), one.get_shape()) for name, one in slices.items()}
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing") from error
     except (safetensors.SafetensorError, OSError) as error:
         raise UserError(f"{path} is damaged or truncated: {error}") from error
+    empty = network.build_empty(len(artifact.classes), artifact.eps).state_dict()
+    expected = {name: (STORED_AS[tensor.dtype], list(tensor.shape)) for name, tensor in empty.items()}
     wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
     if wrong:
         name = wrong[0]
-        shapes = f"{name} has shape {found.get(name)}; expected: {expected.get(name)}"
-        raise UserError(f"{path} does not fit its {METADATA_FILE}: {shapes}")
+        sentence = f"{name!r} is {_words(found.get(name))}; expected: {_words(expected.get(name))}"
+        raise UserError(f"{path} does not fit its {METADATA_FILE}: {sentence}")
+    if artifact.weights_sha256 not in (None, sha256):
+        sentence = f"its SHA-256 is {sha256}; expected: {artifact.weights_sha256}"
+        raise UserError(f"{path} is not the file that its {METADATA_FILE} was written with: {sentence}")
 
 
-def _write_file(path: Path, data: bytes) -> None:
-    """Write to a temporary file, then rename it, so that readers never see part of it."""
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_bytes(data)
-    temporary.replace(path)
+def _words(tensor: tuple[str, list[int]] | None) -> str:
+    return "missing" if tensor is None else f"{tensor[0]} of shape {tensor[1]}"

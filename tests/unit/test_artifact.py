@@ -1,13 +1,21 @@
+import hashlib
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from classifier import artifact, network
 from classifier.artifact import METADATA_FILE, WEIGHTS_FILE, Artifact, Quantization
 from classifier.errors import UserError
+from classifier.layers import CONVOLUTIONS
 from conftest import CLASSES, IMAGE_SIZE
 
 
@@ -17,9 +25,13 @@ def folder(artifact_folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(artifact_folder, tmp_path / "model"))
 
 
+REMOVED = object()
+
+
 def edit(folder: Path, **changes: object) -> None:
     path = folder / METADATA_FILE
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    values = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({name: value for name, value in values.items() if value is not REMOVED}))
 
 
 def test_what_was_saved_is_read(tmp_path):
@@ -28,10 +40,12 @@ def test_what_was_saved_is_read(tmp_path):
         *(("a", "b", "ç"), 64, 1e-8),
         hyperparameters={"lr": 0.1},
         metrics={"test": {"accuracy": 0.5}},
-        quantization=Quantization({"conv1": (0.0, 2.5)}, 10, -0.1),
+        quantization=Quantization(dict.fromkeys(CONVOLUTIONS, (0.0, 2.5)), 10, -0.1),
     )
     saved.save(tmp_path / "model", model.state_dict())
-    assert artifact.read(tmp_path / "model") == saved
+    read = artifact.read(tmp_path / "model")
+    sha256 = hashlib.sha256((tmp_path / "model" / WEIGHTS_FILE).read_bytes()).hexdigest()
+    assert read == replace(saved, weights_sha256=sha256)
     loaded = artifact.load_weights(tmp_path / "model")
     assert loaded.keys() == model.state_dict().keys()
     assert all(torch.equal(loaded[name], tensor) for name, tensor in model.state_dict().items())
@@ -84,52 +98,204 @@ def test_truncated_weights(folder, length):
         artifact.read(folder)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "3", "{}", '{"format_version": 1}', '"\xff"'])
-def test_damaged_metadata(folder, text):
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("", "not valid JSON"), ("{", "not valid JSON"), ("[]", "a JSON list"), ("3", "a JSON int")]
+    + [("{}", "format_version is missing"), ('{"format_version": 1}', "architecture is missing")]
+    + [('"\xff"', "not text in UTF-8 or UTF-16"), ("[" * 100_000, "nested too deeply"), ('{"a":' * 9999, "nested too")]
+    + [('{"classes": 1, "classes": 2}', "it has 'classes' more than once"), (" " * 16_000_001, "more than 16,000,000")],
+)
+def test_damaged_metadata(folder, text, why):
     (folder / METADATA_FILE).write_text(text, encoding="latin-1")
-    with pytest.raises(UserError, match="model.json is damaged"):
+    with pytest.raises(UserError, match=f"model.json is damaged: .*{why}"):
         artifact.read(folder)
 
 
-def test_a_missing_field(folder):
-    path = folder / METADATA_FILE
-    values = json.loads(path.read_text())
-    del values["classes"]
-    path.write_text(json.dumps(values))
-    with pytest.raises(UserError, match="model.json is damaged: .*classes"):
+@pytest.mark.parametrize("name", ["classes", "image_size", "eps"])
+def test_a_missing_field(folder, name):
+    edit(folder, **{name: REMOVED})
+    with pytest.raises(UserError, match=f"model.json is damaged: {name} is missing; accepted: "):
         artifact.read(folder)
+
+
+def measured(**changes):
+    return {
+        "quantization": {"ranges": dict.fromkeys(CONVOLUTIONS, [0.0, 1.0]), "images": 1, "accuracy_lost": 0.0} | changes
+    }
+
+
+def ranges(**changes):
+    return measured(ranges=dict.fromkeys(CONVOLUTIONS, [0.0, 1.0]) | changes)
+
+
+NAN, INFINITE = float("nan"), float("inf")
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"image_size": 0}, {"image_size": "32"}, {"image_size": True}, {"classes": "ab"}, {"classes": ["a"]}]
-    + [{"classes": [1, 2]}, {"eps": "small"}, {"eps": None}, {"temperature": 0.0}, {"quantization": {}}]
-    + [{"quantization": {"ranges": []}}],
+    [{"image_size": size} for size in (0, 31, 1025, 1_000_000, "32", True, 64.0, None, [64], NAN, 10**400)]
+    + [{"classes": names} for names in ("ab", ["a"], [1, 2], [], ["a", "a"], ["a", ""], [["a"], "b"], {}, None)]
+    + [{"classes": ["a", "\ud800"]}]
+    + [{"eps": eps} for eps in ("small", None, 0.0, -1e-5, NAN, INFINITE, 1.0, True, [1e-5])]
+    + [{"temperature": value} for value in (0.0, -1.0, NAN, INFINITE, 1e-300, 1e300, "1", None, True)]
+    + [{"mean": mean} for mean in ([0.5], [0.5] * 4, [0.5, 0.5, NAN], [0.5, 0.5, "0.5"], 0.5, None, [[0.5]] * 3)]
+    + [{"std": std} for std in ([0.5], [0.5, 0.5, 0.0], [-0.5] * 3, [INFINITE] * 3, [1e-300] * 3, [True] * 3, "abc")]
+    + [{name: value} for name in ("hyperparameters", "metrics", "versions") for value in (None, [], "a", 1)]
+    + [{"weights_sha256": value} for value in ("", "0" * 63, "g" * 64, 0, ["0" * 64])]
+    + [{"quantization": {}}, {"quantization": {"ranges": []}}, {"quantization": [1]}, measured(ranges=[1])]
+    + [measured(images=number) for number in (0, -1, 1.5, "1", True, None)]
+    + [measured(accuracy_lost=lost) for lost in (NAN, INFINITE, 1.1, "0", None, True)]
+    + [measured(ranges={}), measured(ranges={"conv1": [0.0, 1.0]})]
+    + [
+        ranges(conv1=pair)
+        for pair in ([1.0, 0.0], [0.5, 1.0], [-1.0, -0.5], [0.0, INFINITE], [NAN, 1.0], [0.0], [0, 1e300])
+    ]
+    + [ranges(conv1=pair) for pair in ([], None, "01", {"0": 1, "1": 2}, [0, 1, 2])],
+    ids=lambda changes: str(changes)[:60],
 )
-def test_a_field_of_a_wrong_kind(folder, changes):
+def test_a_field_that_is_not_as_training_writes_it(folder, changes):
     edit(folder, **changes)
-    with pytest.raises(UserError, match=f"{METADATA_FILE} is damaged: "):
+    (name,) = changes
+    with pytest.raises(
+        UserError, match=f"{METADATA_FILE} is damaged: {name}[^;]* (is|is missing).*; accepted: "
+    ) as told:
+        artifact.read(folder)
+    assert len(str(told.value).partition("damaged")[2]) < 400
+
+
+@pytest.mark.parametrize("changes", [measured(), ranges(conv1=[0.0, 0.0]), {"mean": [0, 0, 0], "std": [1, 1, 1]}])
+def test_a_field_with_another_value_that_serves(folder, changes):
+    edit(folder, **changes)
+    artifact.read(folder)
+
+
+def test_an_artifact_from_before_the_sha256_was_stored(folder):
+    edit(folder, weights_sha256=REMOVED)
+    assert artifact.read(folder).weights_sha256 is None
+
+
+def test_weights_of_another_training_with_the_same_classes(folder):
+    before = (folder / METADATA_FILE).read_bytes()
+    Artifact(CLASSES, IMAGE_SIZE, 1e-5).save(folder, network.build(len(CLASSES), eps=1e-5).state_dict())
+    (folder / METADATA_FILE).write_bytes(before)
+    with pytest.raises(
+        UserError, match="model.safetensors is not the file that its model.json was written with: its SHA"
+    ):
+        artifact.read(folder)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64, torch.int32])
+def test_weights_of_another_type(folder, dtype):
+    weights = artifact.load_weights(folder)
+    save_file(weights | {"conv1.weight": weights["conv1.weight"].to(dtype)}, folder / WEIGHTS_FILE)
+    with pytest.raises(UserError, match=r"'conv1.weight' is \w+ of shape .*; expected: F32 of shape "):
+        artifact.read(folder)
+
+
+@pytest.mark.parametrize("value", [NAN, INFINITE, -INFINITE])
+def test_weights_that_are_not_finite(folder, value):
+    weights = artifact.load_weights(folder)
+    weights["layer3.1.bn2.bias"][7] = value
+    save_file(weights, folder / WEIGHTS_FILE)
+    with pytest.raises(UserError, match=r"model.safetensors: 'layer3.1.bn2.bias' has values that are not finite"):
+        artifact.load_weights(folder)
+
+
+def test_large_finite_weights_are_finite(folder):
+    weights = artifact.load_weights(folder)
+    weights["conv1.weight"].fill_(3e38)
+    save_file(weights, folder / WEIGHTS_FILE)
+    assert artifact.load_weights(folder).keys() == weights.keys()
+
+
+@pytest.mark.parametrize("name", [METADATA_FILE, WEIGHTS_FILE])
+def test_what_is_not_a_regular_file_is_not_opened(folder, name):
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(UserError, match=f"{name} is not a regular file"):
         artifact.read(folder)
 
 
 def test_a_newer_format(folder):
     edit(folder, format_version=2)
-    with pytest.raises(UserError, match="has format version 2; accepted: 1"):
+    with pytest.raises(UserError, match="has format_version 2; accepted by this image: 1"):
         artifact.read(folder)
 
 
 def test_another_architecture(folder):
     edit(folder, architecture="vit")
-    with pytest.raises(UserError, match="is for 'vit'; accepted: 'resnet18'"):
+    with pytest.raises(UserError, match="has architecture 'vit'; accepted by this image: 'resnet18'"):
         artifact.read(folder)
 
 
 def test_weights_of_another_model(folder):
     edit(folder, classes=["a", "b"])
-    with pytest.raises(UserError, match=r"does not fit its model.json: fc.bias has shape \[7\]; expected: \[2\]"):
+    sentence = r"does not fit its model.json: 'fc.bias' is F32 of shape \[7\]; expected: F32 of shape \[2\]"
+    with pytest.raises(UserError, match=sentence):
         artifact.read(folder)
 
 
 def test_a_field_of_a_later_version_is_passed_over(folder):
     edit(folder, licence="MIT")
     assert artifact.read(folder).classes == CLASSES
+
+
+# Saves an artifact in each folder, in a process that kills itself before the n-th call that changes what the disk has.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from classifier import network
+from classifier.artifact import Artifact
+torch.manual_seed(1)
+weights = network.build(3, eps=1e-5).state_dict()
+left = 0
+def killed(call):
+    def counted(*arguments, **named):
+        global left
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return call(*arguments, **named)
+    return counted
+for name in ("replace", "rename", "unlink", "fsync", "link"):
+    setattr(os, name, killed(getattr(os, name)))
+for left, folder in enumerate(sys.argv[1:], 1):
+    if not os.fork():
+        Artifact(("new", "b", "c"), 64, 1e-5).save(Path(folder), weights)
+        os._exit(0)
+    print(os.wait()[1])
+"""
+
+
+def test_a_kill_at_any_call_leaves_one_whole_artifact_or_none(tmp_path):
+    torch.manual_seed(0)
+    old = network.build(3, eps=1e-5).state_dict()
+    folders = [tmp_path / str(number) for number in range(12)]
+    for folder in folders:
+        Artifact(("old", "b", "c"), 64, 1e-5).save(folder, old)
+    told = subprocess.run([sys.executable, "-c", KILLED, *map(str, folders)], stdout=subprocess.PIPE, check=True)
+    codes = list(map(int, told.stdout.split()))
+    assert codes[:8] == [signal.SIGKILL] * 8
+    assert codes[-1] == 0
+    kept = []
+    for folder in folders:
+        if (folder / METADATA_FILE).exists():
+            about, weights = artifact.read(folder), artifact.load_weights(folder)
+            kept.append(about.classes[0])
+            assert torch.equal(weights["conv1.weight"], old["conv1.weight"]) == (kept[-1] == "old")
+        artifact.remove_partial_files(folder)
+        assert {path.name for path in folder.iterdir()} <= {METADATA_FILE, WEIGHTS_FILE}
+    # Without one for no longer than two renames.
+    assert kept.count("old") == 3
+    assert kept.count("new") == 7
+
+
+@pytest.mark.parametrize("name", [METADATA_FILE, WEIGHTS_FILE])
+def test_a_full_disk_leaves_the_artifact_of_before_and_names_the_file(folder, name):
+    (folder / f".{name}.partial").symlink_to("/dev/full")
+    before = artifact.read(folder)
+    with pytest.raises(OSError, match=f"No space left on device: '{folder / name}'"):
+        Artifact(CLASSES, 64, 1e-5).save(folder, artifact.load_weights(folder))
+    assert artifact.read(folder) == before
+    assert sorted(path.name for path in folder.iterdir()) == [METADATA_FILE, WEIGHTS_FILE]

@@ -3,6 +3,7 @@ import torch
 import torchvision
 
 from classifier import network
+from classifier.layers import CONVOLUTIONS
 
 
 def test_every_batch_normalisation_layer_has_the_eps():
@@ -22,6 +23,11 @@ def test_it_equals_torchvisions_resnet18_and_its_random_start():
     pixels = torch.randn(2, 3, 64, 64)
     assert torch.equal(ours(pixels), theirs(pixels))
     assert torch.equal(ours.eval()(pixels), theirs.eval()(pixels))
+
+
+def test_the_convolutions_are_listed():
+    found = [name for name, module in network.build(2, 1e-5).named_modules() if isinstance(module, torch.nn.Conv2d)]
+    assert sorted(name.replace("downsample.0", "downsample") for name in found) == sorted(CONVOLUTIONS)
 
 
 def test_the_outputs_are_the_classes():

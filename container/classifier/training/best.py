@@ -6,13 +6,13 @@ from pathlib import Path
 
 import torch
 
-from classifier.artifact import Artifact
+from classifier.artifact import Artifact, remove_partial_files
 from classifier.training import metrics
 from classifier.training.evaluate import Evaluation
 from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupted
-from classifier.training.metrics import better
+from classifier.training.metrics import better, finite
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,8 @@ class BestArtifact:
         model: torch.nn.Module,
         history: History,
     ):
+        if folder and folder.exists():
+            remove_partial_files(folder)
         self.folder = folder
         self.hp = hp
         self.classes = classes
@@ -81,7 +83,7 @@ class BestArtifact:
             image_size=self.hp.image_size,
             eps=self.hp.eps,
             hyperparameters=vars(self.hp),
-            metrics=metrics,
+            metrics=finite(metrics),
             temperature=self.history.best.temperature if self.history.best else 1.0,
         )
         artifact.save(self.folder, self.history.best_weights or self.model.state_dict())

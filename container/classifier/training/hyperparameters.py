@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from classifier.errors import UserError
-from classifier.layers import STAGES
+from classifier.layers import IMAGE_SIZES, STAGES
 from classifier.training.debugging.names import RuleName
 from classifier.training.metrics import OBJECTIVES
 
@@ -149,7 +149,7 @@ class Hyperparameters:
     label_smoothing: float = hyperparameter(0.0, Real(0, 0.9), "probability spread over the other classes")
     trainable: str = choice("all", *STAGES, "head", meaning="what is trained: all, a stage and up, or the head alone")
     weights: str = choice("imagenet", "none", meaning="what training starts from; none is a random start")
-    image_size: int = hyperparameter(224, Whole(32, 1024), "side in pixels of the square the network sees")
+    image_size: int = hyperparameter(224, Whole(*IMAGE_SIZES), "side in pixels of the square the network sees")
     augmentation: str = choice("standard", "none", meaning="standard crops and flips the training images at random")
     class_weights: str = choice(
         "none", "balanced", meaning="balanced makes rare classes count as much as frequent ones"

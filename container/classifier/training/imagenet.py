@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+from classifier import files
 from classifier.errors import UserError
 
 # Never under /opt/ml: SageMaker mounts its own folders there.
@@ -13,14 +14,14 @@ FILE = "resnet18.pth"
 def checked_file(folder: Path = FOLDER) -> Path:
     """Return the path of the file in `folder`. Raises UserError if it is missing or its SHA-256 is not as recorded."""
     path, checksum = folder / FILE, folder / f"{FILE}.sha256"
-    if not path.exists() or not checksum.exists():
+    if not path.is_file() or not checksum.is_file():
         raise UserError(
             f"weights=imagenet, but there is no {FILE} with its checksum in {folder}; accepted: an image built with "
             "WEIGHTS=imagenet (or `make weights` outside it), a channel 'pretrained' with a torchvision ResNet18 file, "
             "or weights=none"
         )
-    expected = checksum.read_text().split()[0]
+    expected = (files.read_text(checksum).lower().split() or [""])[0]
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != expected:
-        raise UserError(f"{path} has SHA-256 {found}; expected: {expected}, as {checksum.name} says")
+        raise UserError(f"{path} has SHA-256 {found}; expected: {expected or 'none'}, as {checksum.name} says")
     return path

@@ -78,6 +78,10 @@ class MetricsLog:
             file.write(_line({**about, **values}))
 
 
+def finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    """Return `values` with None for those that are not finite, which JSON cannot have."""
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
 def _line(values: Mapping[str, float]) -> str:
-    finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
-    return json.dumps(finite) + "\n"
+    return json.dumps(finite(values)) + "\n"

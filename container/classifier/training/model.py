@@ -1,8 +1,9 @@
 """The model to train: the weights it starts from, its new head, and which of its layers learn."""
 
 import logging
-import tarfile
+import re
 import tempfile
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,13 @@ from classifier.errors import UserError
 from classifier.layers import HEAD, PARTS
 from classifier.network import ResNet18
 from classifier.training import imagenet
+from classifier.training.archive import unpack
 from classifier.training.hyperparameters import Hyperparameters
+from classifier.weights import read_backbone
 
 logger = logging.getLogger(__name__)
+SUFFIXES = (".pth", ".pt", ".safetensors")
+WRITTEN = "tensors by name, as torch.save(model.state_dict(), FILE) writes them"
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ def make_model(classes: tuple[str, ...], hp: Hyperparameters, start: StartingPoi
     if start:
         keep_head = start.classes == classes
         weights = {name: tensor for name, tensor in start.weights.items() if keep_head or not name.startswith(HEAD)}
-        _load(model, weights, start.origin)
+        model.load_state_dict(weights, strict=False)  # a new head stays, and torchvision's file has no counters
         logger.info("weights from %s; %s", start.origin, "its head too" if keep_head else "a new head")
     else:
         logger.info("weights=none: a random start")
@@ -104,49 +109,51 @@ def set_training_mode(model: ResNet18, trainable: str) -> None:
         part.eval()
 
 
-def _load(model: ResNet18, weights: Mapping[str, torch.Tensor], origin: str) -> None:
-    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    for name, shape in expected.items():
-        counter = name.endswith("num_batches_tracked")  # absent from torchvision's file
-        if name not in weights and not name.startswith(HEAD) and not counter:
-            raise UserError(f"{origin} lacks {name}; accepted: the weights of {network.ARCHITECTURE}")
-        if name in weights and weights[name].shape != shape:
-            found = tuple(weights[name].shape)
-            raise UserError(f"{origin} has {name} of shape {found}; accepted: {tuple(shape)}")
-    model.load_state_dict(weights, strict=False)
+def _from_artifact(channel: Path) -> StartingPoint:
+    archive = channel / "model.tar.gz"
+    if not archive.exists():
+        return _from_folder(artifact.locate(channel))
+    with tempfile.TemporaryDirectory() as scratch:  # SageMaker passes an earlier job's artifact as an archive
+        folder = Path(scratch)
+        unpack(archive, folder)
+        try:
+            return _from_folder(folder)
+        except UserError as error:
+            raise UserError(str(error).replace(scratch, str(archive))) from error
 
 
-def _from_artifact(folder: Path) -> StartingPoint:
-    with tempfile.TemporaryDirectory() as scratch:
-        archive = folder / "model.tar.gz"
-        if archive.exists():  # SageMaker passes an earlier job's artifact as an archive
-            try:
-                with tarfile.open(archive) as file:
-                    file.extractall(scratch, filter="data")
-            except (tarfile.TarError, OSError, EOFError) as error:
-                raise UserError(f"{archive} cannot be unpacked: {error}") from error
-            folder = Path(scratch)
-        folder = artifact.locate(folder)
-        classes = artifact.read(folder).classes
-        return StartingPoint("channel model", artifact.load_weights(folder), classes)
+def _from_folder(folder: Path) -> StartingPoint:
+    classes = artifact.read(folder).classes
+    return StartingPoint("channel model", artifact.load_weights(folder), classes)
 
 
 def _only_file(folder: Path) -> Path:
-    files = sorted(path for path in folder.iterdir() if path.suffix in (".pth", ".pt", ".safetensors"))
-    if len(files) != 1:
-        names = ", ".join(path.name for path in files) or "none"
-        raise UserError(f"channel 'pretrained' has {names}; accepted: one .pth, .pt or .safetensors file")
-    return files[0]
+    entries = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    paths = [path for path in entries if path.is_file() and path.suffix.lower() in SUFFIXES]
+    if len(paths) != 1:
+        names = ", ".join(repr(path.name) for path in (paths or entries)[:10]) or "no file"
+        accepted = "one .pth, .pt or .safetensors file; rename a .bin, .ckpt or .pth.tar file that torch.save wrote"
+        raise UserError(f"channel 'pretrained' has {names}; accepted: {accepted}")
+    return paths[0]
 
 
 def _from_file(path: Path, origin: str) -> StartingPoint:
+    return StartingPoint(origin, read_backbone(_load(path), origin))
+
+
+def _load(path: Path) -> object:
+    """Return what the file at `path` holds. Raises UserError, in our words: torch's advise to switch off its check."""
+    why = "it is damaged, or something else"
     try:
-        if path.suffix == ".safetensors":
-            weights = safetensors.torch.load_file(path)
-        else:
-            weights = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged bytes make the two loaders raise almost anything
-        raise UserError(f"{path} is not a readable file of weights: {type(error).__name__}: {error}") from error
-    if not isinstance(weights, Mapping) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise UserError(f"{path} is not a state dict; accepted: tensors by name, as torchvision stores them")
-    return StartingPoint(origin, weights)
+        if path.suffix.lower() == ".safetensors":
+            return safetensors.torch.load_file(path)
+        with warnings.catch_warnings(action="ignore"):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except safetensors.SafetensorError as error:
+        why = f"it is damaged ({error})"
+    except Exception as error:  # damaged bytes make torch raise almost anything
+        if found := re.search(r"(?:GLOBAL|class) ([\w.]+)", str(error)):
+            why = f"it holds {found[1]}, such as a whole model does, which would run code"
+        elif "TorchScript" in str(error):
+            why = "it is a TorchScript program"
+    raise UserError(f"{path} is not a readable file of weights: {why}; accepted: {WRITTEN}")

@@ -37,6 +37,15 @@ def test_a_full_disk_is_one_sentence(tmp_path):
     assert "Traceback" not in text
 
 
+def test_nothing_that_a_terminal_would_obey_is_written(tmp_path, caplog):
+    contract = Contract(tmp_path)
+    fail(contract, UserError("\x1b[1mbold\x1b[0m caf\udce9 \x07\x9b\u202eé"))
+    assert contract.failure.read_text() == "bold caf\\udce9 \\x07\\x9b\\u202eé\n"
+    fail(contract, RuntimeError("one\ntwo \x1b]0;title\x07"))
+    assert contract.failure.read_text().startswith("RuntimeError: one\ntwo 0;title\\x07\n\nTraceback")
+    assert all(letter.isprintable() or letter == "\n" for letter in "".join(caplog.messages))
+
+
 @pytest.mark.parametrize("blocked", ["output"])
 def test_an_unwritable_failure_file_hides_nothing(tmp_path, caplog, blocked):
     (tmp_path / blocked).write_text("a file where a folder should be")

@@ -24,6 +24,21 @@ def test_another_hash_is_refused(tmp_path):
         checked_file(tmp_path)
 
 
+@pytest.mark.parametrize("text", ["", " \n", "\0"])
+def test_a_record_without_a_hash_is_refused(tmp_path, text):
+    fill(tmp_path, "")
+    (tmp_path / f"{FILE}.sha256").write_text(text)
+    with pytest.raises(UserError, match=f"{FILE} has SHA-256 [0-9a-f]{{64}}; expected: "):
+        checked_file(tmp_path)
+
+
+def test_a_record_in_capitals_and_with_a_byte_order_mark(tmp_path):
+    fill(tmp_path, "")
+    recorded = f"{hashlib.sha256(b'weights').hexdigest().upper()} *{FILE}\r\n"
+    (tmp_path / f"{FILE}.sha256").write_text(recorded, encoding="utf-8-sig")
+    assert checked_file(tmp_path) == tmp_path / FILE
+
+
 @pytest.mark.parametrize("present", [FILE, f"{FILE}.sha256"])
 def test_half_of_the_pair_is_not_enough(tmp_path, present):
     (tmp_path / present).touch()

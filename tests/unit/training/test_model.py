@@ -1,5 +1,15 @@
+import gzip
+import hashlib
+import io
+import math
+import os
+import pickle
+import re
 import tarfile
+from argparse import Namespace
+from collections import OrderedDict
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -84,15 +94,104 @@ def test_an_earlier_artifact_with_other_classes_gets_a_new_head(artifact_channel
     assert not torch.equal(make_model(tuple("vwxyz"), Hyperparameters(), start).fc.weight, build(1).fc.weight)
 
 
-def test_an_earlier_artifact_may_be_sagemakers_archive(artifact_channel, tmp_path):
-    channel = tmp_path / "channel"
-    channel.mkdir()
-    with tarfile.open(channel / "model.tar.gz", "w:gz") as archive:
-        for file in artifact_channel.iterdir():
-            archive.add(file, file.name)
-    assert starting_point(Hyperparameters(), {"model": channel}).classes == FIVE
-    (channel / "model.tar.gz").write_bytes(b"not an archive")
-    assert "model.tar.gz cannot be unpacked: " in refusal(Hyperparameters(), {"model": channel})
+def archive(path, members):
+    """Write a model.tar.gz: names to bytes, files, or members that have no data."""
+    path.parent.mkdir(exist_ok=True)
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            if isinstance(content, bytes):
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+            else:
+                member.type, member.linkname = content
+                tar.addfile(member)
+    return {"model": path.parent}
+
+
+@pytest.fixture
+def contents(artifact_channel):
+    return {path.name: path.read_bytes() for path in artifact_channel.iterdir()}
+
+
+@pytest.mark.parametrize("prefix", ["", "./", "model/", "./model/", "model/../"])
+def test_an_earlier_artifact_may_be_sagemakers_archive(contents, tmp_path, prefix):
+    others = {"report.html": b"a", "code/inference.py": b"b", "a/b/model.json": b"c", "._model.json": b"d"}
+    packed = others | {f"{prefix}{name}": data for name, data in contents.items()}
+    channels = archive(tmp_path / "channel/model.tar.gz", packed)
+    assert starting_point(Hyperparameters(), channels).classes == FIVE
+
+
+@pytest.mark.parametrize(
+    "prefix", ["a/b/", "/", "../", "/abs/", "a/../../"], ids=["deep", "root", "outside", "absolute", "around"]
+)
+def test_an_artifact_elsewhere_in_the_archive_names_the_archive(contents, tmp_path, prefix):
+    path = tmp_path / "channel/model.tar.gz"
+    sentence = refusal(Hyperparameters(), archive(path, {f"{prefix}{name}": data for name, data in contents.items()}))
+    expected = "expected model.json and model.safetensors, at its top or in one folder; found "
+    assert sentence.startswith(f"no model artifact in {path}: {expected}'{prefix}model.")
+
+
+def test_two_artifacts_in_the_archive(contents, tmp_path):
+    path = tmp_path / "channel/model.tar.gz"
+    both = {f"{folder}/{name}": data for folder in "ab" for name, data in contents.items()}
+    assert f"no model artifact in {path}: " in refusal(Hyperparameters(), archive(path, both))
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors"])
+def test_a_fault_of_a_file_in_the_archive_is_named_with_the_archive(contents, tmp_path, name):
+    path = tmp_path / "channel/model.tar.gz"
+    sentence = refusal(Hyperparameters(), archive(path, contents | {name: b"{"}))
+    assert sentence.startswith(f"{path}/{name} is damaged")
+
+
+@pytest.mark.parametrize("link", [(tarfile.SYMTYPE, "/etc/passwd"), (tarfile.LNKTYPE, "x"), (tarfile.FIFOTYPE, "")])
+def test_links_and_pipes_in_the_archive_are_not_unpacked(contents, tmp_path, link):
+    path = tmp_path / "channel/model.tar.gz"
+    sentence = refusal(Hyperparameters(), archive(path, contents | {"model.safetensors": link}))
+    assert sentence == f"{path}/model.safetensors is missing"
+
+
+def test_an_archive_that_is_too_large_unpacked(contents, tmp_path, monkeypatch):
+    monkeypatch.setattr("classifier.training.archive.MOST_BYTES", 50_000_000)
+    path = tmp_path / "channel/model.tar.gz"
+    sentence = refusal(Hyperparameters(), archive(path, contents | {"zeros": bytes(9_000_000)}))
+    assert sentence == f"{path} has more than 50,000,000 bytes unpacked; accepted: up to that many"
+    starting_point(Hyperparameters(), archive(path, contents))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"not an archive",
+        lambda data: b"",
+        lambda data: data[:-10],
+        lambda data: data[:1000],
+        lambda data: data[:1000] + bytes(1000) + data[2000:],
+        lambda data: data[:-8] + bytes(8),
+        lambda data: gzip.compress(b"x" * 5000),
+        lambda data: gzip.compress(gzip.decompress(data)[:100]),
+    ],
+)
+def test_a_damaged_archive(contents, tmp_path, damage):
+    path = tmp_path / "channel/model.tar.gz"
+    channels = archive(path, contents)
+    path.write_bytes(damage(path.read_bytes()))
+    assert refusal(Hyperparameters(), channels).startswith(f"{path} cannot be unpacked: ")
+
+
+def test_a_plain_tar_file_under_that_name(contents, tmp_path):
+    path = tmp_path / "channel/model.tar.gz"
+    channels = archive(path, contents)
+    path.write_bytes(gzip.decompress(path.read_bytes()))
+    assert starting_point(Hyperparameters(), channels).classes == FIVE
+
+
+def test_an_earlier_artifact_with_values_that_are_not_finite(artifact_channel):
+    weights = build(1).state_dict() | {"fc.bias": torch.full((5,), math.nan)}
+    Artifact(classes=FIVE, image_size=32, eps=1e-5).save(artifact_channel, weights)
+    sentence = refusal(Hyperparameters(), {"model": artifact_channel})
+    assert sentence.startswith(f"{artifact_channel}/model.safetensors: 'fc.bias' has values that are not finite")
 
 
 def test_a_damaged_earlier_artifact_is_refused(artifact_channel):
@@ -108,42 +207,195 @@ def test_two_sources_are_refused(artifact_channel):
     assert sentence == "weights=none asks for a random start, but there is a channel 'pretrained'; remove one"
 
 
-@pytest.mark.parametrize("names", [(), ("one.pth", "two.pth"), ("readme.txt",)])
-def test_a_pretrained_channel_with_no_or_many_files(tmp_path, names):
+def pretrained(folder, weights, name="w.pth", save=torch.save):
+    save(weights, folder / name)
+    return refusal(Hyperparameters(), {"pretrained": folder})
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [((), "no file"), (("one.pth", "two.pth"), "'one.pth', 'two.pth'"), (("readme.txt",), "'readme.txt'")]
+    + [((name,), f"'{name}'") for name in ("model.bin", "model_best.pth.tar", "last.ckpt", "pth", "model.tar.gz")]
+    + [((".pth", "._r.pth"), "no file"), (("a.PTH", "b.SafeTensors"), "'a.PTH', 'b.SafeTensors'")],
+)
+def test_a_pretrained_channel_with_no_or_many_files(tmp_path, names, found):
     for name in names:
         (tmp_path / name).touch()
-    assert refusal(Hyperparameters(), {"pretrained": tmp_path}).endswith("accepted: one .pth, .pt or .safetensors file")
+    sentence = refusal(Hyperparameters(), {"pretrained": tmp_path})
+    accepted = "one .pth, .pt or .safetensors file; rename a .bin, .ckpt or .pth.tar file that torch.save wrote"
+    assert sentence == f"channel 'pretrained' has {found}; accepted: {accepted}"
 
 
+@pytest.mark.parametrize("name", ["R.PTH", "r.Pt", "R.SAFETENSORS"])
+def test_the_only_file_is_taken_whatever_systems_put_beside_it(tmp_path, name):
+    save = torch.save if "P" in name else safetensors.torch.save_file
+    save(build(1).state_dict(), tmp_path / name)
+    for hidden in ("._R.pth", ".DS_Store"):
+        (tmp_path / hidden).write_bytes(b"Mac")
+    (tmp_path / "folder.pth").mkdir()
+    os.mkfifo(tmp_path / "pipe.pth")
+    start = starting_point(Hyperparameters(), {"pretrained": tmp_path})
+    assert start.origin == f"channel pretrained ({name})"
+
+
+@pytest.mark.parametrize("data", [b"damaged", b"", b"PK\x03\x04", b"\x80\x02", bytes(1000), pickle.dumps({"a": 1}, 4)])
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_a_damaged_file_of_weights(tmp_path, suffix):
-    (tmp_path / f"w{suffix}").write_bytes(b"damaged")
-    assert f"w{suffix} is not a readable file of weights: " in refusal(Hyperparameters(), {"pretrained": tmp_path})
+def test_a_damaged_file_of_weights(tmp_path, suffix, data):
+    (tmp_path / f"w{suffix}").write_bytes(data)
+    sentence = refusal(Hyperparameters(), {"pretrained": tmp_path})
+    if data.startswith(b"\x80\x04") and suffix == ".pth":
+        assert "is not a readable file" in sentence
+    assert f"w{suffix} is not a readable file of weights: it is damaged" in sentence
+    assert sentence.endswith("accepted: tensors by name, as torch.save(model.state_dict(), FILE) writes them")
 
 
-def test_a_file_that_would_run_code_is_refused(tmp_path):
-    torch.save({"conv1.weight": print}, tmp_path / "w.pth")
-    assert "w.pth is not a readable file of weights: " in refusal(Hyperparameters(), {"pretrained": tmp_path})
+def test_a_truncated_file_of_weights(tmp_path):
+    torch.save(build(1).state_dict(), tmp_path / "w.pth")
+    for length in (100, 1_000_000, -1000):
+        (tmp_path / "w.pth").write_bytes((tmp_path / "w.pth").read_bytes()[:length])
+        assert "w.pth is not a readable file of weights: it is damaged" in refusal(
+            Hyperparameters(), {"pretrained": tmp_path}
+        )
 
 
-def test_a_file_without_a_state_dict(tmp_path):
-    torch.save([1, 2], tmp_path / "w.pth")
-    assert "w.pth is not a state dict; accepted: tensors by name" in refusal(
-        Hyperparameters(), {"pretrained": tmp_path}
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize(
+    ("weights", "holds"),
+    [
+        (lambda: build(1), "classifier.network.ResNet18"),
+        (lambda: {"conv1.weight": print}, "print"),
+        (lambda: {"state_dict": build(1).state_dict(), "best": np.float64(1)}, "scalar"),
+        (lambda: build(1).state_dict() | {"arguments": Namespace(lr=1)}, "argparse.Namespace"),
+    ],
+)
+def test_a_file_that_would_run_code_is_refused_in_our_words(tmp_path, weights, holds, zipped):
+    torch.save(weights(), tmp_path / "w.pth", _use_new_zipfile_serialization=zipped)
+    sentence = refusal(Hyperparameters(), {"pretrained": tmp_path})
+    assert re.search(
+        rf"w.pth is not a readable file of weights: it holds [\w.]*{holds}, such as a whole model", sentence
     )
+    assert sentence.endswith("accepted: tensors by name, as torch.save(model.state_dict(), FILE) writes them")
+    assert "weights_only" not in sentence
+    assert sentence.isprintable()
 
 
-def test_weights_of_another_architecture(tmp_path):
+@pytest.mark.filterwarnings("ignore")
+def test_a_torchscript_program_is_refused_in_our_words(tmp_path):
+    torch.jit.script(torch.nn.Linear(2, 2)).save(str(tmp_path / "w.pt"))
+    sentence = refusal(Hyperparameters(), {"pretrained": tmp_path})
+    assert "w.pt is not a readable file of weights: it is a TorchScript program; accepted: tensors by name" in sentence
+
+
+@pytest.mark.parametrize(("value", "kind"), [([1, 2], "list"), (torch.ones(2), "Tensor"), (3, "int")])
+def test_a_file_without_a_state_dict(tmp_path, value, kind):
+    assert f"(w.pth) is not a state dict but a {kind}; accepted: the weights" in pretrained(tmp_path, value)
+
+
+def other_resnet(extra):
+    """The names of a network with more blocks: ResNet34's, or more layers in each: ResNet50's."""
+    return build(1).state_dict() | {extra: torch.zeros(3)}
+
+
+def renamed(prefix):
+    return {f"{prefix}{name}": tensor for name, tensor in build(1).state_dict().items()}
+
+
+def without(name):
+    return {key: value for key, value in build(1).state_dict().items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("weights", "fault"),
+    [
+        (lambda: without("layer4.0.conv1.weight"), "lacks 'layer4.0.conv1.weight'; accepted: the weights of resnet18"),
+        (lambda: {}, "lacks 'conv1.weight'"),
+        (lambda: other_resnet("layer1.2.conv1.weight"), "has 'layer1.2.conv1.weight', which is not a part of resnet18"),
+        (lambda: other_resnet("layer1.0.conv3.weight"), "has 'layer1.0.conv3.weight', which is not a part"),
+        (lambda: other_resnet("layer3.0.se.num_batches_tracked"), "has 'layer3.0.se.num_batches_tracked', which"),
+        (lambda: other_resnet("fcx.weight"), "has 'fcx.weight', which is not a part of resnet18"),
+        (lambda: other_resnet("conv1.bias"), "has 'conv1.bias', which is not a part of resnet18"),
+        (lambda: build(1).state_dict() | {"epoch": 3}, "has 'epoch', which is not a part of resnet18"),
+        (lambda: build(1).state_dict() | {3: torch.ones(1)}, "has 3, which is not a part of resnet18"),
+        (lambda: other_resnet("a\n\x1b[31mb"), "has 'a\\n\\x1b[31mb', which is not a part of resnet18"),
+        (lambda: {"state_dict": build(1).state_dict(), "epoch": 3}, "has its weights under 'state_dict'"),
+        (lambda: {"epoch": 3, "model": renamed("module.")}, "has its weights under 'model'; accepted: the weights "),
+        (lambda: renamed("module."), "has names that begin with 'module.'; accepted: "),
+        (lambda: renamed("backbone.0."), "has names that begin with 'backbone.0.'"),
+        (lambda: renamed("_orig_mod."), "has names that begin with '_orig_mod.'"),
+    ],
+)
+def test_names_of_another_network_or_wrapped_ones(tmp_path, weights, fault):
+    assert f"channel pretrained (w.pth) {fault}" in pretrained(tmp_path, weights())
+
+
+def changed(change, name="layer2.0.conv1.weight"):
     weights = build(1).state_dict()
-    del weights["layer4.0.conv1.weight"]
-    torch.save(weights, tmp_path / "w.pth")
+    return weights | {name: change(weights[name])}
+
+
+def with_value(value):
+    def change(tensor):
+        tensor = tensor.clone()
+        tensor.view(-1)[11] = value
+        return tensor
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("weights", "fault"),
+    [
+        (lambda: changed(lambda t: t.to(torch.int8)), "of type int8"),
+        (lambda: changed(lambda t: t.to(torch.complex64)), "of type complex64"),
+        (lambda: changed(lambda t: t > 0), "of type bool"),
+        (lambda: changed(lambda t: t.to(torch.float8_e4m3fn)), "of type float8_e4m3fn"),
+        (lambda: changed(lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8)), "of type qint8"),
+        (lambda: changed(lambda t: t.to_sparse()), "in layout sparse_coo"),
+        (lambda: changed(lambda t: t.to("meta")), "without values (on device meta)"),
+        (lambda: changed(lambda t: t.flatten()), "of shape (73728,)"),
+        (lambda: changed(lambda t: t.tolist()), "a list"),
+        (lambda: changed(lambda t: torch.zeros(1).expand(10**12)), "of shape (1000000000000,)"),
+    ],
+)
+def test_a_tensor_that_is_not_plain_floating_point_of_its_shape(tmp_path, weights, fault):
+    sentence = pretrained(tmp_path, weights())
+    assert f"channel pretrained (w.pth): 'layer2.0.conv1.weight' is {fault}; accepted: a dense tensor" in sentence
+    assert sentence.endswith("of shape (128, 64, 3, 3), in float32, float64, float16, bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("weights", "fault"),
+    [
+        (lambda: changed(with_value(math.nan)), "'layer2.0.conv1.weight' has values that are not finite"),
+        (lambda: changed(with_value(-math.inf)), "'layer2.0.conv1.weight' has values that are not finite"),
+        (lambda: changed(lambda t: with_value(1e300)(t.double())), "'layer2.0.conv1.weight' has values that are not"),
+        (lambda: changed(lambda t: with_value(math.nan)(t.half())), "'layer2.0.conv1.weight' has values that are not"),
+        (lambda: changed(with_value(math.inf), "bn1.running_mean"), "'bn1.running_mean' has values that are not"),
+        (lambda: changed(with_value(-1.0), "bn1.running_var"), "'bn1.running_var' has negative values"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_values_that_cannot_be_weights(tmp_path, weights, fault, suffix):
+    save = torch.save if suffix == ".pth" else safetensors.torch.save_file
+    assert f"channel pretrained (w{suffix}): {fault}" in pretrained(tmp_path, weights(), f"w{suffix}", save)
+
+
+@pytest.mark.parametrize("head", ["fc.0.weight", "fc.bias", "fc.1.running_var"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_any_head_and_other_floating_point_types_are_taken(tmp_path, head, dtype):
+    weights = {name: tensor.to(dtype) for name, tensor in build(1).state_dict().items()}
+    torch.save(OrderedDict(weights | {head: torch.full((9,), math.nan)}), tmp_path / "w.pth")
     start = starting_point(Hyperparameters(), {"pretrained": tmp_path})
-    with pytest.raises(UserError, match=r"lacks layer4\.0\.conv1\.weight; accepted: the weights of resnet18"):
-        make_model(FIVE, Hyperparameters(), start)
-    torch.save(weights | {"layer4.0.conv1.weight": torch.zeros(7)}, tmp_path / "w.pth")
-    start = starting_point(Hyperparameters(), {"pretrained": tmp_path})
-    with pytest.raises(UserError, match=r"has layer4\.0\.conv1\.weight of shape \(7,\); accepted: \(512, 256, 3, 3\)"):
-        make_model(FIVE, Hyperparameters(), start)
+    made = make_model(FIVE, Hyperparameters(), start)
+    assert torch.equal(made.layer4[0].conv1.weight, build(1).layer4[0].conv1.weight.to(dtype).float())
+
+
+def test_imagenets_file_is_checked_too(tmp_path):
+    torch.save(changed(with_value(math.nan)), tmp_path / "resnet18.pth")
+    sha256 = hashlib.sha256((tmp_path / "resnet18.pth").read_bytes()).hexdigest()
+    (tmp_path / "resnet18.pth.sha256").write_text(f"{sha256}  resnet18.pth\n")
+    sentence = refusal(Hyperparameters(), {}, tmp_path)
+    assert sentence.startswith("ImageNet (resnet18.pth): 'layer2.0.conv1.weight' has values that are not finite")
 
 
 @pytest.mark.parametrize(

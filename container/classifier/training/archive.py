@@ -1,0 +1,69 @@
+"""model.tar.gz, as SageMaker packs an artifact: only the artifact's two files are unpacked, and only up to a size."""
+
+import gzip
+import posixpath
+import tarfile
+import tempfile
+import zlib
+from collections import defaultdict
+from pathlib import Path
+from shutil import copyfileobj
+from typing import IO
+
+from classifier.artifact import METADATA_FILE, WEIGHTS_FILE
+from classifier.errors import UserError
+
+# An artifact has 45 MB, and 2 kB more for each class.
+MOST_BYTES = 1 << 30
+CHUNK = 1 << 20
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack the artifact in `archive`, at its top or one folder deep, into `folder`.
+
+    Raises UserError if the archive is damaged, too large unpacked, or has no artifact, or more than one.
+    """
+    try:
+        with tempfile.TemporaryFile() as plain:
+            _decompress(archive, plain)
+            with tarfile.open(fileobj=plain, mode="r:") as tar:
+                for member in _find_artifact(archive, tar.getmembers()):
+                    with (folder / posixpath.basename(member.name)).open("wb") as file:
+                        copyfileobj(_contents(tar, member), file)
+    # A damaged archive makes tarfile raise almost anything.
+    except (tarfile.TarError, zlib.error, OSError, EOFError, ValueError, RecursionError, OverflowError) as error:
+        raise UserError(f"{archive} cannot be unpacked: {error or type(error).__name__}") from error
+
+
+def _decompress(archive: Path, plain: IO[bytes]) -> None:
+    """Write the tar file in `archive`, whose members may have any size, to `plain`."""
+    with archive.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    with (gzip.open if packed else open)(archive, "rb") as file:
+        while chunk := file.read(CHUNK):
+            if plain.tell() + len(chunk) > MOST_BYTES:
+                raise UserError(f"{archive} has more than {MOST_BYTES:,} bytes unpacked; accepted: up to that many")
+            plain.write(chunk)
+    plain.seek(0)
+
+
+def _find_artifact(archive: Path, members: list[tarfile.TarInfo]) -> list[tarfile.TarInfo]:
+    """Return the artifact's members, as classifier.artifact.locate finds it in a folder."""
+    folders: dict[str, dict[str, tarfile.TarInfo]] = defaultdict(dict)
+    for member in members:
+        folder, name = posixpath.split(posixpath.normpath(member.name))
+        if name in (METADATA_FILE, WEIGHTS_FILE) and "/" not in folder and folder != ".." and member.isreg():
+            folders[folder][name] = member
+    holders = [folder for folder, files in folders.items() if METADATA_FILE in files]
+    if "" in holders or len(holders) == 1:
+        return list(folders["" if "" in holders else holders[0]].values())
+    found = ", ".join(repr(member.name) for member in members[:10]) or "nothing"
+    expected = f"{METADATA_FILE} and {WEIGHTS_FILE}, at its top or in one folder"
+    raise UserError(f"no model artifact in {archive}: expected {expected}; found {found}")
+
+
+def _contents(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    contents = tar.extractfile(member)
+    if contents is None or member.size > MOST_BYTES:  # a sparse member may be larger than the archive
+        raise tarfile.TarError(f"{member.name!r} has {member.size:,} bytes; accepted: up to {MOST_BYTES:,}")
+    return contents
