@@ -4,12 +4,13 @@ Each run has its own folder of checkpoints, named after its identity. Other runs
 the trials of a tuning job: they are never mistaken for this run, and never touched.
 """
 
+import copy
 import hashlib
 import io
 import json
 import logging
-import os
 import time
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from classifier.files import partial_of, write_file
 from classifier.training.data.folders import Dataset
 from classifier.training.evaluate import Evaluation, Mistake
 from classifier.training.history import EpochUnderWay, History
@@ -76,8 +78,8 @@ class Checkpoints:
     def save(self, step: int, parts: Mapping[str, Part]) -> None:
         """Write the state of `parts` after training step `step`. A failure to write it only logs a warning.
 
-        1. Serialise the state, so that training can no longer change it. 2. Write it to a temporary file and flush
-        that to the disk. 3. Rename the file, which makes it the newest. 4. Remove all but the newest two.
+        1. Serialise the state, so that training can no longer change it. 2. Write it to a temporary file, flush that
+        to the disk, and rename it, which makes it the newest. 3. Remove all but the newest two.
         """
         if not self.group.is_first:
             return
@@ -85,61 +87,82 @@ class Checkpoints:
         buffer = io.BytesIO()
         torch.save({name: part.state_dict() for name, part in parts.items()}, buffer)
         path = self.folder / f"step-{step:010}.pt"
-        aside = path.with_suffix(".partial")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_file(aside, hashlib.sha256(buffer.getbuffer()).digest(), buffer.getbuffer())
-            aside.replace(path)
+            write_file(path, hashlib.sha256(buffer.getbuffer()).digest(), buffer.getbuffer())
             for older in self._newest_first()[KEPT:]:
                 older.unlink()
         except OSError as error:
-            logger.warning("no checkpoint of step %d: %s: %s", step, error.filename or aside, error.strerror)
-            if aside.is_file():
-                aside.unlink()
+            logger.warning("no checkpoint of step %d: %s: %s", step, error.filename or path, error.strerror)
         self.saved_at = time.monotonic()
         self.cost = self.saved_at - started
 
     def load(self, parts: Mapping[str, Part]) -> bool:
-        """Load the newest undamaged checkpoint into `parts`; return False if there is none."""
-        states = self.group.broadcast(self._read_newest() if self.group.is_first else None)
-        if states is None:
-            return False
-        for name, part in parts.items():
-            part.load_state_dict(states[name])
-        return True
+        """Load the newest checkpoint that can be loaded into `parts`; return False if there is none.
 
-    def _read_newest(self) -> dict[str, Any] | None:
+        One that cannot leaves `parts` as they were.
+        """
+        if self.group.is_first:
+            self._tidy()
+        for path in self.group.broadcast(self._newest_first()):
+            states = self.group.broadcast(self._try_to_read(path) if self.group.is_first else None)
+            if states is not None and self._try_to_load(path, states, parts):
+                return True
+        return False
+
+    def _tidy(self) -> None:
         others = [path.name for path in sorted(self.folder.parent.glob("*")) if path != self.folder]
         if others:
             logger.info("%s: left alone, since other runs own them: %s", self.folder.parent, ", ".join(others))
-        for path in self._newest_first():
-            try:
-                return read_checkpoint(path)
-            except (OSError, ValueError) as error:
-                logger.warning("%s is skipped: %s", path, error)
-        return None
+        for cut_off in self.folder.glob(partial_of(self.folder / "*").name):
+            cut_off.unlink()
+
+    def _try_to_read(self, path: Path) -> dict[str, Any] | None:
+        try:
+            return read_checkpoint(path)
+        except (OSError, ValueError) as error:
+            logger.warning("%s is skipped: %s", path, error)
+            return None
+
+    def _try_to_load(self, path: Path, states: Mapping[str, Any], parts: Mapping[str, Part]) -> bool:
+        """Load `states` into `parts` in every process, or in none."""
+        before: dict[str, Any] = {}
+        fault = None
+        try:
+            if states.keys() != parts.keys():
+                raise ValueError(f"it has {sorted(states)}, not {sorted(parts)}")
+            for name, part in parts.items():
+                before[name] = copy.deepcopy(part.state_dict())
+                part.load_state_dict(states[name])
+        except Exception as error:  # a part may raise anything for a state that is not its own
+            fault = f"it does not fit this run: {type(error).__name__}: {error}"
+        if not self.group.any(fault is not None):
+            return True
+        logger.warning("%s is skipped: %s", path, fault or "it does not fit another process")
+        for name, state in before.items():
+            parts[name].load_state_dict(state)
+        return False
 
     def _newest_first(self) -> list[Path]:
         return sorted(self.folder.glob("step-*.pt"), reverse=True)
 
 
-def write_file(path: Path, *contents: bytes | memoryview) -> None:
-    """Write `contents` to the new file `path` and flush it to the disk."""
-    with path.open("wb") as file:
-        for content in contents:
-            file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Return the states in the checkpoint `path`, on the CPU. Raises ValueError if it is damaged, and OSError."""
+    if not path.is_file():
+        raise ValueError("it is not a regular file")
     content = path.read_bytes()
     digest, states = content[:DIGEST_BYTES], memoryview(content)[DIGEST_BYTES:]
     if hashlib.sha256(states).digest() != digest:
         raise ValueError("it is damaged")
-    with torch.serialization.safe_globals(HELD):
-        return torch.load(io.BytesIO(states), map_location="cpu", weights_only=True)
+    try:
+        with torch.serialization.safe_globals(HELD), warnings.catch_warnings(action="ignore"):
+            held = torch.load(io.BytesIO(states), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises almost anything, and its words advise to switch off its check
+        raise ValueError(f"torch cannot read it ({type(error).__name__})") from error
+    if not isinstance(held, dict):
+        raise ValueError(f"it holds a {type(held).__name__}, not a state of each part")
+    return held
 
 
 def identity(hp: Hyperparameters, dataset: Dataset, model: torch.nn.Module, dtype: torch.dtype) -> str:

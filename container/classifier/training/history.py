@@ -83,4 +83,6 @@ class History:
         return self
 
     def load_state_dict(self, state: History) -> None:
+        if not isinstance(state, History):
+            raise TypeError(f"a {type(state).__name__} is not a History")
         vars(self).update(vars(state))

@@ -1,5 +1,9 @@
+import copy
 import dataclasses
+import hashlib
+import io
 import logging
+import os
 
 import numpy as np
 import pytest
@@ -25,6 +29,12 @@ class Value:
 
     def load_state_dict(self, state):
         self.value = state
+
+
+def pickled(value):
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    return buffer.getvalue()
 
 
 def save(checkpoints, *steps):
@@ -64,17 +74,66 @@ def test_a_damaged_newest_gives_the_one_before_it_and_is_said(checkpoints, damag
     assert caplog.messages == [f"{newest} is skipped: it is damaged"]
 
 
-def test_what_was_cut_off_while_it_was_written_is_no_checkpoint(checkpoints):
+def test_what_was_cut_off_while_it_was_written_is_removed_at_the_start(checkpoints):
     save(checkpoints, 1)
-    (checkpoints.folder / "step-0000000002.partial").write_bytes(b"half")
+    (checkpoints.folder / ".step-0000000002.pt.partial").write_bytes(b"half")
     assert loaded(checkpoints) == 1
-    save(checkpoints, 2)
-    assert files(checkpoints) == ["step-0000000001.pt", "step-0000000002.pt"]
+    assert files(checkpoints) == ["step-0000000001.pt"]
+
+
+class Strict(Value):
+    """A part that takes only numbers, and notices only after it has changed."""
+
+    def load_state_dict(self, state):
+        self.value = state
+        if not isinstance(state, int):
+            raise AssertionError("not a number")
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"not a pickle", "torch cannot read it (UnpicklingError)"),
+        (b"", "torch cannot read it (EOFError)"),
+        (pickled(print), "torch cannot read it (UnpicklingError)"),
+        (pickled([1]), "it holds a list, not a state of each part"),
+        (pickled({"first": 2}), "it does not fit this run: ValueError: it has ['first'], not ['first', 'second']"),
+        (pickled({"first": 2, "second": 2, "third": 2}), "it does not fit this run: ValueError: it has "),
+        (pickled({"first": 2, "second": "two"}), "it does not fit this run: AssertionError: not a number"),
+    ],
+)
+def test_a_good_digest_with_bad_content_gives_the_one_before_it_and_changes_nothing(checkpoints, content, why, caplog):
+    checkpoints.save(1, {"first": Value(1), "second": Value(1)})
+    newest = checkpoints.folder / "step-0000000002.pt"
+    newest.write_bytes(hashlib.sha256(content).digest() + content)
+    first, second = Value(7), Strict(8)
+    assert checkpoints.load({"first": first, "second": second})
+    assert (first.value, second.value) == (1, 1)
+    (message,) = caplog.messages
+    assert message.startswith(f"{newest} is skipped: {why}")
+    (checkpoints.folder / "step-0000000001.pt").unlink()
+    first, second = Value(7), Strict(8)
+    assert not checkpoints.load({"first": first, "second": second})
+    assert (first.value, second.value) == (7, 8)
+
+
+def test_half_a_network_is_not_loaded(checkpoints):
+    model, bad = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2).state_dict()
+    before = copy.deepcopy(model.state_dict())
+    checkpoints.save(1, {"model": Value(bad | {"bias": torch.zeros(3)})})
+    assert not checkpoints.load({"model": model})
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_pipe_is_not_opened(checkpoints):
+    save(checkpoints, 1)
+    os.mkfifo(checkpoints.folder / "step-0000000002.pt")
+    assert loaded(checkpoints) == 1
 
 
 def test_a_full_disk_leaves_the_last_good_one_and_a_sentence(checkpoints, caplog):
     save(checkpoints, 1)
-    (checkpoints.folder / "step-0000000002.partial").symlink_to("/dev/full")
+    (checkpoints.folder / ".step-0000000002.pt.partial").symlink_to("/dev/full")
     save(checkpoints, 2)
     (message,) = caplog.messages
     assert message.startswith("no checkpoint of step 2: ")

@@ -43,7 +43,7 @@ class SkippedImages:
         return self.reasons
 
     def load_state_dict(self, state: dict[str, dict[str, str]]) -> None:
-        self.reasons = state
+        self.reasons = {phase: dict(reasons) for phase, reasons in state.items()}
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Return phase, file and reason of each image."""
