@@ -140,14 +140,19 @@ class Trainer:
     def end_epoch(self, training: dict[str, float]) -> None:
         """Validate, and keep the weights if they are the best so far; `training` has the epoch's training metrics."""
         history = self.history
-        if not math.isfinite(loss := training["train:loss"]):
-            raise Diverged(
-                f"the training loss of epoch {history.epoch} is {loss}: lr={self.hp.lr:g} is likely too high"
+        if not history.under_way.sizes:
+            processes = self.compute.group.size
+            where = f" in each of the {processes} processes" if processes > 1 else ""
+            raise UserError(
+                f"no step of epoch {history.epoch} had two readable images{where}; "
+                f"accepted: {2 * processes} or more readable images in {self.train.phase.folder}"
             )
+        self.check_loss("training", loss := training["train:loss"])
         self.debugger.record_scalar(TRAIN_LOSS, loss)
         with self.profiler.span("validation"):
             validation = self.evaluate(self.validation)
         self.debugger.record_scalar(VALIDATION_LOSS, validation.step_losses.mean())
+        self.check_loss("validation", validation.loss)  # the last step may have been the one too far
         row = training | validation.metrics
         self.metrics_log.write(f"epoch {history.epoch}/{self.hp.epochs}", row, epoch=history.epoch)
         if self.best_artifact.is_beaten_by(validation):
@@ -156,6 +161,12 @@ class Trainer:
         history.end_epoch(row, validation.step_losses.tolist())
         if self.is_over() and len(history.epochs) < self.hp.epochs:
             logger.info("%s has not improved since epoch %d: stopping early", self.hp.objective, history.best_epoch)
+
+    def check_loss(self, name: str, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise Diverged(
+                f"the {name} loss of epoch {self.history.epoch} is {loss}: lr={self.hp.lr:g} is likely too high"
+            )
 
     def evaluate(self, batches: Batches, temperature: float | None = None) -> Evaluation:
         """Evaluate the model as it is on a phase."""
@@ -205,8 +216,8 @@ class Trainer:
             "random": RandomState(),
             "history": self.history,
             "skipped": self.skipped,
-            "debugger": self.debugger,
             "profiler": self.profiler,
+            "debugger": self.debugger,
         }
 
     def finish_observing(self) -> tuple[Debugging, Profile]:
