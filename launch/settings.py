@@ -7,11 +7,12 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from classifier import files
 from classifier.errors import UserError
 from launch.checks import check_settings
 
 FILE = Path(__file__).with_name("settings.toml")
-SECTION = re.compile(r"^\[(\w+)\]\n(.*?)(?=^\[|\Z)", re.MULTILINE | re.DOTALL)
+SECTION = re.compile(r"^\[ *(\w+) *\][^\n]*\n(.*?)(?=^\[|\Z)", re.MULTILINE | re.DOTALL)
 COMMENT = re.compile(r"^(\w+) *=.*?#\s+(.*)$", re.MULTILINE)
 
 
@@ -72,17 +73,17 @@ def make_parser(description: str | None, *sections: str) -> SettingsParser:
 
     Raises UserError if the file is not valid TOML or lacks a section.
     """
-    text = FILE.read_text(encoding="utf-8")
+    text = files.read_text(FILE)
     try:
         defaults = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UserError(f"{FILE} is not valid TOML: {error}") from error
     parser = SettingsParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     for section in sections:
         if section not in defaults:
             raise UserError(f"{FILE} has no section [{section}]")
         group = parser.add_argument_group(f"settings, section [{section}]")
-        meanings = comments(text)[section]
+        meanings = comments(text).get(section, {})
         for name, default in defaults[section].items():
             meaning = f"{meanings.get(name, '')} (default: {json.dumps(default, default=str)})".replace("%", "%%")
             flag = f"--{name.replace('_', '-')}"

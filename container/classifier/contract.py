@@ -4,12 +4,12 @@ Sources: "How Amazon SageMaker AI Provides Training Information" and "Custom Inf
 Services" in the SageMaker developer guide. Every configuration file may be absent.
 """
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from classifier import files
 from classifier.errors import UserError
 
 # SageMaker plans endpoints for 6 MB and real-time invocations for up to 25 MB; a batch transform may send 100.
@@ -85,8 +85,14 @@ class Contract:
     def resources(self) -> Resources:
         """Return the job's hosts; a single one if resourceconfig.json is absent."""
         config = self._config("resourceconfig.json")
-        host = config.get("current_host", "localhost")
-        return Resources(host, tuple(config.get("hosts") or [host]), config.get("network_interface_name"))
+        host, interface = config.get("current_host", "localhost"), config.get("network_interface_name")
+        hosts = config.get("hosts") or [host]
+        if not isinstance(hosts, list) or not all(isinstance(name, str) for name in hosts) or host not in hosts:
+            raise UserError(
+                f"resourceconfig.json has current_host {host!r} and hosts {hosts!r}; "
+                "accepted: one of the hosts, and a list of their names"
+            )
+        return Resources(host, tuple(hosts), interface)
 
     @property
     def processes_per_host(self) -> int:
@@ -130,11 +136,6 @@ class Contract:
     def _config(self, name: str) -> dict:
         path = self.root / "input" / "config" / name
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
+            return files.read_json(path)
         except FileNotFoundError:
             return {}
-        except ValueError as error:
-            raise UserError(f"{path} is not valid JSON: {error}") from error
-        if not isinstance(value, dict):
-            raise UserError(f"{path} holds a JSON {type(value).__name__}; accepted: an object")
-        return value

@@ -48,13 +48,54 @@ def test_hyperparameters_stay_as_they_were_written(contract):
     assert contract.hyperparameters() == {"epochs": "2", "batch_size": '"64"'}
 
 
+@pytest.mark.parametrize("name", ["hyperparameters.json", "inputdataconfig.json", "resourceconfig.json"])
 @pytest.mark.parametrize(
-    ("text", "sentence"), [("{", "is not valid JSON"), ("[1]", "holds a JSON list; accepted: an object")]
+    ("content", "sentence"),
+    [
+        (b"", "is not valid JSON: "),
+        (b"{", "is not valid JSON: "),
+        (b"[1]", "holds a JSON list; accepted: an object"),
+        (b"null", "holds a JSON NoneType; accepted: an object"),
+        (b'{"lr": "1", "lr": "2"}', "is not valid JSON: it has 'lr' more than once"),
+        (b'{"lr":' * 9999, "is not valid JSON: it is nested too deeply"),
+        (b'{"lr": "\xe9"}', "is not text in UTF-8 or UTF-16: invalid continuation byte at byte 8"),
+        (b" " * 16_000_001, "has more than 16,000,000 bytes; accepted: up to that many"),
+    ],
+    ids=lambda value: value[:20],
 )
-def test_damaged_configuration(contract, text, sentence):
-    write_config(contract, "hyperparameters.json", text)
-    with pytest.raises(UserError, match=f"hyperparameters.json {sentence}"):
+def test_damaged_configuration(contract, name, content, sentence):
+    (contract.root / "input/config" / name).write_bytes(content)
+    with pytest.raises(UserError) as told:
+        _ = contract.hyperparameters(), contract.channels(), contract.resources()
+    assert str(told.value).startswith(f"{contract.root}/input/config/{name} {sentence}")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_configuration_as_editors_write_it(contract, encoding):
+    add_channels(contract, "train", "Käse")
+    for name, value in (
+        ("hyperparameters.json", {"weights": "Käse"}),
+        ("inputdataconfig.json", {"Käse": {}}),
+        ("resourceconfig.json", {"current_host": "Käse", "hosts": ["Käse"]}),
+    ):
+        text = json.dumps(value, ensure_ascii=False, indent=2).replace("\n", "\r\n")
+        (contract.root / "input/config" / name).write_bytes(text.encode(encoding))
+    assert contract.hyperparameters() == {"weights": "Käse"}
+    assert list(contract.channels()) == ["Käse"]
+    assert contract.resources().hosts == ("Käse",)
+
+
+def test_configuration_that_is_not_a_regular_file_is_not_opened(contract):
+    os.mkfifo(contract.root / "input/config/hyperparameters.json")
+    with pytest.raises(UserError, match="hyperparameters.json is not a regular file"):
         contract.hyperparameters()
+
+
+@pytest.mark.parametrize(("host", "hosts"), [("a", "a"), ("a", ["b"]), (1, [1]), ("a", {"a": 1}), (None, ["a"])])
+def test_hosts_that_are_not_names(contract, host, hosts):
+    write_config(contract, "resourceconfig.json", {"current_host": host, "hosts": hosts})
+    with pytest.raises(UserError, match="resourceconfig.json has current_host .*; accepted: one of the hosts"):
+        contract.resources()
 
 
 def test_channels_are_those_declared(contract):

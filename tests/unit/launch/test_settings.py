@@ -50,6 +50,23 @@ def test_an_invalid_file_is_one_sentence(tmp_path, monkeypatch, text, expected):
         settings.make_parser("", "a")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("head", ["[a]", "[a]  # mine", "[ a ]"])
+def test_a_file_as_editors_write_it(tmp_path, monkeypatch, encoding, head):
+    monkeypatch.setattr(settings, "FILE", tmp_path / "settings.toml")
+    settings.FILE.write_bytes(f'{head}\r\nname = "Käse"  # what it means\r\n'.encode(encoding))
+    parser = settings.make_parser("", "a")
+    assert parser.parse_args([]).name == "Käse"
+    assert "what it means" in parser.format_help()
+
+
+def test_a_file_in_another_encoding_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(settings, "FILE", tmp_path / "settings.toml")
+    settings.FILE.write_bytes('[a]\nname = "Käse"\n'.encode("latin-1"))
+    with pytest.raises(UserError, match="settings.toml is not text in UTF-8 or UTF-16: "):
+        settings.make_parser("", "a")
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_help_is_quick(script):
     """The script does not import slow packages for --help."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from classifier import files
 from classifier.training.debugging.names import RELU_ACTIVITY, RELU_INPUTS, UPDATE_RATIO
 
 # A rule needs a few dozen saved steps of a run; more cost time and tell little.
@@ -64,12 +65,19 @@ def write_config(path: Path, tensors: Path, modes: Mapping[str, Intervals]) -> N
     path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
+def copy_config(path: Path, copy: Path) -> None:
+    """Copy the user's configuration from `path` to `copy` in UTF-8, which is all that smdebug reads.
+
+    Raises UserError if it is not a JSON object.
+    """
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.write_text(json.dumps(files.read_json(path), indent=2) + "\n", encoding="utf-8")
+
+
 def tensors_folder(path: Path) -> Path:
     """Return the folder that the configuration at `path` has the hook write to, SageMaker's default if it names none.
 
-    Raises ValueError if the file is not a JSON object.
+    Raises UserError if the file is not a JSON object.
     """
-    config = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(config, dict):
-        raise ValueError(f"{path.name} holds a JSON {type(config).__name__}; accepted: an object")
+    config = files.read_json(path)
     return Path(config.get("LocalPath") or "/opt/ml/output/tensors")

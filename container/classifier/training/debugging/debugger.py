@@ -19,7 +19,7 @@ import torch
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.training.debugging import smdebug_compat
-from classifier.training.debugging.config import save_intervals, tensors_folder, write_config
+from classifier.training.debugging.config import copy_config, save_intervals, tensors_folder, write_config
 from classifier.training.debugging.rules.client import RulesClient
 from classifier.training.debugging.rules.verdicts import Verdict
 from classifier.training.hyperparameters import NO_RULE, Hyperparameters
@@ -133,12 +133,14 @@ def make_debugger(
     if not group.is_first:
         return NoDebugger("the first process debugs for all")
     try:
-        config = contract.debug_hook_config
-        ours = not config.exists()
+        given, config = contract.debug_hook_config, contract.output_data / CONFIG
+        ours = not given.exists()
         if ours:
-            config, tensors = contract.output_data / CONFIG, contract.output_data / TENSORS
+            tensors = contract.output_data / TENSORS
             shutil.rmtree(tensors, ignore_errors=True)  # of an earlier run in the same folder
             write_config(config, tensors, {mode: save_intervals(count) for mode, count in steps.items()})
+        else:
+            copy_config(given, config)
         tensors = tensors_folder(config)
         smdebug_compat.load()
         from classifier.training.debugging.hook import disable_callbacks, make_hook

@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from classifier.errors import UserError
 from classifier.training.debugging.config import (
     LONGEST_INTERVAL,
     Intervals,
+    copy_config,
     save_intervals,
     tensors_folder,
     write_config,
@@ -50,5 +52,13 @@ def test_the_hooks_folder_is_read_from_the_configuration(tmp_path):
 def test_a_configuration_that_is_no_object_is_refused(tmp_path, text):
     path = tmp_path / "config.json"
     path.write_text(text)
-    with pytest.raises(ValueError):
+    with pytest.raises(UserError):
         tensors_folder(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_configuration_in_another_encoding_is_copied_for_smdebug(tmp_path, encoding):
+    path = tmp_path / "config.json"
+    path.write_text('{"LocalPath": "/somewhere"}', encoding=encoding)
+    copy_config(path, tmp_path / "folder" / "copy.json")
+    assert json.loads((tmp_path / "folder" / "copy.json").read_bytes().decode("utf-8")) == {"LocalPath": "/somewhere"}

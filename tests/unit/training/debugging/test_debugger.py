@@ -155,7 +155,7 @@ def test_a_bad_configuration_turns_it_off_with_one_line(tmp_path, plain, caplog)
 
 def test_a_file_that_is_no_json_turns_it_off_with_one_line(tmp_path, plain, caplog):
     configuration(tmp_path).write_text("{")
-    assert_off(*run(tmp_path), plain, caplog, "JSONDecodeError")
+    assert_off(*run(tmp_path), plain, caplog, "is not valid JSON")
 
 
 def test_an_absent_smdebug_turns_it_off_with_one_line(tmp_path, plain, caplog, monkeypatch):
