@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--local", action="store_true", help="stop only the server that deploy.py --local started")
     parser.add_argument("--yes", action="store_true", help="do not ask before deleting")
     settings = parser.parse_args()
-    print("the server on this computer is stopped" if server.stop() else "on this computer: nothing was running")
+    print("the server on this computer is stopped" if server.stop() else "on this computer: no server is known to run")
     if not settings.local:
         clean_aws(settings)
 

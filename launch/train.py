@@ -29,10 +29,16 @@ def main() -> None:
 
 
 def best_of_tuning(name: str | None) -> dict[str, str]:
-    """Return the best hyperparameters of the tuning `name`; {} without a name, or if no trial has succeeded."""
+    """Return the best hyperparameters of the tuning `name`; {} without a name, or if no trial has succeeded.
+
+    Raises UserError if its file is missing or damaged.
+    """
     if not name or name == "none":
         return {}
-    best = Tuning.load(name).best
+    try:
+        best = Tuning.load(name).best
+    except UserError as error:
+        raise UserError(f"{error}; --tuning none trains without one") from error
     print(f"with {'the best' if best else 'none of the'} hyperparameters of {name}")
     return best.hyperparameters if best else {}
 

@@ -3,10 +3,12 @@
 import importlib.util
 import json
 import re
+import sys
 import time
 from pathlib import Path
 
 from classifier.errors import UserError
+from classifier.files import read_json, write_file
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTAINER = ROOT / "container"
@@ -39,15 +41,37 @@ def new_name(prefix: str) -> str:
 def note(**made: str) -> None:
     """Keep the names of what was just made, for the scripts that follow."""
     RUNS.mkdir(exist_ok=True)
-    LATEST.write_text(json.dumps(noted() | made, indent=2) + "\n")
+    write_file(LATEST, (json.dumps(noted_or_none() | made, indent=2) + "\n").encode())
 
 
 def noted() -> dict[str, str]:
-    return json.loads(LATEST.read_text()) if LATEST.exists() else {}
+    """Return the names that were kept, by kind. Raises UserError if their file is damaged."""
+    try:
+        names = read_json(LATEST)
+        if wrong := [kind for kind, name in names.items() if not isinstance(name, str)]:
+            raise UserError(f"{LATEST} has {wrong[0]!r}: {names[wrong[0]]!r}; accepted: a name in quotes")
+    except FileNotFoundError:
+        return {}
+    except UserError as error:
+        raise UserError(
+            f"{error}. It has the names of what was made last: give them as options, or remove it"
+        ) from error
+    return names
+
+
+def noted_or_none() -> dict[str, str]:
+    """Return the names that were kept; {} if their file is damaged, which is then said, and set aside."""
+    try:
+        return noted()
+    except UserError as error:
+        aside = LATEST.with_name(f"{LATEST.name}.damaged")
+        LATEST.replace(aside)
+        print(f"{error}. It is now {aside}; a server that it named may still run here", file=sys.stderr)
+        return {}
 
 
 def latest(kind: str) -> str:
     """Return the name of the latest `kind`, a key of MISSING. Raises UserError if there is none."""
-    if not noted().get(kind):
-        raise UserError(MISSING[kind])
-    return noted()[kind]
+    if name := noted().get(kind):
+        return name
+    raise UserError(MISSING[kind])

@@ -48,7 +48,7 @@ def start(job: str, image: str) -> str:
 def running() -> psutil.Process | None:
     """Return the process of the server that was last started; None if it has ended."""
     with suppress(psutil.Error, KeyError, ValueError):
-        process = psutil.Process(int(places.noted()["local_pid"]))
+        process = psutil.Process(int(places.noted_or_none()["local_pid"]))
         return process if str(places.RUNS) in " ".join(process.cmdline()) else None  # process ids are reused
     return None
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from classifier.errors import UserError
+from classifier.files import read_json, write_file
 from classifier.training.metrics import EPOCH, METRICS
 from local import places
 
-RUNNING, COMPLETED, STOPPED, FAILED = "running", "completed", "stopped early", "failed"
+STATUSES = RUNNING, COMPLETED, STOPPED, FAILED = "running", "completed", "stopped early", "failed"
 
 
 @dataclass
@@ -83,19 +84,38 @@ class Tuning:
 
     @classmethod
     def load(cls, name: str) -> "Tuning":
-        """Read the tuning from its file. Raises UserError if there is no tuning of this name."""
-        if not cls.file(name).exists():
-            raise UserError(f"{cls.file(name)} is missing: name another tuning, or finish this one with --resume")
-        values = json.loads(cls.file(name).read_text())
-        trials = [Trial(**trial) for trial in values["trials"]]
-        return cls(values["name"], values["objective"], values["tuned"], trials, values["settings"])
+        """Read the tuning from its file. Raises UserError if there is none, or it is damaged."""
+        file = cls.file(name)
+        try:
+            values = read_json(file)
+            tuning = cls(*(values[field] for field in ("name", "objective", "tuned", "trials", "settings")))
+            tuning.trials = [Trial(**trial) for trial in values["trials"]]
+        except FileNotFoundError:
+            raise UserError(f"{file} is missing: name another tuning, or finish this one with --resume") from None
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{file} is damaged: {type(error).__name__}: {error}; name another tuning") from error
+        if fault := tuning.find_fault():
+            raise UserError(f"{file} is damaged: it has {fault}; name another tuning")
+        return tuning
+
+    def find_fault(self) -> str:
+        """Return the first value of a wrong kind, which a file that was edited may have; "" if there is none."""
+        for value_of, kind in {"name": str, "objective": str, "tuned": list, "settings": dict}.items():
+            if not isinstance(value := getattr(self, value_of), kind):
+                return f"{value_of} {value!r}; accepted: a {kind.__name__}"
+        for trial in self.trials:
+            if trial.status not in STATUSES or not isinstance(trial.hyperparameters, dict):
+                return f"the trial {trial.name!r} with status {trial.status!r}; accepted: {', '.join(STATUSES)}"
+            numbers = [trial.seconds, *([] if trial.value is None else [trial.value])]
+            if not all(isinstance(number, int | float) for number in numbers) or not isinstance(trial.metrics, dict):
+                return f"the trial {trial.name!r} with value {trial.value!r}; accepted: a number, or null"
+        return "" if self.objective in METRICS else f"objective {self.objective!r}; accepted: {', '.join(METRICS)}"
 
     def save(self) -> None:
         file = self.file(self.name)
         file.parent.mkdir(parents=True, exist_ok=True)
         values = asdict(self) | {"direction": self.direction, "best": self.best and asdict(self.best)}
-        file.with_suffix(".new").write_text(json.dumps(values, indent=2) + "\n")
-        file.with_suffix(".new").replace(file)
+        write_file(file, (json.dumps(values, indent=2) + "\n").encode())
 
 
 def direction(objective: str) -> Literal["Maximize", "Minimize"]:

@@ -3,17 +3,46 @@ import re
 import pytest
 
 from classifier.errors import UserError
-from local import places
+from local import places, server
 
 
-def test_the_latest_names_are_kept(tmp_path, monkeypatch):
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
     monkeypatch.setattr(places, "RUNS", tmp_path / "runs")
     monkeypatch.setattr(places, "LATEST", tmp_path / "runs" / "latest.json")
+    return tmp_path / "runs"
+
+
+def test_the_latest_names_are_kept(runs):
     with pytest.raises(UserError, match="nothing is deployed: run launch/deploy.py"):
         places.latest("endpoint")
     places.note(endpoint="dogs", job="one")
     places.note(endpoint="cats")
     assert (places.latest("endpoint"), places.latest("job")) == ("cats", "one")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\0\0\0", '{"endpoint": 3}', '{"local_pid": ["1"]}', "[" * 99_999])
+def test_a_damaged_file_of_names_is_said_and_the_next_note_sets_it_aside(runs, capsys, text):
+    runs.mkdir()
+    places.LATEST.write_text(text)
+    with pytest.raises(UserError, match=r"runs/latest.json .*: give them as options, or remove it"):
+        places.latest("endpoint")
+    places.note(job="one")
+    assert places.noted() == {"job": "one"}
+    error = capsys.readouterr().err
+    assert error.startswith(f"{places.LATEST} ")
+    assert error.count("\n") == 1
+    assert (runs / "latest.json.damaged").read_text() == text
+    assert sorted(path.name for path in runs.iterdir()) == ["latest.json", "latest.json.damaged"]
+
+
+def test_the_last_server_is_not_known_from_a_damaged_file(runs, capsys):
+    runs.mkdir()
+    places.LATEST.write_text("")
+    assert server.stop() is False
+    assert "a server that it named may still run here" in capsys.readouterr().err
+    assert server.stop() is False
+    assert not capsys.readouterr().err
 
 
 def test_a_name_is_one_that_sagemaker_takes():

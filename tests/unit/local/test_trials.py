@@ -1,6 +1,9 @@
 import json
 import re
 
+import pytest
+
+from classifier.errors import UserError
 from classifier.training.metrics import METRICS
 from local import places
 from local.page import write_page
@@ -56,6 +59,38 @@ def test_json_and_page(tmp_path, monkeypatch):
     assert page.count("<svg") == 1 + 2 + 2
     named = ("http://www.w3.org/", "http://purl.org", "http://creativecommons.org", "https://matplotlib.org")
     assert "http" not in re.sub("|".join(map(re.escape, named)), "", page)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda values: values.pop("trials"),
+        lambda values: values.update(trials=3),
+        lambda values: values.update(trials=[3]),
+    ]
+    + [lambda values: values.update(settings=[]), lambda values: values.update(objective="accuracy")]
+    + [lambda values: values["trials"][0].pop("name"), lambda values: values["trials"][0].update(other=1)]
+    + [lambda values: values["trials"][0].update(status="done"), lambda values: values["trials"][0].update(value="0.8")]
+    + [lambda values: values["trials"][0].update(hyperparameters=None)],
+)
+def test_a_damaged_file_is_named(tmp_path, monkeypatch, change):
+    monkeypatch.setattr(places, "RUNS", tmp_path)
+    Tuning("new", ACCURACY, ["lr"], [trial("a", 0.8)], {}).save()
+    file = tmp_path / "new" / "tuning.json"
+    values = json.loads(file.read_text())
+    change(values)
+    file.write_text(json.dumps(values))
+    with pytest.raises(UserError, match=r"new/tuning.json is damaged: .*; name another tuning"):
+        Tuning.load("new")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\0"])
+def test_a_file_that_is_not_json_is_named(tmp_path, monkeypatch, text):
+    monkeypatch.setattr(places, "RUNS", tmp_path)
+    Tuning("new", ACCURACY, ["lr"]).save()
+    (tmp_path / "new" / "tuning.json").write_text(text)
+    with pytest.raises(UserError, match=r"new/tuning.json (is not valid|holds a) JSON"):
+        Tuning.load("new")
 
 
 def test_a_page_without_a_value(tmp_path):
