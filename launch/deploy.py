@@ -11,7 +11,7 @@ from launch import console, hosting
 from launch.aws import Aws, tags
 from launch.predict import endpoint_sender, show_answers
 from launch.settings import make_parser
-from local import pictures, places, server
+from local import pictures, places, sending, server
 
 DAY = 24
 
@@ -33,7 +33,7 @@ def deploy_here(settings: Namespace, picture: Path | None) -> None:
     job = settings.job or places.latest("local_job")
     url = server.start(job, settings.image)
     picture = picture or pictures.find_pictures(places.RUNS / job / "input/data/train")[0]
-    show_answers([server.classify("/".join(picture.parts[-2:]), picture.read_bytes(), server.sender(url))])
+    show_answers([sending.classify("/".join(picture.parts[-2:]), picture.read_bytes(), sending.sender(url))])
     print(f"{job} answers at {url}; its log: {places.RUNS / job / 'serve.log'}")
     print("next: launch/predict.py --local FILE, and at the end launch/cleanup.py --local")
 
@@ -66,7 +66,7 @@ def deploy_on_aws(settings: Namespace, picture: Path | None) -> None:
         scaling.register_scalable_target(**hosting.scaling_target(settings, endpoint))
         scaling.put_scaling_policy(**hosting.scaling_policy(settings, endpoint))
     sent = (str(picture), picture.read_bytes()) if picture else read_training_picture(aws, trained)
-    show_answers([server.classify(*sent, endpoint_sender(aws, endpoint))])
+    show_answers([sending.classify(*sent, endpoint_sender(aws, endpoint))])
     print(f"{endpoint} is in service; next: launch/predict.py FILE, and at the end launch/cleanup.py")
 
 

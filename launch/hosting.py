@@ -5,7 +5,7 @@ from argparse import Namespace
 from typing import Any
 
 from launch.aws import Aws, tags
-from local.server import IMAGE_TYPE
+from local.sending import IMAGE_TYPE
 
 VARIANT = "AllTraffic"
 

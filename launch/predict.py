@@ -7,23 +7,23 @@ from pathlib import Path
 from launch import console
 from launch.aws import Aws
 from launch.settings import make_parser
-from local import pictures, places, server, tables
+from local import pictures, places, sending, tables
 
 
 def main() -> int:
     parser = make_parser(__doc__, "aws")
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a picture, or a folder of pictures")
     parser.add_argument("--endpoint", metavar="NAME", help="the endpoint (default: the last deployed)")
-    parser.add_argument("--url", help="send to this server instead, such as http://127.0.0.1:8080")
+    parser.add_argument("--url", help="send to this server instead, such as 127.0.0.1:8080")
     parser.add_argument("--local", action="store_true", help="send to the server that deploy.py --local started")
     parser.add_argument("--json", action="store_true", help="print one JSON line per picture, with all its classes")
     settings = parser.parse_args()
     files = [file for path in settings.files for file in pictures.find_pictures(path)]
-    if settings.local or settings.url:
-        send = server.sender(settings.url or places.latest("local_url"))
+    if settings.local or settings.url is not None:
+        send = sending.sender(places.latest("local_url") if settings.url is None else settings.url)
     else:
         send = endpoint_sender(Aws(settings), settings.endpoint or places.latest("endpoint"))
-    results = [server.classify(str(file), file.read_bytes(), send) for file in files]
+    results = [sending.classify(str(file), file.read_bytes(), send) for file in files]
     if settings.json:
         print("\n".join(map(json.dumps, results)))
     else:
@@ -37,7 +37,7 @@ def endpoint_sender(aws: Aws, name: str) -> Callable[[bytes], bytes]:
 
     def send(data: bytes) -> bytes:
         try:
-            return runtime.invoke_endpoint(EndpointName=name, ContentType=server.IMAGE_TYPE, Body=data)["Body"].read()
+            return runtime.invoke_endpoint(EndpointName=name, ContentType=sending.IMAGE_TYPE, Body=data)["Body"].read()
         except runtime.exceptions.ModelError as error:
             return error.response.get("OriginalMessage", str(error)).encode()
 

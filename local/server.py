@@ -1,13 +1,9 @@
-"""The server on this computer: start it in the background, stop it, and send pictures to it or to another."""
+"""The server on this computer: start it in the background, and stop it."""
 
-import json
 import socket
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import psutil
 
@@ -16,8 +12,6 @@ from local import places, programs
 
 # SageMaker's own time limits: until the first successful /ping, and between SIGTERM and SIGKILL.
 START_SECONDS, STOP_SECONDS = 240, 30
-ANSWER_SECONDS = 60
-IMAGE_TYPE = "application/x-image"
 
 
 def start(job: str, image: str) -> str:
@@ -61,31 +55,3 @@ def stop() -> bool:
         process.wait(STOP_SECONDS)
     places.note(local_pid="", local_url="")
     return process is not None
-
-
-def sender(url: str) -> Callable[[bytes], bytes]:
-    """Return a function that sends bytes to the server at `url` and returns its answer, an error's too."""
-
-    def send(data: bytes) -> bytes:
-        request = urllib.request.Request(f"{url.rstrip('/')}/invocations", data, {"Content-Type": IMAGE_TYPE})
-        try:
-            with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:
-                return answer.read()
-        except urllib.error.HTTPError as error:
-            return error.read()
-        except OSError as error:
-            raise UserError(f"no server answers at {url}: {error}") from error
-
-    return send
-
-
-def classify(name: str, data: bytes, send: Callable[[bytes], bytes]) -> dict[str, Any]:
-    """Return the answer for one picture: file, milliseconds, and predictions or an error."""
-    started = time.monotonic()
-    answer = send(data)
-    milliseconds = round(1000 * (time.monotonic() - started), 1)
-    try:
-        result = json.loads(answer)
-    except ValueError:  # perhaps a proxy's page
-        result = {"error": answer.decode(errors="replace")}
-    return {"file": name, "milliseconds": milliseconds} | result

@@ -155,7 +155,7 @@ def test_deploy_and_predict(story, tmp_path):
     assert {one["class"] for one in answered["predictions"]} == {"digit-0", "digit-1"}
     assert answered["milliseconds"] > 0
     assert error["error"] == "not a JPEG, PNG or WebP image"
-    url = f"http://127.0.0.1:{story.aws.server.port}"
+    url = f"127.0.0.1:{story.aws.server.port}"
     assert story.does(f"predict.py --url {url} pictures").count(".jpg") == 59
     sentence = story.refuses(f"predict.py --url http://127.0.0.1:9 {story.picture}")
     assert "no server answers at http://127.0.0.1:9" in sentence

@@ -74,6 +74,11 @@ def test_the_best_trial_is_deployed_asked_and_cleaned_up(checkout):
         answers = [json.loads(line) for line in checkout.does("predict.py --local --json pictures").splitlines()]
         assert len(answers) == 60
         assert {one["class"] for answer in answers for one in answer["predictions"]} == {"digit-0", "digit-1"}
+        address = url.removeprefix("http://")
+        for form in (address, f"{url}/", f"{address}/invocations"):
+            assert checkout.does(f"predict.py --url {form} pictures/digit-0").count(".jpg") == 30
+        sentence = checkout.refuses(f"predict.py --url https://{address} pictures")  # our server waits for a request
+        assert "timed out; a server without TLS needs http://" in sentence
         assert f"a server at {url}" in checkout.does("status.py --local")
     finally:
         assert "is stopped" in checkout.does("cleanup.py --local")

@@ -1,0 +1,92 @@
+"""Send pictures to a server, and read its answers."""
+
+import json
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from classifier.errors import UserError
+
+# Time limits: until a connection is made, TLS included, and between two parts of the answer. The second is SageMaker's.
+CONNECT_SECONDS, ANSWER_SECONDS = 10, 60
+IMAGE_TYPE = "application/x-image"
+PATH = "/invocations"
+
+
+def invocations_url(url: str) -> str:
+    """Return the address to send to: `url` with http:// if it has no scheme, and with /invocations at its end.
+
+    Raises UserError if `url` is not the address of an HTTP server.
+    """
+    with_scheme = url if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", url) else f"http://{url}"
+    try:
+        parts = urlsplit(with_scheme)
+        known = parts.scheme in ("http", "https")
+        if not known or not parts.hostname or parts.port == 0 or re.search(r"[\s\0-\x1f]", url):
+            raise ValueError
+    except ValueError:  # also of urlsplit, for a port that is not a number or half an IPv6 address
+        accepted = "HOST:PORT, [IPV6]:PORT, http://HOST:PORT or https://HOST:PORT"
+        raise UserError(f"{url!r} is not the address of a server; accepted: {accepted}") from None
+    path = parts.path.rstrip("/").removesuffix(PATH) + PATH
+    return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
+
+
+def sender(url: str) -> Callable[[bytes], bytes]:
+    """Return a function that sends bytes to the server at `url` and returns its answer, an error's too.
+
+    Raises UserError, as does that function, if no HTTP server answers there in time.
+    """
+    import requests
+
+    address = invocations_url(url)
+
+    def send(data: bytes) -> bytes:
+        try:
+            answer = requests.post(
+                *(address, data),
+                headers={"Content-Type": IMAGE_TYPE},
+                timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
+                allow_redirects=False,  # it would repeat the request without the picture
+            )
+        except (requests.RequestException, ValueError) as error:  # urllib3's, for a name that no host can have
+            raise UserError(f"no server answers at {url}: {reason(error, address)}") from error
+        if answer.is_redirect:
+            location = answer.headers["Location"]
+            raise UserError(f"the server at {url} redirects to {location!r}: give --url that address")
+        return answer.content
+
+    return send
+
+
+def reason(error: BaseException, address: str) -> str:
+    """Return the innermost cause of an error of requests in one line, without Python's objects, and what to do."""
+    while isinstance(inner := getattr(error, "reason", None) or error.__context__, BaseException):
+        error = inner
+    text = " ".join(str(error).split()) or type(error).__name__
+    text = text if text.isprintable() else ascii(text)  # it may have what the server sent
+    without_tls = address.startswith("https:") and re.search("handshake|SSL", text) and "CERTIFICATE" not in text
+    return f"{text}; a server without TLS needs http://" if without_tls else text
+
+
+def classify(name: str, data: bytes, send: Callable[[bytes], bytes]) -> dict[str, Any]:
+    """Return the answer for one picture: file, milliseconds, and predictions or an error."""
+    started = time.monotonic()
+    answer = send(data)
+    milliseconds = round(1000 * (time.monotonic() - started), 1)
+    return {"file": name, "milliseconds": milliseconds} | read_answer(answer)
+
+
+def read_answer(answer: bytes) -> dict[str, Any]:
+    """Return the predictions or the error of an answer; an error if it is not one of our server's."""
+    try:
+        result = json.loads(answer)
+        texts = [result["error"]] if "error" in result else [one["class"] for one in result["predictions"]]
+        probabilities = [one["probability"] for one in result.get("predictions", ())]
+        if texts and all(isinstance(text, str) for text in texts) and all(0 <= value <= 1 for value in probabilities):
+            return result
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        pass  # perhaps a proxy's page, or another server
+    text = " ".join(answer[:200].decode(errors="replace").split())
+    return {"error": f"not an answer of our server: {text!r}"}
