@@ -61,7 +61,7 @@ ORDERED = (
 
 
 def check_settings(settings: Namespace, flags: Collection[str]) -> None:
-    """Parse every setting in place; `flags` has the names of those that the command line gave.
+    """Parse every setting in place; `flags` has the names of all flags that the command line gave.
 
     Raises UserError for a value that is not accepted and for settings that contradict each other.
     """

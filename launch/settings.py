@@ -48,13 +48,13 @@ class SettingsParser(argparse.ArgumentParser):
 
     def parse_args(self, args=None, namespace=None):  # pyright: ignore[reportIncompatibleMethodOverride]: overloads
         """Return the settings. Raises UserError if one is not accepted, or contradicts another."""
-        flags = vars(super().parse_args(args, namespace))
-        settings = argparse.Namespace(**self.defaults | flags)
+        given = vars(super().parse_args(args, namespace))
+        settings = argparse.Namespace(**{name: given.get(name, default) for name, default in self.defaults.items()})
         for name, default in self.defaults.items():
-            if isinstance(default, dict) and name in flags:  # its pairs are added to the default's, or replace them
-                setattr(settings, name, default | flags[name])
-        check_settings(settings, flags.keys() & self.defaults.keys())
-        return settings
+            if isinstance(default, dict) and name in given:  # its pairs are added to the default's, or replace them
+                setattr(settings, name, default | given[name])
+        check_settings(settings, given)
+        return argparse.Namespace(**given | vars(settings))
 
 
 # How argparse reads a setting of each type.

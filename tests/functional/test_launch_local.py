@@ -11,7 +11,7 @@ from datasets import QUICK, digit_jpegs, write_channel
 from settings_to_refuse import REFUSED_SETTINGS
 from waits import PATIENCE_S, wait_until
 
-QUICK_PAIRS = " ".join(f"{name}={value}" for name, value in QUICK.items() if name != "lr")
+QUICK_PAIRS = " ".join(f"{name}={value}" for name, value in QUICK.items() if name not in ("lr", "epochs"))
 
 
 @pytest.fixture(scope="module")

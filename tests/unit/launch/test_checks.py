@@ -100,6 +100,12 @@ def test_a_default_follows_a_flag():
     assert parsed("--no-spot", "--max-wait-minutes", "9").max_minutes == 120  # without spot nothing waits
 
 
+def test_a_scripts_own_flags_are_not_settings():
+    parser = settings.make_parser("", "aws")
+    parser.add_argument("--data", action="store_true")
+    assert parser.parse_args(["--data"]).data is True
+
+
 def test_fixed_is_what_is_tuned_for():
     given = parsed("--objective", "validation:loss", "--hyperparameters", "objective=validation:loss", "epochs=3")
     assert given.hyperparameters == {"objective": "validation:loss", "epochs": 3}
