@@ -7,6 +7,8 @@ are removed from S3, after a question.
 from pathlib import Path
 from typing import Any
 
+from classifier.errors import UserError
+from classifier.training.data.names import printable
 from launch import console
 from launch.aws import Aws
 from launch.settings import make_parser
@@ -21,14 +23,15 @@ def main() -> None:
     settings = parser.parse_args()
     aws = Aws(settings)
     files = pictures.check_pictures(settings.folder)
-    prefix = f"{settings.prefix}/data/{settings.name or settings.folder.resolve().name}"
+    prefix = f"{settings.prefix}/data/{printable(settings.name or settings.folder.resolve().name)}"
     uri = f"s3://{aws.bucket}/{prefix}/"
     there = existing_objects(aws, uri)
-    keys = {f"{prefix}/{file.relative_to(settings.folder).as_posix()}": file for file in files}
+    keys = name_objects(prefix, settings.folder, files)
     changed = {key: file for key, file in keys.items() if key not in there or differs(file, there[key])}
     gone = sorted(there.keys() - keys.keys())
     if gone:
-        question = f"{len(gone)} objects below {uri} are not in {settings.folder}, such as {gone[0]}. Remove?"
+        example = printable(f"{uri} are not in {settings.folder}, such as {gone[0]}")
+        question = f"{len(gone)} objects below {example}. Remove?"
         console.ask(question, settings.yes)
     send_files(aws, changed)
     for key in gone:
@@ -36,6 +39,19 @@ def main() -> None:
     places.note(data=uri)
     print(f"{uri}: {len(changed)} uploaded, {len(keys) - len(changed)} unchanged, {len(gone)} removed")
     print("next: launch/tune.py, or launch/train.py")
+
+
+def name_objects(prefix: str, folder: Path, files: list[Path]) -> dict[str, Path]:
+    """Return the files by their keys in S3: paths below `folder`, with escape sequences for what S3 does not take.
+
+    Raises UserError if two files would have the same key.
+    """
+    keys: dict[str, Path] = {}
+    for file in files:
+        key = f"{prefix}/{printable(file.relative_to(folder).as_posix())}"
+        if keys.setdefault(key, file) != file:
+            raise UserError(f"two files would both become {key} in S3; rename one of them")
+    return keys
 
 
 def existing_objects(aws: Aws, uri: str) -> dict[str, Any]:

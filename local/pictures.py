@@ -6,7 +6,9 @@ from typing import Any
 from classifier import images
 from classifier.errors import UserError
 from classifier.training import imagenet
+from classifier.training.data.files import read_image_file
 from classifier.training.data.folders import read_dataset
+from classifier.training.data.names import printable
 from local import places
 from local.digits import write_digits
 
@@ -32,31 +34,33 @@ def data_and_defaults(data: str, image: str) -> tuple[Path, dict[str, object]]:
 def find_pictures(path: Path) -> list[Path]:
     """Return the file, or the pictures in the folder. Raises UserError if there are none."""
     suffixes = images.SUFFIXES
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes)
+    inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes and file.is_file())
+    files = [path] if path.is_file() else inside
     if not files:
-        raise UserError(f"{path} is not a file, nor a folder with files ending in {', '.join(suffixes)}")
+        raise UserError(f"{printable(path)} is not a file, nor a folder with files ending in {', '.join(suffixes)}")
     return files
 
 
 def check_pictures(folder: Path) -> list[Path]:
-    """Check layout and images of `folder`, with a progress bar, and return the images.
+    """Check layout and images of `folder`, with a progress bar, and return the images, but for those without a file.
 
     Raises UserError if training would reject the layout, or if many images are unreadable.
     """
     from tqdm.contrib.concurrent import thread_map
 
     dataset = read_dataset({"train": folder}, seed=0)
+    print(*dataset.notes, sep="\n", end="\n" if dataset.notes else "")
     files = sorted({phase.folder / file for phase in dataset.phases for file in phase.files})
 
     def fault(file: Path) -> str:
         try:
-            images.decode(file.read_bytes(), 1)
+            images.decode(read_image_file(file), 1)
         except (images.ImageError, OSError) as error:
-            return f"unreadable, training will skip it: {file}: {error}"
+            return printable(f"unreadable, training will skip it: {file}: {error}")
         return ""
 
     broken = list(filter(None, thread_map(fault, files, desc="checking", **PROGRESS)))
     print(*broken, f"{len(files)} images in {len(dataset.classes)} classes", sep="\n")
     if len(broken) > len(files) / 10:
         raise UserError(f"{len(broken)} of {len(files)} images are unreadable; accepted: up to 10 %")
-    return files
+    return [file for file in files if file.is_file()]

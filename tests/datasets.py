@@ -41,6 +41,15 @@ def write_channel(root: Path, channel: str, images: Iterable[tuple[str, str, Ima
     return folder
 
 
+def touch_images(folder: Path, **counts: int) -> Path:
+    """Make a class folder for each of `counts`, with so many empty files, and return `folder`."""
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            (folder / name / f"{number:03}.jpg").touch()
+    return folder
+
+
 def write_hyperparameters(root: Path, **hyperparameters: object) -> None:
     config = root / "input" / "config" / "hyperparameters.json"
     config.parent.mkdir(parents=True, exist_ok=True)

@@ -174,6 +174,8 @@ def check_processes(hp: Hyperparameters, run_identity: str, group: Group) -> Non
 
 
 def log_dataset(dataset: Dataset) -> None:
+    for note in dataset.notes:
+        logger.info("%s", note)
     for phase in dataset.phases:
         passed = ", ".join(f"{count} {kind}" for kind, count in sorted(phase.passed_over.items()))
         logger.info(

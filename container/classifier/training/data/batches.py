@@ -17,6 +17,7 @@ from classifier.training.compute import Compute
 from classifier.training.data.augment import draw_crop, resize, whole_side
 from classifier.training.data.batch import Batch, make_batch
 from classifier.training.data.cache import Cache, NoCache, make_cache
+from classifier.training.data.files import read_image_file
 from classifier.training.data.folders import Phase
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import ignore_signals
@@ -82,7 +83,7 @@ class ImageDataset(Dataset):
         """Return the uint8 pixels (height, width, 3) that are the same in every epoch."""
         pixels = self.cache.get(position)
         if pixels is None:
-            data = Path(self.phase.folder, self.phase.files[position]).read_bytes()
+            data = read_image_file(self.phase.folder / self.phase.files[position])
             if self.cropped:
                 pixels = images.whole_pixels(data, whole_side(self.image_size))
             else:

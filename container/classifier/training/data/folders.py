@@ -1,6 +1,5 @@
-"""Finds the phases and classes of a data set in its folders, and checks the layout without reading an image."""
+"""The phases of a data set: their images and classes, found in folders without reading an image."""
 
-import os
 import random
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -9,23 +8,19 @@ from pathlib import Path
 
 from classifier import images
 from classifier.errors import UserError
+from classifier.training.data.files import Folder, walk
+from classifier.training.data.layout import find_classes, find_layout
+from classifier.training.data.names import printable, quoted
 
-# The accepted names of a phase's folder or channel.
-PHASES = {"train": ("train", "training"), "validation": ("validation", "valid", "val"), "test": ("test",)}
-OTHER_CHANNELS = ("model", "pretrained")
 VALIDATION_FRACTION = 0.2
-# macOS puts this folder of hidden files into the archives it makes.
-ARCHIVE_LITTER = "__MACOSX"
-LAYOUT = (
-    "a channel train (or training) with a folder per class, or one channel that holds train/, validation/ and test/"
-)
+MOST_KINDS = 20
 
 
 @dataclass(frozen=True)
 class Phase:
     """The images of one phase: `files` below `folder`, and the index of each one's class.
 
-    `passed_over` counts the other files by suffix.
+    `passed_over` counts the other files and folders by kind.
     """
 
     name: str
@@ -37,12 +32,17 @@ class Phase:
     def __len__(self) -> int:
         return len(self.files)
 
+    def shown(self, position: int) -> str:
+        """Return the name of a file as logs, reports and CSV files have it."""
+        return printable(self.files[position])
+
 
 @dataclass(frozen=True)
 class Dataset:
     """The phases of a data set and its sorted class names.
 
-    `split_from_train` says that no validation set was given, so a part of train was set aside.
+    `split_from_train` says that no validation set was given, so a part of train was set aside. `notes` has sentences
+    about folders that were gone through or are not used.
     """
 
     classes: tuple[str, ...]
@@ -50,6 +50,7 @@ class Dataset:
     validation: Phase
     test: Phase | None
     split_from_train: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -65,42 +66,20 @@ def read_dataset(channels: Mapping[str, Path], seed: int) -> Dataset:
     Without a validation channel, a part of each class of train becomes one, chosen by `seed`. Raises UserError if the
     layout is not one that LAYOUT names.
     """
-    folders = find_phases(channels)
-    classes = tuple(sorted(_class_folders("train", folders["train"])))
+    layout = find_layout(channels)
+    folders = {phase: find_classes(phase, folder) for phase, folder in layout.phases.items()}
+    classes = tuple(sorted(folders["train"]))
     if len(classes) < 2:
         raise UserError(
-            f"{folders['train']} has {len(classes)} class folder{'s' * (len(classes) != 1)} "
-            f"({', '.join(classes) or 'none'}); accepted: at least 2, each a folder of images"
+            f"{layout.phases['train']} has 1 class folder ({quoted(*classes)}); "
+            "accepted: at least 2, each a folder of images"
         )
-    phases = {name: _read_phase(name, folder, classes) for name, folder in folders.items()}
+    read: dict[str, Folder] = {}
+    phases = {name: _read_phase(name, folder, folders[name], classes, read) for name, folder in layout.phases.items()}
     split = "validation" not in phases
     if split:
         phases["train"], phases["validation"] = split_phase(phases["train"], seed)
-    return Dataset(classes, phases["train"], phases["validation"], phases.get("test"), split)
-
-
-def find_phases(channels: Mapping[str, Path]) -> dict[str, Path]:
-    """Return the folder of each phase that is given. Raises UserError with the accepted layouts, also without train."""
-    given = {name: path for name, path in channels.items() if name not in OTHER_CHANNELS}
-    if not given:
-        raise UserError(f"no input channel with images; accepted: {LAYOUT}")
-    if len(given) == 1:
-        ((_, folder),) = given.items()
-        inside = {path.name: path for path in _visible_folders(folder)}
-        # A class may be called "train" (next to car and bus): only a folder of folders is a phase.
-        if any(name in inside and _visible_folders(inside[name]) for name in PHASES["train"]):
-            given = {name: path for name, path in inside.items() if any(name in names for names in PHASES.values())}
-    found = {}
-    for name, path in given.items():
-        phase = next((phase for phase, names in PHASES.items() if name in names), None)
-        if phase is None:
-            raise UserError(f"channel {name!r} is none of {', '.join(sum(PHASES.values(), ()) + OTHER_CHANNELS)}")
-        if phase in found:
-            raise UserError(f"{found[phase].name!r} and {name!r} both hold the {phase} images; accepted: one of them")
-        found[phase] = path
-    if "train" not in found:
-        raise UserError(f"no train channel, only {', '.join(map(repr, given))}; accepted: {LAYOUT}")
-    return found
+    return Dataset(classes, phases["train"], phases["validation"], phases.get("test"), split, tuple(layout.notes))
 
 
 def split_phase(train: Phase, seed: int) -> tuple[Phase, Phase]:
@@ -130,54 +109,33 @@ def split_phase(train: Phase, seed: int) -> tuple[Phase, Phase]:
     return part("train", False), replace(part("validation", True), passed_over={})
 
 
-def _read_phase(name: str, folder: Path, classes: tuple[str, ...]) -> Phase:
-    files, labels, passed_over = [], [], Counter()
-    passed_over.update(_kind(path) for path in folder.iterdir() if path.is_file())
-    for class_name, class_folder in sorted(_class_folders(name, folder).items()):
+def _read_phase(
+    name: str, folder: Folder, class_folders: Mapping[str, Folder], classes: tuple[str, ...], read: dict[str, Folder]
+) -> Phase:
+    """Return the images of a phase. `read` has the folders that were read so far, by their real path."""
+    files, labels, passed_over = [], [], Counter(folder.contents.passed_over)
+    passed_over.update(Path(image).suffix.lower() for image in folder.images)
+    for class_name, class_folder in sorted(class_folders.items()):
         if class_name not in classes:
-            raise UserError(f"{name} has a class {class_name!r} that train lacks; accepted: {_some(classes)}")
-        found = _images_below(class_folder, passed_over)
-        if not found:
-            accepted = ", ".join(images.SUFFIXES)
-            raise UserError(f"class folder {class_folder} has no images; accepted: files ending in {accepted}")
-        files += (str(path.relative_to(folder)) for path in found)
-        labels += [classes.index(class_name)] * len(found)
-    return Phase(name, folder, tuple(files), tuple(labels), passed_over)
+            raise UserError(f"{name} has a class {quoted(class_name)} that train lacks; accepted: {quoted(*classes)}")
+        before = len(files)
+        for below in walk(class_folder, strict=True):
+            known = read.setdefault(below.real, below)
+            if known is not below:
+                raise UserError(f"{known} and {below} are the same folder; accepted: each folder of images once")
+            files += (str(below.path.relative_to(folder.path) / image) for image in below.images)
+            passed_over.update(below.contents.passed_over)
+        if len(files) == before:
+            raise UserError(
+                f"class folder {class_folder} has no images: {class_folder.held()}; "
+                f"accepted: files ending in {', '.join(images.SUFFIXES)}"
+            )
+        labels += [classes.index(class_name)] * (len(files) - before)
+    return Phase(name, folder.path, tuple(files), tuple(labels), _few_kinds(passed_over))
 
 
-def _class_folders(phase: str, folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise UserError(f"{folder}, the {phase} images, is not a folder; accepted: {LAYOUT}")
-    found = {path.name: path for path in _visible_folders(folder)}
-    if not found:
-        loose = sum(path.suffix.lower() in images.SUFFIXES for path in folder.iterdir())
-        held = f"{loose} images but no class folder" if loose else "neither class folders nor images: it is empty"
-        raise UserError(f"the {phase} folder {folder} holds {held}; accepted: {LAYOUT}")
-    return found
-
-
-def _visible_folders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return [path for path in folder.iterdir() if path.is_dir() and path.name[0] != "." and path.name != ARCHIVE_LITTER]
-
-
-def _images_below(folder: Path, passed_over: Counter) -> list[Path]:
-    found = []
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if name[0] != ".")
-        for name in sorted(names):
-            path = Path(parent, name)
-            if name[0] != "." and path.suffix.lower() in images.SUFFIXES:
-                found.append(path)
-            else:
-                passed_over[_kind(path)] += 1
-    return found
-
-
-def _kind(path: Path) -> str:
-    return "hidden" if path.name[0] == "." else path.suffix.lower() or "no suffix"
-
-
-def _some(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+def _few_kinds(counts: Counter[str]) -> dict[str, int]:
+    """Return the counts, of which the rarest are summed up: files may be numbered behind a point."""
+    most = dict(counts.most_common(MOST_KINDS))
+    rest = counts.total() - sum(most.values())
+    return most | ({"of other kinds": rest} if rest else {})

@@ -5,6 +5,7 @@ import logging
 from classifier.errors import UserError
 from classifier.training.data.batch import Batch
 from classifier.training.data.folders import Phase
+from classifier.training.data.names import printable
 from classifier.training.parallel.processes import Group
 
 logger = logging.getLogger(__name__)
@@ -22,10 +23,10 @@ class SkippedImages:
         """Record what `batch` skipped. Raises UserError if more than MOST_SKIPPED of `phase` are unreadable."""
         reasons = self.reasons.setdefault(phase.name, {})
         for position, reason in batch.skipped.items():
-            name = phase.files[position]
+            name = phase.shown(position)
             if name not in reasons:
-                reasons[name] = reason
-                logger.warning("skipped %s image %s: %s", phase.name, name, reason)
+                reasons[name] = printable(reason)
+                logger.warning("skipped %s image %s: %s", phase.name, name, reasons[name])
         if len(reasons) > max(1, MOST_SKIPPED * len(phase)) or len(reasons) == len(phase):
             name, reason = next(iter(reasons.items()))
             raise UserError(

@@ -34,7 +34,7 @@ def _predictions(dataset: Dataset, evaluation: Evaluation) -> Iterable[tuple]:
     phase = dataset.phase(evaluation.phase)
     columns = (evaluation.positions, evaluation.labels, evaluation.predicted, evaluation.confidence)
     for position, label, predicted, confidence in zip(*(column.tolist() for column in columns), strict=True):
-        yield phase.files[position], dataset.classes[label], dataset.classes[predicted], round(confidence, 5)
+        yield phase.shown(position), dataset.classes[label], dataset.classes[predicted], round(confidence, 5)
 
 
 def _write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable]) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 from classifier import images
 from classifier.artifact import VERSIONS
 from classifier.training import hyperparameters
+from classifier.training.data.files import read_image_file
 from classifier.training.data.folders import Dataset, Phase
 from classifier.training.data.skipped import SkippedImages
 from classifier.training.debugging.debugger import Debugging
@@ -109,10 +110,9 @@ def most_confused(confusion: np.ndarray, classes: tuple[str, ...]) -> list[tuple
 
 
 def _mistake(mistake: Mistake, phase: Phase, classes: tuple[str, ...], size: int) -> dict[str, object]:
-    file = phase.files[mistake.position]
     return {
-        "file": file,
-        "source": _picture(phase.folder / file, size),
+        "file": phase.shown(mistake.position),
+        "source": _picture(phase.folder / phase.files[mistake.position], size),
         "label": classes[mistake.label],
         "predicted": classes[mistake.predicted],
         "confidence": mistake.confidence,
@@ -122,7 +122,7 @@ def _mistake(mistake: Mistake, phase: Phase, classes: tuple[str, ...], size: int
 def _picture(path: Path, size: int) -> str | None:
     """Return the pixels that the model saw as a data URL; None if the file can no longer be read."""
     try:
-        image = Image.fromarray(images.evaluation_pixels(path.read_bytes(), size))
+        image = Image.fromarray(images.evaluation_pixels(read_image_file(path), size))
     except (OSError, images.ImageError):
         return None
     buffer = io.BytesIO()

@@ -1,0 +1,152 @@
+"""The layout of a data set: which level of its folders are the splits, and which the classes."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from classifier.errors import UserError
+from classifier.training.data.files import Folder, is_of_a_system, walk
+from classifier.training.data.names import class_name, printable, quoted
+from classifier.training.data.split_names import PHASES, phases_of
+
+OTHER_CHANNELS = ("model", "pretrained")
+LAYOUT = (
+    "a channel train (or training) with a folder per class, or one channel that holds train/, validation/ and test/"
+)
+
+
+@dataclass
+class Layout:
+    """The folder of each phase that is given, in which the folders are classes, and what to tell the user about it."""
+
+    phases: dict[str, Folder] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def find_layout(channels: Mapping[str, Path]) -> Layout:
+    """Find the phases' folders in `channels`. Raises UserError with the accepted layouts, also without train."""
+    given = {
+        name: Folder(path)
+        for name, path in channels.items()
+        if name not in OTHER_CHANNELS and not is_of_a_system(name) and name[0] != "."
+    }
+    if not given:
+        raise UserError(f"no input channel with images; accepted: {LAYOUT}")
+    layout = Layout()
+    if len(given) == 1:
+        ((channel, folder),) = given.items()
+        folder = go_through_wrappers(folder, layout.notes)
+        given = find_splits(folder, layout.notes) or {channel: folder}
+    phases = match_phases(given)
+    for phase, name in phases.items():
+        layout.phases[phase] = go_through_wrappers(given[name], layout.notes, phase)
+    return layout
+
+
+def match_phases(given: Iterable[str]) -> dict[str, str]:
+    """Return the one of the names `given` that stands for each phase. Raises UserError if that is not clear."""
+    found: dict[str, str] = {}
+    for name, phase in phases_of(given).items():
+        if phase is None:
+            raise UserError(f"channel {quoted(name)} is none of {', '.join([*PHASES, *OTHER_CHANNELS])}")
+        if phase in found:
+            raise UserError(
+                f"{quoted(found[phase])} and {quoted(name)} both hold the {phase} images; accepted: one of them"
+            )
+        found[phase] = name
+    if "train" not in found:
+        raise UserError(f"no train channel, only {quoted(*given)}; accepted: {LAYOUT}")
+    return {phase: found[phase] for phase in PHASES if phase in found}
+
+
+def find_splits(folder: Folder, notes: list[str]) -> dict[str, Folder]:
+    """Return the folders in `folder` that are named after phases; none if its folders are classes.
+
+    A class may be called "train" (next to car and bus): a folder is a split if its own folders hold the images, or if
+    all that there is beside it is named after a phase too. Raises UserError if a folder beside the splits holds images.
+    """
+    phases = phases_of(folder.folders)
+    named = {name: folder.folders[name] for name, phase in phases.items() if phase}
+    all_named = len(named) == len(phases) and "train" in phases.values() and len(set(phases.values())) > 1
+    if not all_named and not any(split.folders and not split.images for split in named.values()):
+        return {}
+    for name in phases.keys() - named.keys():
+        unused = folder.folders[name]
+        if holds_images(unused):
+            raise UserError(
+                f"{unused} holds images, but stands beside {quoted(*named)} and is not named after a phase; "
+                f"accepted beside them: {', '.join(PHASES)}, and folders without images"
+            )
+        notes.append(f"{unused} is not used: it holds no images")
+    if loose := folder.images:
+        notes.append(f"{len(loose)} images directly in {folder} are not used, such as {quoted(loose[0])}")
+    return named
+
+
+def go_through_wrappers(folder: Folder, notes: list[str], phase: str | None = None) -> Folder:
+    """Return `folder` or, while all that it holds is one folder of folders, that one.
+
+    A folder named after a phase other than `phase` is not gone through.
+    """
+    while not folder.images and len(folder.folders) == 1:
+        ((name, inside),) = folder.folders.items()
+        if inside.images or phases_of([name])[name] not in (None, phase):
+            break
+        refuse_circle(folder, inside)
+        notes.append(f"{folder} holds only the folder {quoted(name)}, so that one's folders are taken")
+        folder = inside
+    return folder
+
+
+def find_classes(phase: str, folder: Folder) -> dict[str, Folder]:
+    """Return the class folders in `folder` by class. Raises UserError if its folders cannot be classes."""
+    if not folder.folders:
+        loose = len(folder.images)
+        held = f"{loose} images but no class folder" if loose else f"neither class folders nor images: {folder.held()}"
+        raise UserError(f"the {phase} folder {folder} holds {held}; accepted: {LAYOUT}")
+    classes: dict[str, Folder] = {}
+    for name, inside in folder.folders.items():
+        refuse_circle(folder, inside)
+        known = classes.setdefault(class_name(name), inside)
+        if known is not inside:
+            raise UserError(
+                f"the folders {ascii(known.path.name)} and {ascii(name)} in {folder} have names that look alike; "
+                "accepted: one folder per class"
+            )
+    too_high = [inside for inside in classes.values() if not inside.images and holds_images(inside)]
+    if too_high:
+        named = " and ".join(f"{inside} ({quoted(*inside.folders)})" for inside in too_high[:3])
+        raise UserError(
+            f"class folders hold images, but there are only folders in {named}: {find_level(too_high)}; "
+            f"accepted: {LAYOUT}"
+        )
+    return classes
+
+
+def find_level(folders: list[Folder]) -> str:
+    """Say which of some `folders` without images look like a data set, or else where the first one's images are."""
+    sets = [str(folder) for folder in folders if is_data_set(folder)]
+    if sets:
+        return f"the data looks to be in {' or in '.join(sets[:3])}, so name that folder instead"
+    return f"the first images are in {next(below for below in walk(folders[0]) if below.images)}"
+
+
+def is_data_set(folder: Folder) -> bool:
+    """Return whether a job with this folder alone would find classes."""
+    try:
+        classes = find_layout({"train": folder.path}).phases["train"].folders.values()
+    except UserError:
+        return False
+    return len(classes) > 1 and all(inside.images for inside in classes)
+
+
+def holds_images(folder: Folder) -> bool:
+    return any(below.images for below in walk(folder))
+
+
+def refuse_circle(folder: Folder, inside: Folder) -> None:
+    """Raises UserError if `inside`, an entry of `folder`, is a link to a folder that holds it."""
+    if inside.holds(folder):
+        raise UserError(
+            f"{inside} is a link to {printable(inside.real)}, which holds it; accepted: a link to another class folder"
+        )

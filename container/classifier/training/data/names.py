@@ -1,0 +1,45 @@
+"""Names that users gave to files and folders: how they are shown, compared, and which of them are refused."""
+
+import unicodedata
+
+from classifier.errors import UserError
+
+# Control characters, bytes that are not UTF-8 (as Python keeps them), and ends of lines and paragraphs.
+REFUSED = {"Cc", "Cs", "Zl", "Zp"}
+# Of the invisible characters only these two make a word another one.
+JOINERS = "\u200c\u200d"
+# Characters that reverse the text behind them.
+BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+def printable(text: object) -> str:
+    """Return `text` with every character that cannot be shown, such as a newline, as its escape sequence."""
+    shown = str(text)
+    if shown.isprintable():
+        return shown
+    return "".join(
+        character if character.isprintable() or character in JOINERS else ascii(character)[1:-1] for character in shown
+    )
+
+
+def quoted(*names: str) -> str:
+    """Return the names in quotes, without what cannot be shown, the first ten of them."""
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return ", ".join(f"'{printable(name)}'" for name in names[:10]) + more
+
+
+def class_name(folder: str) -> str:
+    """Return the class whose images are in a `folder` of this name: two names that look alike are one class.
+
+    Raises UserError if the name would damage a log or a file.
+    """
+    if any(unicodedata.category(character) in REFUSED or character in BIDI for character in folder):
+        raise UserError(
+            f"the folder {quoted(folder)} has a control character, or a byte that is not UTF-8, in its name; "
+            "accepted: names of visible characters"
+        )
+    visible = (letter for letter in folder if unicodedata.category(letter) != "Cf" or letter in JOINERS)
+    name = unicodedata.normalize("NFC", "".join(visible)).strip()
+    if not name:
+        raise UserError(f"the folder {ascii(folder)} has no visible character in its name; accepted: a class's name")
+    return name
