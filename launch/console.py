@@ -1,5 +1,6 @@
 """Run a script's main function with errors as one sentence, and ask before anything costs money."""
 
+import io
 import signal
 import sys
 from argparse import Namespace
@@ -8,10 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from classifier.errors import UserError
+from classifier.training.data.names import printable
 
 
 def run(main: Callable[[], int | None]) -> None:
     """Run a script's main. An error that the user can fix is printed as one sentence, with exit code 1."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may have bytes that are not UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs with SIGINT ignored
         signal.signal(number, signal.default_int_handler)
     try:
@@ -26,7 +30,7 @@ def run(main: Callable[[], int | None]) -> None:
             from launch.aws import sentence_for
 
             sentence = sentence_for(error)
-        print(f"{Path(sys.argv[0]).stem}: {sentence}", file=sys.stderr)
+        print(f"{Path(sys.argv[0]).stem}: {printable(sentence)}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -25,8 +25,8 @@ def main() -> None:
     files = pictures.check_pictures(settings.folder)
     prefix = f"{settings.prefix}/data/{printable(settings.name or settings.folder.resolve().name)}"
     uri = f"s3://{aws.bucket}/{prefix}/"
-    there = existing_objects(aws, uri)
     keys = name_objects(prefix, settings.folder, files)
+    there = existing_objects(aws, uri)
     changed = {key: file for key, file in keys.items() if key not in there or differs(file, there[key])}
     gone = sorted(there.keys() - keys.keys())
     if gone:

@@ -7,6 +7,7 @@ import traceback
 
 from classifier.contract import Contract
 from classifier.errors import PeerLost, UserError
+from classifier.training.data.names import printable
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ def printable(text: str) -> str:
 def report_failure(contract: Contract, error: Exception) -> None:
     """Log `error` and write it to the contract's failure file, cause first: SageMaker shows 1,024 characters of it."""
     if isinstance(error, UserError):
-        text = f"{error}\n"
+        text = f"{printable(error)}\n"  # a line break in it could only be a name's
     elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         text = f"the disk is full: {error}; accepted: a volume with room for all files below {contract.root}\n"
     else:
@@ -35,6 +36,6 @@ def report_failure(contract: Contract, error: Exception) -> None:
         return  # the lost process has written the cause
     try:
         contract.failure.parent.mkdir(parents=True, exist_ok=True)
-        contract.failure.write_text(text, encoding="utf-8")
+        contract.failure.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as unwritable:
         logger.error("the failure file could not be written: %s", unwritable)

@@ -21,6 +21,16 @@ def test_an_error_that_the_user_can_fix_is_one_sentence(tmp_path, caplog):
     assert caplog.messages == ["lr is 99; accepted: up to 10"]
 
 
+def test_a_name_that_cannot_be_shown_is_escaped(tmp_path):
+    contract = Contract(tmp_path)
+    for error, text in (
+        (UserError("no a\nb\udcf1"), "no a\\nb\\udcf1\n"),
+        (ValueError("\udcf1"), "ValueError: \\udcf1\n"),
+    ):
+        fail(contract, error)
+        assert contract.failure.read_text(encoding="utf-8").startswith(text)
+
+
 def test_anything_else_has_its_cause_first_and_then_the_traceback(tmp_path):
     contract = Contract(tmp_path)
     fail(contract, OSError(5, "Input/output error"))

@@ -1,7 +1,9 @@
 """The report's charts, as SVG that is legible on light and on dark pages."""
 
 import io
+import logging
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import RcKeyType
 
+logger = logging.getLogger(__name__)
 # The middle grey is legible on white and on black; colour-blind readers can tell the colours apart.
 GRAY, TRAIN, VALIDATION = "#888888", "#e69f00", "#3a8fd0"
 STYLE: dict[RcKeyType, Any] = {
@@ -31,6 +34,9 @@ STYLE: dict[RcKeyType, Any] = {
 }
 # More class names than this do not fit beside the matrix.
 MOST_NAMED_CLASSES = 40
+MOST_LETTERS = 30
+# For text that has users' names: matplotlib reads what is between dollar signs as a formula, and fails if it is none.
+PLAIN_TEXT: dict[RcKeyType, Any] = {"text.parse_math": False}
 
 
 def curve(epochs: list[dict[str, float]], metric: str, best_epoch: int) -> str:
@@ -54,19 +60,29 @@ def confusion_matrix(confusion: np.ndarray, classes: tuple[str, ...]) -> str:
     """Draw `confusion` (k, k), a row of counts per true class; the colours are shares of the row's total."""
     shares = confusion / np.maximum(1, confusion.sum(1, keepdims=True))
     named = len(classes) <= MOST_NAMED_CLASSES
-    side = 2.2 + 0.32 * len(classes) if named else 9.0
-    with rc_context(STYLE):
+    names = [name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - 1]}…" for name in classes]
+    side = 2.2 + 0.32 * len(names) + 0.14 * max(0, max(map(len, names)) - 12) if named else 9.0
+    with rc_context(STYLE | PLAIN_TEXT):
         figure, axes = make_figure(max(4.5, side), max(4.0, side))
         axes.grid(False)
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="none")
         axes.set(xlabel="predicted class", ylabel="true class")
         if named:
-            axes.set_xticks(range(len(classes)), classes, rotation=90)
-            axes.set_yticks(range(len(classes)), classes)
+            axes.set_xticks(range(len(classes)), names, rotation=90)
+            axes.set_yticks(range(len(classes)), names)
             for row, column in zip(*confusion.nonzero(), strict=True):
                 colour = "white" if shares[row, column] > 0.5 else "#222222"
                 axes.text(column, row, str(confusion[row, column]), ha="center", va="center", color=colour, fontsize=8)
         return svg(figure)
+
+
+def draw_or_warn(draw: Callable[..., str], *arguments: object) -> str:
+    """Return the chart, or no text and a warning if it cannot be drawn: the rest of the report is worth having."""
+    try:
+        return draw(*arguments)
+    except Exception as error:
+        logger.warning("the report lacks its %s: %s", draw.__name__.replace("_", " "), error)
+        return ""
 
 
 def make_figure(width: float = 5.4, height: float = 3.2) -> tuple[Figure, Axes]:

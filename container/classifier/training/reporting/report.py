@@ -83,7 +83,10 @@ def write_report(path: Path, summary: Summary) -> None:
 def _curves(history: History) -> list[str]:
     if history.best_epoch is None:  # no epoch is complete
         return []
-    return [charts.curve(history.epochs, metric, history.best_epoch) for metric in ("loss", "accuracy")]
+    drawn = (
+        charts.draw_or_warn(charts.curve, history.epochs, name, history.best_epoch) for name in ("loss", "accuracy")
+    )
+    return list(filter(None, drawn))
 
 
 def _evaluation_parts(summary: Summary) -> dict[str, object]:
@@ -93,7 +96,7 @@ def _evaluation_parts(summary: Summary) -> dict[str, object]:
     phase = summary.dataset.phase(evaluation.phase)
     shown = evaluation.mistakes if summary.hp.report_images else ()
     return {
-        "matrix": charts.confusion_matrix(evaluation.confusion, classes),
+        "matrix": charts.draw_or_warn(charts.confusion_matrix, evaluation.confusion, classes),
         "per_class": sorted(per_class(classes, evaluation), key=lambda row: row[-1]),
         "confused": most_confused(evaluation.confusion, classes),
         "mistakes": [_mistake(mistake, phase, classes, summary.hp.image_size) for mistake in shown],

@@ -41,3 +41,11 @@ def test_a_phase_without_any_readable_image_is_an_error(phase):
     lone = Phase("test", phase.folder, phase.files[3:4], (1,), {})
     with pytest.raises(UserError, match="1 of 1 test images are unreadable"):
         SkippedImages().add(lone, batch_with_skipped(0))
+
+
+def test_names_and_reasons_are_escaped(phase, caplog):
+    odd = Phase("test", phase.folder, ("a/\udcf1\n.jpg", *phase.files[1:]), phase.labels, {})
+    skipped = SkippedImages()
+    skipped.add(odd, Batch(torch.empty(0), torch.empty(0), torch.empty(0), {0: "damaged\nimage"}))
+    assert skipped.rows() == [("test", r"a/\udcf1\n.jpg", r"damaged\nimage")]
+    assert caplog.messages == [r"skipped test image a/\udcf1\n.jpg: damaged\nimage"]

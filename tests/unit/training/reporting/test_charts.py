@@ -26,6 +26,30 @@ def test_a_confusion_matrix_of_any_size_stays_small(classes):
     assert texts(svg).count("7") == (classes if classes <= charts.MOST_NAMED_CLASSES else 0)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("$$", "$\\frac{$", "$x_1$", r"\alpha"),
+        ("_hidden", "__"),
+        ("<b>&", "%s {x} #"),
+        ("שלום", "नमस्ते", "狗", "\U0001f469\u200d\U0001f52c"),
+    ],
+)
+def test_a_class_name_is_drawn_as_it_is(names):
+    assert set(names) <= set(texts(charts.confusion_matrix(np.eye(len(names), dtype=int), names)))
+
+
+@pytest.mark.parametrize("letter", ["w", "狗"])
+def test_long_names_leave_room_for_the_matrix(letter):
+    svg = charts.confusion_matrix(np.eye(2, dtype=int), (letter * 255, "b"))
+    assert f"{letter * (charts.MOST_LETTERS - 1)}…" in texts(svg)
+
+
+def test_a_chart_that_cannot_be_drawn_is_left_out(caplog):
+    assert charts.draw_or_warn(charts.curve, [{}], "loss", 1) == ""
+    assert caplog.messages == ["the report lacks its curve: 'epoch'"]
+
+
 def test_a_class_without_images_has_an_empty_row():
     svg = charts.confusion_matrix(np.array([[5, 1], [0, 0]]), ("a", "b"))
     assert [text for text in texts(svg) if text.isdigit()] == ["5", "1"]

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 
 from classifier.training.data.skipped import SkippedImages
 from classifier.training.reporting.csv_files import write_csv_files
@@ -34,3 +35,11 @@ def test_every_file_says_what_was_measured(tmp_path):
 def test_without_an_evaluation_only_the_skipped_images_are_written(tmp_path):
     write_csv_files(tmp_path / "out", make_summary(tmp_path).dataset, None, SkippedImages())
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["skipped_images.csv"]
+
+
+def test_a_file_name_that_is_not_utf_8_is_written_escaped(tmp_path):
+    summary = make_summary(tmp_path)
+    test = summary.dataset.test
+    odd = dataclasses.replace(test, files=("<b>ox</b>/\udcf1\n.jpg", *test.files[1:]))
+    write_csv_files(tmp_path, dataclasses.replace(summary.dataset, test=odd), summary.evaluation, summary.skipped)
+    assert rows(tmp_path / "test_predictions.csv")[1][0] == r"<b>ox</b>/\udcf1\n.jpg"
