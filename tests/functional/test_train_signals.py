@@ -61,6 +61,65 @@ def test_a_signal_before_the_first_step_leaves_no_artifact(tmp_path):
     assert not (tmp_path / "model").exists()
 
 
+# A file of a network disk that is gone: its reader waits for it forever.
+HANG = """
+from classifier.training.data import batches, files
+import time
+
+def read(path):
+    if path.name == "hang.jpg":
+        print("it hangs", flush=True)
+        while True:
+            time.sleep(1)
+    return files.read_image_file(path)
+
+batches.read_image_file = read
+"""
+
+
+@pytest.mark.parametrize("trainable", ["all", "head"])
+def test_a_signal_while_a_file_hangs(tmp_path, trainable):
+    folder = write_channel(tmp_path, "train", digit_jpegs(FOUR, 0, 40))
+    write_channel(tmp_path, "validation", digit_jpegs(FOUR, 40, 44))
+    next(folder.rglob("*.jpg")).rename(folder / "digit-0" / "hang.jpg")
+    write_hyperparameters(tmp_path, **QUICK | {"trainable": trainable})
+    process = start(tmp_path, HANG)
+    wait_for(process, "it hangs")
+    process.send_signal(signal.SIGTERM)
+    asked = time.monotonic()
+    output, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, output
+    assert time.monotonic() - asked < STOP_SECONDS
+    assert "stopped by SIGTERM after 0 complete epochs: " in output
+    assert (tmp_path / "output/data/report.html").exists()
+
+
+def test_a_signal_while_the_folders_hang(tmp_path):
+    write_channel(tmp_path, "train", digit_jpegs(FOUR, 0, 4))
+    write_hyperparameters(tmp_path, **QUICK)
+    hang = "import os, time; os.scandir = lambda path: print('it hangs', flush=True) or time.sleep(10**6)"
+    process = start(tmp_path, f"from classifier.training import job\n{hang}")
+    wait_for(process, "it hangs")
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, output
+    assert "stopped by SIGTERM before the first step: there is no artifact" in output
+
+
+def test_a_killed_reader_fails_the_job_in_a_sentence(tmp_path):
+    folder = write_channel(tmp_path, "train", digit_jpegs(FOUR, 0, 40))
+    write_channel(tmp_path, "validation", digit_jpegs(FOUR, 40, 44))
+    next(folder.rglob("*.jpg")).rename(folder / "digit-0" / "hang.jpg")
+    write_hyperparameters(tmp_path, **QUICK)
+    process = start(tmp_path, HANG.replace("while True:", "import os; os.kill(os.getpid(), 9)\n        while True:"))
+    output, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 1, output
+    (failure,) = (tmp_path / "output/failure").read_text().splitlines()
+    assert "ended by signal SIGKILL, at the train image 'digit-0/hang.jpg'; SIGKILL usually means" in failure
+    assert "Traceback" not in output
+    assert (tmp_path / "output/data/report.html").exists()
+
+
 def start(root, change=""):
     program = altered_train(change) if change else [sys.executable, str(TRAIN)]
     command = [*program, "--root", str(root)]

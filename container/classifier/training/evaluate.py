@@ -129,7 +129,7 @@ def run_model(
     group.copy_buffers(model)
     step_losses = torch.zeros(len(batches), 2, device=compute.device)  # sum over the images, and their number
     parts: list[Outputs] = []
-    for step, batch in enumerate(progress(batches.epoch(), batches.phase.name, len(batches))):
+    for step, batch in enumerate(progress(interrupt.watch(batches.epoch()), batches.phase.name, len(batches))):
         interrupt.check(group.any)
         skipped.add(batches.phase, batch)
         if not len(batch):

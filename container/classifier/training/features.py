@@ -52,6 +52,9 @@ class FeatureBatches(Batches):
     def pixels_of_some(self, most: int) -> Iterator[Batch]:
         return self.images.pixels_of_some(most)
 
+    def lost_reader(self) -> str | None:
+        return self.images.lost_reader()
+
     def close(self) -> None:
         self.images.close()
 
@@ -60,7 +63,9 @@ class FeatureBatches(Batches):
         """Return features (images, 512) on the device; those of unreadable images are zero, and in `skipped`."""
         self.backbone.eval()
         features = torch.zeros(len(self.phase), FEATURES, device=self.compute.device)
-        for batch in progress(self.images.epoch(), f"features of {self.phase.name}", len(self.images)):
+        for batch in progress(
+            self.interrupt.watch(self.images.epoch()), f"features of {self.phase.name}", len(self.images)
+        ):
             self.interrupt.check(self.compute.group.any)
             self.skipped |= batch.skipped
             inputs = self.compute.inputs(batch.inputs)

@@ -1,8 +1,10 @@
 """A training job, from the contract's input folders to its output folders."""
 
+import contextlib
 import logging
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,15 +16,16 @@ from classifier.training import hyperparameters, model
 from classifier.training.best import BestArtifact
 from classifier.training.checkpoint import Checkpoints, identity
 from classifier.training.compute import Compute
-from classifier.training.data.batches import count_workers
+from classifier.training.data.batches import explained_losses
 from classifier.training.data.folders import VALIDATION_FRACTION, Dataset, read_dataset
+from classifier.training.data.readers import count_workers
 from classifier.training.data.skipped import SkippedImages
 from classifier.training.debugging.debugger import make_debugger
 from classifier.training.debugging.rules.verdicts import sentence
 from classifier.training.features import open_batches
 from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
-from classifier.training.interrupt import Interrupt
+from classifier.training.interrupt import Interrupt, Interrupted
 from classifier.training.measure_int8 import add_int8
 from classifier.training.metrics import MetricsLog
 from classifier.training.optimization import make_loss, make_optimizer
@@ -42,14 +45,18 @@ def run(contract: Contract, interrupt: Interrupt) -> None:
     with join_group(contract) as group:
         if not group.is_first:
             logging.getLogger().setLevel(logging.WARNING)
-        run_process(contract, interrupt, group)
+        try:
+            run_process(contract, interrupt, group)
+        except Interrupted as interrupted:
+            logger.warning("stopped by %s before the first step: there is no artifact", interrupted)
 
 
 def run_process(contract: Contract, interrupt: Interrupt, group: Group) -> None:
     """Do the share of this process of the `group` in the job."""
     hp = hyperparameters.parse(contract.hyperparameters())
     channels = contract.channels()
-    dataset = read_dataset(channels, hp.seed)
+    with interrupt.waiting():
+        dataset = read_dataset(channels, hp.seed)
     log_dataset(dataset)
     torch.manual_seed(hp.seed)
     compute = make_compute(hp, group)
@@ -72,11 +79,18 @@ def run_process(contract: Contract, interrupt: Interrupt, group: Group) -> None:
                 ending=outcome.ending,
                 observed=observed,
             )
-            write_report(contract.output_data / "report.html", summary)
+            report = contract.output_data / "report.html"
+            try:
+                with interrupt.waiting():
+                    write_report(report, summary)
+            except Interrupted:  # while it waited for a photo
+                write_report(report, replace(summary, photos=False))
         if outcome.failure:
             raise outcome.failure
         if group.is_first and not outcome.ending:
-            add_int8(contract.model, trainer.validation, interrupt)
+            # After a signal the artifact is complete without int8.
+            with explained_losses(trainer.validation), contextlib.suppress(Interrupted):
+                add_int8(contract.model, trainer.validation, interrupt)
     finally:
         trainer.close()
     logger.info("artifact in %s; outputs and report.html in %s", contract.model, contract.output_data)

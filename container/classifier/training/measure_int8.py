@@ -57,7 +57,7 @@ def count_right(
     """Return how many images of `batches` the model classifies rightly, and how many it has seen until a signal."""
     normalize = network.Normalize(about.mean, about.std)
     right = seen = 0
-    for batch in batches:
+    for batch in interrupt.watch(batches):
         for pixels, labels in zip(batch.inputs.split(BATCH), batch.labels.split(BATCH), strict=True):
             if interrupt.signal:
                 return right, seen

@@ -13,7 +13,7 @@ from classifier.training.best import BestArtifact
 from classifier.training.checkpoint import Checkpoints, Part, RandomState
 from classifier.training.compute import Compute
 from classifier.training.data.augment import Augmentation
-from classifier.training.data.batches import Batches
+from classifier.training.data.batches import Batches, explained_losses
 from classifier.training.data.skipped import SkippedImages
 from classifier.training.debugging.debugger import Debugger, Debugging
 from classifier.training.debugging.names import TRAIN_LOSS, VALIDATION_LOSS
@@ -78,8 +78,9 @@ class Trainer:
     def run(self) -> Outcome:
         """Train and test; after a signal or an error, keep what there is."""
         try:
-            self.fit()
-            return Outcome(self.evaluate_test() or self.history.best)
+            with explained_losses(self.train, self.validation, self.test):
+                self.fit()
+                return Outcome(self.evaluate_test() or self.history.best)
         except Interrupted as interrupted:
             return Outcome(self.history.best, self.best_artifact.keep_what_there_is(interrupted))
         except UserError as error:
@@ -118,7 +119,7 @@ class Trainer:
         self.debugger.set_phase("train")
         batches = self.train.epoch(history.epoch, epoch.batches)
         mark = time.monotonic()
-        bar = progress(batches, f"epoch {history.epoch}", len(self.train), epoch.batches)
+        bar = progress(self.interrupt.watch(batches), f"epoch {history.epoch}", len(self.train), epoch.batches)
         for batch in self.profiler.batches(bar):
             self.interrupt.check(group.any)
             self.debugger.check_rules()

@@ -1,31 +1,25 @@
 """Images to batches: reads each file once, keeps the decoded image, crops at random, and skips unreadable files."""
 
-import logging
 import math
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Protocol
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from classifier import images, memory
-from classifier.device import usable_cores
+from classifier import images
 from classifier.training.compute import Compute
 from classifier.training.data.augment import draw_crop, resize, whole_side
 from classifier.training.data.batch import Batch, make_batch
 from classifier.training.data.cache import Cache, NoCache, make_cache
 from classifier.training.data.files import read_image_file
 from classifier.training.data.folders import Phase
+from classifier.training.data.names import quoted
+from classifier.training.data.readers import PREFETCH, ReaderLost, Reading, count_workers, start_reader
 from classifier.training.hyperparameters import Hyperparameters
-from classifier.training.interrupt import ignore_signals
 from classifier.training.parallel.processes import ALONE, Group
-
-logger = logging.getLogger(__name__)
-MOST_WORKERS = 16
-PREFETCH = 2
 
 Key = tuple[int, int]  # epoch, and position in the phase
 Sample = tuple[int, np.ndarray | str]  # position, and uint8 pixels (size, size, 3) or the reason why there are none
@@ -46,6 +40,10 @@ class Batches(Protocol):
         """Return batches of up to `most` images, spread evenly over the phase, as pixels and for this process alone."""
         ...
 
+    def lost_reader(self) -> str | None:
+        """Say how a process that read images for this phase ended too early, and at which image; None if none did."""
+        ...
+
     def close(self) -> None:
         """End the processes that read images."""
         ...
@@ -57,12 +55,13 @@ class ImageDataset(Dataset):
     With `cropped` they are cropped at random, differently in each epoch; without it they are what serving sees.
     """
 
-    def __init__(self, phase: Phase, image_size: int, cropped: bool, seed: int, cache: Cache):
+    def __init__(self, phase: Phase, image_size: int, cropped: bool, seed: int, cache: Cache, workers: int = 0):
         self.phase = phase
         self.image_size = image_size
         self.cropped = cropped
         self.seed = seed
         self.cache = cache
+        self.reading = Reading(workers)
 
     def __len__(self) -> int:
         return len(self.phase)
@@ -70,7 +69,8 @@ class ImageDataset(Dataset):
     def __getitem__(self, key: Key) -> Sample:
         epoch, position = key
         try:
-            pixels = self.decoded(position)
+            with self.reading.note(position):
+                pixels = self.decoded(position)
         except (images.ImageError, OSError) as error:
             return position, str(error)
         if self.cropped:
@@ -150,28 +150,46 @@ class ImageBatches(Batches):
         kept = not once and hp.epochs > 1
         group = compute.group
         cache = make_cache(len(phase), 3 * side**2, caches=group.on_this_host) if kept else NoCache()
-        self.dataset = ImageDataset(phase, hp.image_size, cropped, hp.seed, cache)
-        self.order = EpochBatches(len(phase), hp.batch_size, group, hp.seed, shuffle=training)
         self.workers = count_workers(hp, trainers=group.on_this_host)
+        self.dataset = ImageDataset(phase, hp.image_size, cropped, hp.seed, cache, self.workers)
+        self.order = EpochBatches(len(phase), hp.batch_size, group, hp.seed, shuffle=training)
         self.pin_memory = compute.device.type == "cuda"
         self.loader = self._make_loader(self.order, persistent=True)
+        self.opened: list[Any] = []  # torch's iterators, which have the processes
 
     def __len__(self) -> int:
         return len(self.order)
 
     def epoch(self, number: int = 0, first: int = 0) -> Iterator[Batch]:
         self.order.start(number, first)
-        return iter(self.loader)
+        return self._open(self.loader)
 
     def pixels_of_some(self, most: int) -> Iterator[Batch]:
         stride = math.ceil(len(self.phase) / most)
         order = EpochBatches(len(self.phase), self.order.batch_size, ALONE, stride=stride)
-        return iter(self._make_loader(order, persistent=False))
+        return self._open(self._make_loader(order, persistent=False))
+
+    def lost_reader(self) -> str | None:
+        found = filter(None, (self.dataset.reading.find_lost(iterator._workers) for iterator in self.opened))
+        how, position = next(found, (None, None))
+        if how is None or position is None:
+            return how
+        return f"{how}, at the {self.phase.name} image {quoted(self.phase.files[position])}"
 
     def close(self) -> None:
         """End the processes that read images, although an epoch's batches may still be referred to."""
-        if self.loader._iterator:  # there is no public way, and a traceback keeps what its frames refer to
-            self.loader._iterator._shutdown_workers()  # pyright: ignore[reportAttributeAccessIssue]
+        for iterator in self.opened:  # there is no public way, and a traceback keeps what its frames refer to
+            self.dataset.reading.kill_readers(iterator._workers)
+            iterator._shutdown_workers()
+            for worker in iterator._workers:
+                worker.kill()  # those that did not come to their end within torch's 5 s
+        self.opened.clear()
+
+    def _open(self, loader: DataLoader) -> Iterator[Batch]:
+        iterator = iter(loader)
+        if self.workers and iterator not in self.opened:
+            self.opened.append(iterator)
+        return iterator
 
     def _make_loader(self, order: EpochBatches, persistent: bool) -> DataLoader:
         return DataLoader(
@@ -180,29 +198,22 @@ class ImageBatches(Batches):
             num_workers=self.workers,
             collate_fn=self.dataset.collate,
             pin_memory=self.pin_memory,
-            worker_init_fn=start_worker,
+            worker_init_fn=start_reader,
             prefetch_factor=PREFETCH if self.workers else None,
             persistent_workers=persistent and self.workers > 0,
         )
 
 
-def start_worker(_number: int) -> None:
-    """Prepare this process to read images."""
-    ignore_signals()
-    memory.keep_small()
-
-
-def count_workers(hp: Hyperparameters, shared_memory: Path = Path("/dev/shm"), trainers: int = 1) -> int:
-    """Return how many processes read images for each of the `trainers` of this host, which share its cores.
-
-    That is hp.workers, or fewer if their batches would not fit into `shared_memory`.
-    """
-    workers = min(-(-usable_cores() // trainers), MOST_WORKERS) if hp.workers < 0 else hp.workers
-    if not shared_memory.is_dir():
-        return workers
-    batch_bytes = hp.batch_size * hp.image_size**2 * 3
-    # Training's and validation's workers live side by side, and each makes one batch more than it prefetches.
-    fitting = shutil.disk_usage(shared_memory).free // (2 * (PREFETCH + 1) * batch_bytes)
-    if fitting < workers:
-        logger.warning("%s has room for %d of %d workers; --shm-size gives it more", shared_memory, fitting, workers)
-    return min(workers, fitting)
+@contextmanager
+def explained_losses(*phases: Batches | None) -> Iterator[None]:
+    """Raise ReaderLost in place of torch's error for a process that ended while it read images of the `phases`."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        lost = next(filter(None, (batches.lost_reader() for batches in phases if batches)), str(error).strip())
+        raise ReaderLost(
+            f"a process that reads images was ended by {lost}; SIGKILL usually means that memory ran out, and SIGBUS "
+            "that /dev/shm is full: accepted are fewer workers, and images that can be decoded"
+        ) from error

@@ -43,7 +43,7 @@ class Summary:
     """The job that the report describes.
 
     `evaluation` is that of the test phase, or else that of the best epoch's validation; `ending` says why the job ended
-    early, if it did.
+    early, if it did. Without `photos` the images' files are not read.
     """
 
     hp: Hyperparameters
@@ -55,6 +55,7 @@ class Summary:
     device: str
     ending: str | None
     observed: Observed
+    photos: bool = True
 
 
 def write_report(path: Path, summary: Summary) -> None:
@@ -94,7 +95,7 @@ def _evaluation_parts(summary: Summary) -> dict[str, object]:
     if evaluation is None:
         return {"matrix": None, "per_class": [], "confused": [], "mistakes": []}
     phase = summary.dataset.phase(evaluation.phase)
-    shown = evaluation.mistakes if summary.hp.report_images else ()
+    shown = evaluation.mistakes if summary.hp.report_images and summary.photos else ()
     return {
         "matrix": charts.draw_or_warn(charts.confusion_matrix, evaluation.confusion, classes),
         "per_class": sorted(per_class(classes, evaluation), key=lambda row: row[-1]),

@@ -1,26 +1,25 @@
 import dataclasses
 import os
 import signal
+import time
 
 import numpy as np
 import pytest
 import torch
+from torch.utils.data._utils import MP_STATUS_CHECK_INTERVAL
 
 from classifier import images
 from classifier.training.compute import Compute
 from classifier.training.data import batches as data
-from classifier.training.data.batches import (
-    EpochBatches,
-    ImageBatches,
-    ImageDataset,
-    count_workers,
-)
+from classifier.training.data.batches import EpochBatches, ImageBatches, ImageDataset, explained_losses
 from classifier.training.data.cache import NoCache
 from classifier.training.data.folders import Phase
+from classifier.training.data.readers import ReaderLost
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt
 from classifier.training.parallel.processes import ALONE, Alone
 from helpers import encode, photo
+from waits import PATIENCE_S, wait_until
 
 SIZE = 32
 COMPUTE = Compute(torch.device("cpu"), torch.float32)
@@ -150,20 +149,6 @@ def test_the_processes_share_every_batch():
     assert {len(batch) for batch in shares[0]} | {len(batch) for batch in shares[2]} == {3, 2, 1, 0}
 
 
-def test_workers_default_to_the_cores_but_no_more_than_fit(tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "usable_cores", lambda: 64)
-    assert count_workers(hyperparameters(workers=-1), tmp_path / "absent") == data.MOST_WORKERS
-    assert count_workers(hyperparameters(workers=-1), tmp_path / "absent", trainers=8) == 8
-    assert count_workers(hyperparameters(workers=3), tmp_path / "absent") == 3
-
-
-def test_a_small_shared_memory_is_noticed(tmp_path, monkeypatch, caplog):
-    batch = 4 * SIZE * SIZE * 3
-    monkeypatch.setattr(data.shutil, "disk_usage", lambda _: type("usage", (), {"free": 13 * batch}))
-    assert count_workers(hyperparameters(workers=8), tmp_path) == 2
-    assert caplog.messages == [f"{tmp_path} has room for 2 of 8 workers; --shm-size gives it more"]
-
-
 def test_workers_leave_signals_to_the_main_process(phase):
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     interrupt = Interrupt().install()
@@ -206,3 +191,48 @@ def test_some_images_are_all_of_them_in_one_process_of_several(phase):
     batches = ImageBatches(phase, hyperparameters(), Compute(torch.device("cpu"), torch.float32, group))
     assert [len(batch) for batch in batches.epoch()] == [1, 1, 1]
     assert sum(len(batch) for batch in batches.pixels_of_some(1000)) == 9
+
+
+def test_a_killed_reader_is_a_sentence_with_its_image(phase, monkeypatch):
+    monkeypatch.setattr(data, "read_image_file", lambda path: os.kill(os.getpid(), signal.SIGKILL))
+    batches = ImageBatches(phase, hyperparameters(workers=1), COMPUTE)
+    with pytest.raises(ReaderLost) as lost, explained_losses(None, batches):
+        list(batches.epoch())
+    assert str(lost.value).startswith(
+        "a process that reads images was ended by signal SIGKILL, at the validation image 'class0/0.jpg'; SIGKILL"
+    )
+    batches.close()
+
+
+def test_other_errors_are_not_explained(phase):
+    with pytest.raises(RuntimeError, match="of torch") as error, explained_losses(None):
+        raise RuntimeError("of torch")
+    assert not isinstance(error.value, ReaderLost)
+
+
+def test_readers_that_hang_are_killed(phase, monkeypatch):
+    monkeypatch.setattr(data, "read_image_file", lambda path: time.sleep(2 * PATIENCE_S))
+    batches = ImageBatches(phase, hyperparameters(workers=2), COMPUTE)
+    batches.epoch()
+    processes = batches.opened[0]._workers
+    wait_until(lambda: (batches.dataset.reading.positions >= 0).all(), "both processes read")
+    started = time.monotonic()
+    batches.close()
+    assert time.monotonic() - started < MP_STATUS_CHECK_INTERVAL  # torch's wait for each process that does not end
+    assert [process.exitcode for process in processes] == [-signal.SIGKILL] * 2
+
+
+@pytest.mark.parametrize("kind", ["a fifo", "/dev/zero", "too large"])
+def test_only_regular_files_of_a_bounded_size_are_read(phase, kind, monkeypatch):
+    path = phase.folder / phase.files[0]
+    path.unlink()
+    if kind == "a fifo":
+        os.mkfifo(path)
+    elif kind == "/dev/zero":
+        path.symlink_to(kind)
+    else:
+        with path.open("wb") as file:
+            file.truncate(10**12)
+    _, reason = ImageDataset(phase, SIZE, False, 0, NoCache())[0, 0]
+    bound = "1,000,000,000,000 bytes are too many; accepted: up to 104,857,600"
+    assert reason == (bound if kind == "too large" else "not a regular file")
