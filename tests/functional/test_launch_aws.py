@@ -6,7 +6,9 @@ decide the tuning. Its endpoint is container/serve. The tests tell one story and
 
 import csv
 import json
+import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,21 @@ def test_what_is_missing_is_said_in_a_sentence(story):
     (story.folder / ".image_uri").write_text(f"{IMAGE}\n")
     assert "no model was trained: run launch/tune.py" in story.refuses("deploy.py --role sm")
     assert "nothing is deployed: run launch/deploy.py" in story.refuses(f"predict.py {story.picture}")
+
+
+def test_upload_of_folders_as_people_have_them(story):
+    odd = story.folder / "odd"
+    shutil.copytree(story.pictures, odd / "photos")
+    (odd / "__MACOSX").mkdir()
+    next((odd / "photos/digit-1").iterdir()).rename(odd / "photos/digit-1" / os.fsdecode(b"\xf1.jpg"))
+    output = story.does("upload.py odd")
+    assert "odd holds only the folder 'photos', so that one's folders are taken" in output
+    bucket, prefix = re.search("s3://(.*?)/(.*): 60 uploaded, 0 unchanged", output).groups()
+    objects = story.aws.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]
+    assert f"{prefix}photos/digit-1/\\udcf1.jpg" in {item["Key"] for item in objects}
+    (odd / "photos/dogs").mkdir()
+    (odd / "photos/digit-1").rename(odd / "photos/dogs/pug")
+    assert "there are only folders in odd/photos/dogs ('pug')" in story.refuses("upload.py odd --name never")
 
 
 def test_upload(story):

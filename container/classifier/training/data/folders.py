@@ -123,7 +123,8 @@ def _read_phase(
             known = read.setdefault(below.real, below)
             if known is not below:
                 raise UserError(f"{known} and {below} are the same folder; accepted: each folder of images once")
-            files += (str(below.path.relative_to(folder.path) / image) for image in below.images)
+            inside = below.path.relative_to(folder.path)
+            files += (f"{inside}/{image}" for image in below.images)
             passed_over.update(below.contents.passed_over)
         if len(files) == before:
             raise UserError(
