@@ -117,14 +117,17 @@ def test_a_job_that_is_killed_between_the_two_files_leaves_no_mixture_and_can_be
 
 def test_a_full_disk_at_the_artifact_names_the_file(tmp_path):
     prepare(tmp_path)
-    change = "from classifier import files; partial = files.partial_of\n"
-    change += "files.partial_of = lambda p: files.Path('/dev/full') if p.name == 'model.safetensors' else partial(p)"
+    (tmp_path / "model").mkdir()
+    # A link, which is what the job removes: never the device.
+    link = f"(folder / '.{WEIGHTS_FILE}.partial').symlink_to('/dev/full')"
+    change = f"from classifier import artifact; artifact.remove_partial_files = lambda folder: {link}"
     command = [*altered_train(change), "--root", str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
     assert result.returncode == 1
     text = (tmp_path / "output/failure").read_text()
     where = tmp_path / "model" / WEIGHTS_FILE
     assert text.startswith(f"the disk is full: [Errno 28] No space left on device: '{where}'; accepted: ")
+    assert list((tmp_path / "model").iterdir()) == []
 
 
 @pytest.mark.parametrize(
