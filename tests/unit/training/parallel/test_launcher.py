@@ -54,11 +54,6 @@ def test_an_interface_that_is_not_there_is_not_asked_for():
     assert Plan(("a", "b"), 0, 1, "eth99").variables().keys() == {"OMP_NUM_THREADS"}
 
 
-def test_a_host_that_is_not_among_the_hosts(tmp_path):
-    with pytest.raises(UserError, match="current_host is 'c'; accepted: one of hosts, a, b"):
-        make_plan(contract(tmp_path, hosts=["b", "a"], current_host="c"))
-
-
 def test_a_name_is_waited_for(monkeypatch):
     answers = [OSError("not yet"), OSError("not yet"), []]
 
