@@ -74,9 +74,11 @@ def write_seeds(folder: Path) -> None:
     kinds = [
         (image, "JPEG", {"exif": exif}),
         (image, "JPEG", {"progressive": True}),
+        (image, "JPEG", {"restart_marker_rows": 1}),
         (image.convert("CMYK"), "JPEG", {}),
         (image, "PNG", {}),
         (image.quantize(7), "PNG", {"transparency": 0}),
+        (image.convert("L"), "PNG", {"transparency": 90, "exif": exif}),
         (image.convert("RGBA"), "WEBP", {"lossless": True}),
         (image, "WEBP", {"exif": exif, "save_all": True, "append_images": [image.rotate(90)]}),
     ]

@@ -7,3 +7,7 @@ class UserError(Exception):
 
 class PeerLost(UserError):
     """Another process of the job has ended or cannot be reached; the cause lies there."""
+
+
+class ImageError(ValueError):
+    """The bytes are not a readable image; the text says why."""

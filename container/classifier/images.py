@@ -9,24 +9,26 @@ import io
 import math
 import warnings
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import numpy as np
 from PIL import Image
+
+from classifier.errors import ImageError
+from classifier.formats.jpeg import Jpeg
+from classifier.formats.png import Png
+from classifier.formats.webp import WebP
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 FORMATS = ("JPEG", "PNG", "WEBP")
 # 64 million pixels are 192 MB of RGB: more than common cameras make, and little enough for a small container.
 MAX_PIXELS = 64_000_000
-# Each scan of a progressive JPEG passes over all its pixels, and 20 MB hold a million scans; real ones have up to 12.
-# 20 scans take as long as decoding a PNG with the same number of pixels.
-SCANS_AS_PIXELS = 20
-_SCAN = b"\xff\xda"
 # ImageNet's convention: the evaluation crop is 224 of a 256 pixel short side.
 CROP_FRACTION = 0.875
 
 # decode() checks the limit above before it decodes anything; Pillow would only warn.
 Image.MAX_IMAGE_PIXELS = None
-# Damaged metadata is common among 100,000 photos, and harmless; damaged pixels raise.
+# Exif is often damaged, and Pillow warns of that.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 _ORIENTATION_TAG = 0x0112
@@ -45,8 +47,23 @@ _UPRIGHT = {
 Turn = Callable[[int], contextlib.AbstractContextManager]
 
 
-class ImageError(ValueError):
-    """The bytes are not a readable image; the text says why."""
+class Picture(Protocol):
+    """The bytes of an image, of which everything was read but the pixels."""
+
+    width: int
+    height: int
+
+    def cost(self, short_side: int) -> int:
+        """Return the number of pixels of a PNG that takes as long to decode."""
+        ...
+
+    def load(self, short_side: int) -> Image.Image:
+        """Decode the pixels, all or so many that the shorter side keeps `short_side` of them."""
+        ...
+
+    def described(self) -> Image.Image | None:
+        """Return an image with the metadata alone, or None if there is none."""
+        ...
 
 
 def at_once(pixels: int) -> contextlib.AbstractContextManager:
@@ -60,24 +77,35 @@ def decode(data: bytes, short_side: int, turn: Turn = at_once) -> Image.Image:
     A JPEG is decoded at 1/2, 1/4 or 1/8 of its size if its shorter side keeps at least `short_side` pixels, and other
     images are reduced if it keeps at least twice that.
     Transparency becomes white, 16-bit samples keep their upper 8 bits, and of an animation the first frame is decoded.
+    Metadata and whatever follows the image never decide whether it can be decoded.
 
-    Raises ImageError if the bytes are not such an image, and what `turn` raises.
+    Raises ImageError if the bytes are not such an image or pixels are missing, and what `turn` raises.
     """
     with _image_errors():
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        pixels = image.width * image.height
-        if pixels > MAX_PIXELS:
-            raise ImageError(f"{image.width} x {image.height} pixels are too many; accepted: up to {MAX_PIXELS:,}")
-        scans = data.count(_SCAN) if image.format == "JPEG" else 0
-        scanning = pixels * scans // SCANS_AS_PIXELS
-        if scanning > MAX_PIXELS:
-            raise ImageError(f"{image.width} x {image.height} pixels in {scans} scans are too many")
-        image.draft(None, (short_side, short_side))
-    with turn(max(image.width * image.height, scanning)), _image_errors():
-        image.load()
+        picture = _read(data)
+        size, cost = f"{picture.width} x {picture.height} pixels", picture.cost(short_side)
+        if not picture.width * picture.height:
+            raise ImageError(f"damaged image: it has {size}")
+        if picture.width * picture.height > MAX_PIXELS:
+            raise ImageError(f"{size} are too many; accepted: up to {MAX_PIXELS:,}")
+        if isinstance(picture, Jpeg) and cost > MAX_PIXELS:
+            raise ImageError(f"{size} in {picture.scans} scans are too many")
+    with turn(cost), _image_errors():
+        image = picture.load(short_side)
         # Converting an image to its own mode would copy it.
         plain = image.convert("RGBA") if image.has_transparency_data and image.mode != "RGBA" else image
-        return _upright(_rgb(_reduced(plain, short_side)), _orientation(image))
+        return _upright(_rgb(_reduced(plain, short_side)), _orientation(picture))
+
+
+def _read(data: bytes) -> Picture:
+    """Read everything but the pixels; the first bytes alone say which format it is."""
+    if data.startswith(b"\xff\xd8"):
+        return Jpeg(data)
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return Png(data)
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return WebP(data)
+    raise ImageError("not a JPEG, PNG or WebP image")
 
 
 @contextlib.contextmanager
@@ -87,10 +115,8 @@ def _image_errors() -> Iterator[None]:
         yield
     except ImageError:
         raise
-    except Image.UnidentifiedImageError as error:
-        raise ImageError("not a JPEG, PNG or WebP image") from error
     except Exception as error:
-        raise ImageError(f"damaged image: {error or type(error).__name__}") from error
+        raise ImageError(f"damaged image: {str(error) or type(error).__name__}") from error
 
 
 def warm_up() -> None:
@@ -128,24 +154,24 @@ def whole_pixels(data: bytes, short_side: int) -> np.ndarray:
 def _reduced(image: Image.Image, short_side: int) -> Image.Image:
     """Average squares of pixels if twice `short_side` remains, so that later steps work on few pixels.
 
-    Palettes and 16-bit samples stay: they cannot be averaged before they are converted.
+    Palettes stay: they cannot be averaged before they are converted.
     """
     factor = min(image.size) // (2 * short_side)
     return image.reduce(factor) if factor > 1 and image.mode in ("L", "RGB", "RGBA", "CMYK") else image
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16-bit gray: convert() would clip instead of scale
-        return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode == "RGBA":
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(picture: Picture) -> int:
     try:
-        return image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:  # the pixels may be fine even if the EXIF is broken
+        image = picture.described()
+        # The class of a format would decode pixels first.
+        return 1 if image is None else Image.Image.getexif(image).get(_ORIENTATION_TAG, 1)
+    except Exception:  # the pixels may be fine even if the metadata is broken
         return 1
 
 

@@ -22,6 +22,7 @@ from PIL import Image
 from classifier.device import usable_cores
 from classifier.serving.decoding import MOST_PIXELS
 from helpers import Answer, Server, encode, photo, serve
+from jpegs import repeated_scan, segment
 from waits import PATIENCE_S
 
 # For one request. With LARGE_WAITS_S before it, that answers within 2 s on a machine that is slower than most.
@@ -103,6 +104,15 @@ def test_mutants(server):
     assert "Traceback" not in server.log
 
 
+def scan_bomb(width: int, height: int, scans: int) -> bytes:
+    """Return a small JPEG of many scans, which Pillow calls an MPO because of one segment."""
+    data = repeated_scan(Image.new("RGB", (width, height), (90, 20, 200)), scans)
+    return data[:2] + segment(0xE2, b"MPF\0" + bytes(80)) + data[2:]
+
+
+SCAN_BOMB = scan_bomb(5000, 4800, 300)
+
+
 def png_bomb(width: int, height: int) -> bytes:
     """Return a valid PNG of these dimensions in a thousandth of their bytes."""
 
@@ -123,7 +133,13 @@ BOMB = png_bomb(6000, 4000)
         (b"", "image/jpeg", 400),
         (random.Random(0).randbytes(100_000), "image/jpeg", 400),
         (SMALL + b"PK\x03\x04<script>" + b"\0" * 1000, "image/jpeg", 200),  # two formats at once
+        (SMALL[:-2], "image/jpeg", 200),
+        (SMALL[: len(SMALL) // 2] + SMALL[-2:], "image/jpeg", 400),  # pixels are lost
         (b"GIF89a" + SMALL, "image/jpeg", 400),
+        (SCAN_BOMB, "image/jpeg", 400),
+        (scan_bomb(2000, 2000, 100), "image/jpeg", 400),  # few enough to be decoded
+        (SMALL[:2] + segment(0xFE, b"") * 4_000_000 + SMALL[2:], "image/jpeg", 400),
+        (SMALL[:-2] + b"\xff\xd0" * 8_000_000, "image/jpeg", 200),
         (BOMB, "image/png", 200),
         (png_bomb(6000, 4001), "image/png", 400),
         (json_of(*[BOMB] * 32), "application/json", 200),
@@ -165,6 +181,16 @@ def test_work_and_memory_stay_bounded_under_bombs(server):
     assert all(answer.headers["Retry-After"] for answer in answers if answer.status == 503)
     assert_answered(small.result())
     assert most - before < usable_cores() * 10 * MOST_PIXELS
+
+
+def test_an_ordinary_request_does_not_wait_for_scan_bombs(server):
+    before = work(server)
+    with ThreadPoolExecutor(9) as pool:
+        bombs = [pool.submit(post, server, SCAN_BOMB) for _ in range(8)]
+        assert pool.submit(post, server, SMALL).result().status == 200
+    for bomb in bombs:
+        assert json.loads(bomb.result().body)["error"].endswith("5000 x 4800 pixels in 309 scans are too many")
+    assert work(server) - before < MOST_WORK_S  # of all together
 
 
 def raw(server: Server, request: bytes) -> bytes:

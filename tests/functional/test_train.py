@@ -13,6 +13,7 @@ from PIL import Image
 from classifier import artifact, network
 from classifier.training.metrics import METRICS
 from datasets import QUICK, TRAIN, digit_jpegs, train, write_channel, write_hyperparameters
+from helpers import encode, photo
 from waits import PATIENCE_S
 
 FOUR = range(4)
@@ -33,6 +34,8 @@ def job(module_path):
     folder = root / "input/data/train/digit-0"
     whole = (folder / sorted(path.name for path in folder.iterdir())[0]).read_bytes()
     (folder / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "lost pixels.jpg").write_bytes((lost := encode(photo(200, 200)))[: len(lost) // 2] + lost[-2:])
+    (folder / "no end.jpg").write_bytes(whole[:-2])
     Image.open(next(folder.glob("0*.jpg"))).convert("RGBA").save(folder / "alpha.png")
     Image.open(next(folder.glob("0*.jpg"))).convert("CMYK").save(folder / "cmyk.jpg")
     (folder / ".hidden.jpg").touch()
@@ -72,9 +75,12 @@ def test_the_log_has_every_metric_as_the_regexes_read_it(job):
 
 def test_the_log_says_what_was_read_and_what_was_not(job):
     _, result = job
-    assert "train: 323 images in " in result.stdout
+    assert "train: 325 images in " in result.stdout
     assert "; passed over: 1 hidden" in result.stdout
     assert result.stdout.count("skipped train image digit-0/truncated.jpg: damaged image: ") == 1
+    lost = r"^skipped train image digit-0/lost pixels.jpg: damaged image: the last \d+ of its 200 rows are missing$"
+    assert len(re.findall(lost, result.stdout, re.MULTILINE)) == 1
+    assert "no end.jpg" not in result.stdout
     assert result.stdout.count("skipped test image digit-1/not an image.png: not a JPEG, PNG or WebP image") == 1
     assert result.stderr == ""
 
@@ -125,6 +131,7 @@ def test_the_outputs_agree_with_each_other(job):
     assert sum(int(row[row["true class \\ predicted"]]) for row in matrix) == round(accuracy * 120)
     assert [row["class"] for row in rows(data / "test_per_class.csv")] == ["digit-0", "digit-1", "digit-2", "digit-3"]
     assert [(row["phase"], row["file"]) for row in rows(data / "skipped_images.csv")] == [
+        ("train", "digit-0/lost pixels.jpg"),
         ("train", "digit-0/truncated.jpg"),
         ("test", "digit-1/not an image.png"),
     ]

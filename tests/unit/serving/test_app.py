@@ -154,7 +154,7 @@ def test_other_formats(client, content_type, file_format):
 
 
 def test_damaged_image(client):
-    assert_error(post(client, JPEG[:-200]), 400, "damaged image: image file is truncated")
+    assert_error(post(client, JPEG[: len(JPEG) // 2] + b"\xff\xd9"), 400, "rows are missing")
 
 
 def test_empty_body(client):

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from classifier import images
+from classifier.formats import jpeg
 from classifier.images import ImageError
 from classifier.serving import decoding
 from classifier.serving.accesslog import Trace
@@ -97,7 +98,7 @@ def test_a_jpeg_counts_with_the_pixels_that_are_decoded_and_its_scans():
     decoder.pixels(encode(picture), SIZE, deadline, plain)
     assert plain.decode_pixels == 1600 * 800 // 20
     decoder.pixels(encode(picture, progressive=True), SIZE, deadline, progressive)
-    assert 4 <= progressive.decode_pixels * images.SCANS_AS_PIXELS / (1600 * 800) <= 12
+    assert 4 <= progressive.decode_pixels * jpeg.SCANS_AS_PIXELS / (1600 * 800) <= 12
 
 
 def test_waiting_and_decoding_are_told_apart(held):

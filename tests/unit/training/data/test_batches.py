@@ -58,7 +58,7 @@ def test_an_unreadable_image_is_left_out_of_its_batch_and_named(phase):
     assert batches[0].positions.tolist() == [0, 1, 2]
     assert batches[0].labels.tolist() == [0, 1, 0]
     assert list(batches[0].skipped) == [3]
-    assert "truncated" in batches[0].skipped[3]
+    assert "rows are missing" in batches[0].skipped[3]
 
 
 def test_a_batch_of_unreadable_images_is_empty(phase):
