@@ -44,6 +44,7 @@ bench-serving: .venv-bench/ready
 bench: .venv/dev
 	$(BIN)/python benchmarks/debugger.py
 	$(if $(DATA),$(BIN)/python benchmarks/training.py "$(DATA)",@echo "make bench DATA=folder: a folder of pictures is needed")
+	$(if $(DATA),$(BIN)/python benchmarks/decoding.py "$(DATA)")
 	$(if $(DATA),$(BIN)/python benchmarks/growth.py "$(DATA)")
 	$(if $(DATA),$(BIN)/python benchmarks/pretrained.py "$(DATA)")
 
