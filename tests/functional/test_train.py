@@ -207,7 +207,7 @@ def test_an_error_of_ours_has_its_traceback_in_the_failure_file(tmp_path):
     result = train(tmp_path)
     assert result.returncode == 1
     text = (tmp_path / "output/failure").read_text()
-    assert text.startswith("FileExistsError: ")
+    assert text.startswith("NotADirectoryError: ")
     assert "Traceback (most recent call last):" in text
 
 

@@ -72,7 +72,9 @@ class Folder:
             with os.scandir(self.path) as listed:
                 entries = sorted(listed, key=lambda entry: entry.name)
         except (NotADirectoryError, FileNotFoundError) as error:
-            raise UserError(f"{self} is not a folder of images{unpacking([self.path.name])}") from error
+            raise UserError(
+                f"{self} is not a folder; accepted: a folder of images{unpacking([self.path.name])}"
+            ) from error
         except OSError as error:
             raise UserError(f"the folder {self} cannot be read: {error.strerror}") from error
         for entry in entries:

@@ -170,7 +170,7 @@ def test_an_archive_is_to_be_unpacked(tmp_path, file, said):
 def test_a_file_in_place_of_the_folder(tmp_path):
     (tmp_path / "pictures.zip").touch()
     assert refusal({"train": tmp_path / "pictures.zip"}) == (
-        f"{tmp_path}/pictures.zip is not a folder of images; "
+        f"{tmp_path}/pictures.zip is not a folder; accepted: a folder of images; "
         "unpack 'pictures.zip' into image files, in a folder per class"
     )
 
