@@ -46,7 +46,7 @@ def best_of_tuning(name: str | None) -> dict[str, str]:
 def train_here(settings: Namespace) -> str:
     data, defaults = pictures.data_and_defaults(settings.data, settings.image)
     best = best_of_tuning(settings.tuning or places.noted().get("local_tuning"))
-    name = places.new_name(settings.prefix)
+    name = places.new_run(settings.prefix)
     programs.prepare_job(places.RUNS / name, data, as_texts(defaults | best | settings.hyperparameters))
     with programs.training(places.RUNS / name, settings.image):
         pass  # its log is on the terminal

@@ -38,6 +38,17 @@ def new_name(prefix: str) -> str:
     return f"{prefix}-{time.strftime('%y%m%d-%H%M%S')}"
 
 
+def new_run(prefix: str) -> str:
+    """Return the new name of a job on this computer, whose folder in RUNS is made now: no other process gets it too."""
+    while True:
+        name = new_name(prefix)
+        try:
+            (RUNS / name).mkdir(parents=True)
+            return name
+        except FileExistsError:
+            time.sleep(0.1)  # until the next second, which the name has
+
+
 def note(**made: str) -> None:
     """Keep the names of what was just made, for the scripts that follow."""
     RUNS.mkdir(exist_ok=True)

@@ -30,7 +30,7 @@ def begin_tuning(settings: Namespace) -> str:
     data, defaults = pictures.data_and_defaults(settings.data, settings.image)
     defaults = {name: value for name, value in defaults.items() if name not in settings.ranges}
     settings.data, settings.hyperparameters = str(data), defaults | settings.hyperparameters
-    name = places.new_name(settings.prefix)
+    name = places.new_run(settings.prefix)
     Tuning(name, settings.objective, list(search_space(settings)), settings=vars(settings)).save()
     places.note(local_tuning=name)
     return name

@@ -5,6 +5,7 @@ Services" in the SageMaker developer guide. Every configuration file may be abse
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from classifier.errors import UserError
 # SageMaker plans endpoints for 6 MB and real-time invocations for up to 25 MB; a batch transform may send 100.
 DEFAULT_MAX_PAYLOAD_MB = 25
 MOST_PAYLOAD_MB = 100
+# As CreateTrainingJob has it, but without names of dots alone, which are other folders.
+CHANNEL = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,64}")
 INPUT_MODES = ("File", "FastFile")
 
 
@@ -71,6 +74,8 @@ class Contract:
         """
         declared = self._config("inputdataconfig.json")
         for name, channel in declared.items():
+            if not CHANNEL.fullmatch(name):
+                raise UserError(f"a channel is called {name!r}; accepted: up to 64 letters, digits and . - _")
             mode = channel.get("TrainingInputMode", "File") if isinstance(channel, dict) else "File"
             if mode not in INPUT_MODES:
                 raise UserError(f"channel {name!r} has input mode {mode!r}; accepted: {' and '.join(INPUT_MODES)}")

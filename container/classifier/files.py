@@ -27,6 +27,8 @@ def read_text(path: Path) -> str:
         # Of the encodings that JSON may have. In TOML too, the first two characters are ASCII.
         return data.decode(json.detect_encoding(data)).replace("\r\n", "\n")
     except FileNotFoundError:
+        if path.is_symlink():  # or it would count as absent, with all its values
+            raise UserError(f"{path} is a link to nothing") from None
         raise
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not text in UTF-8 or UTF-16: {error.reason} at byte {error.start}") from error

@@ -72,16 +72,16 @@ def test_damaged_configuration(contract, name, content, sentence):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 def test_configuration_as_editors_write_it(contract, encoding):
-    add_channels(contract, "train", "Käse")
+    add_channels(contract, "train", "other")
     for name, value in (
         ("hyperparameters.json", {"weights": "Käse"}),
-        ("inputdataconfig.json", {"Käse": {}}),
+        ("inputdataconfig.json", {"train": {"ContentType": "Käse"}}),
         ("resourceconfig.json", {"current_host": "Käse", "hosts": ["Käse"]}),
     ):
         text = json.dumps(value, ensure_ascii=False, indent=2).replace("\n", "\r\n")
         (contract.root / "input/config" / name).write_bytes(text.encode(encoding))
     assert contract.hyperparameters() == {"weights": "Käse"}
-    assert list(contract.channels()) == ["Käse"]
+    assert list(contract.channels()) == ["train"]
     assert contract.resources().hosts == ("Käse",)
 
 
@@ -158,3 +158,16 @@ def test_processes_per_host():
     assert Contract(environ={"PROCESSES_PER_HOST": "4"}).processes_per_host == 4
     with pytest.raises(UserError, match="PROCESSES_PER_HOST is 'all'; accepted: a whole number from 0 to 64"):
         _ = Contract(environ={"PROCESSES_PER_HOST": "all"}).processes_per_host
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "a" * 300])
+def test_a_channel_has_a_name_that_sagemaker_takes(contract, name):
+    write_config(contract, "inputdataconfig.json", {name: {}})
+    with pytest.raises(UserError, match="a channel is called .*; accepted: up to 64 letters, digits and . - _"):
+        contract.channels()
+
+
+def test_a_link_to_nothing_is_not_an_absent_file(contract):
+    (contract.root / "input/config/hyperparameters.json").symlink_to("absent")
+    with pytest.raises(UserError, match="hyperparameters.json is a link to nothing"):
+        contract.hyperparameters()

@@ -1,4 +1,5 @@
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -56,3 +57,11 @@ def test_a_package_that_is_missing_is_one_sentence():
     places.need("json", "")
     with pytest.raises(UserError, match="no_such_package is not installed: make launch installs it"):
         places.need("no_such_package", "make launch installs it")
+
+
+def test_two_processes_never_get_the_same_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(places, "RUNS", tmp_path / "runs")
+    with ThreadPoolExecutor() as pool:
+        names = list(pool.map(places.new_run, ["job"] * 3))
+    assert len(set(names)) == 3
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == set(names)

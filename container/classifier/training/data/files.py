@@ -17,11 +17,12 @@ from classifier.training.data.names import printable, quoted
 # As large as the largest request that the server takes.
 MOST_BYTES = MOST_PAYLOAD_MB * 2**20
 # Folders that macOS, Windows, Linux, Python and the makers of network disks put beside a user's own, in lower case.
+# Names that a class could have, such as Recycled, are not among them.
 OF_A_SYSTEM = {
     *("__macosx", "temporary items", "network trash folder"),
-    *("$recycle.bin", "recycler", "recycled", "system volume information", "windowsimagebackup"),
+    *("$recycle.bin", "system volume information", "windowsimagebackup"),
     *("lost+found", "__pycache__", "~snapshot"),
-    *("@eadir", "@tmp", "@sharebin", "#recycle", "#snapshot"),
+    *("@eadir", "@sharebin", "#recycle", "#snapshot"),
     *("@recycle", "@recently-snapshot", "@__thumb"),
 }
 # Windows names the pieces of files that it repaired FOUND.000, FOUND.001, ...
@@ -90,6 +91,8 @@ class Folder:
             contents.passed_over["system folder"] += 1
         elif is_folder:
             contents.folders[name] = Folder(self.path / name)
+        elif is_broken_link(entry) and not suffix:
+            raise UserError(f"{self}/{printable(name)} is a link to nothing; accepted: a link to a folder of images")
         elif not _is(entry.is_file) and not is_broken_link(entry):
             contents.passed_over["not a regular file"] += 1
         elif suffix in images.SUFFIXES:
@@ -113,7 +116,14 @@ def is_of_a_system(name: str) -> bool:
 
 
 def is_broken_link(entry: os.DirEntry) -> bool:
-    return entry.is_symlink() and not Path(entry.path).exists()
+    """Return whether it is a link to what is absent, cannot be reached, or is the link itself."""
+    if not entry.is_symlink():
+        return False
+    try:
+        entry.stat()
+    except OSError:
+        return True
+    return False
 
 
 def unpacking(names: list[str]) -> str:

@@ -62,13 +62,16 @@ def match_phases(given: Iterable[str]) -> dict[str, str]:
 def find_splits(folder: Folder, notes: list[str]) -> dict[str, Folder]:
     """Return the folders in `folder` that are named after phases; none if its folders are classes.
 
-    A class may be called "train" (next to car and bus): a folder is a split if its own folders hold the images, or if
-    all that there is beside it is named after a phase too. Raises UserError if a folder beside the splits holds images.
+    A class may be called "train" (next to car and bus): a folder is a split if its own folders hold the images, or if a
+    folder of another phase is beside it and folders in one of them hold images, or if all that there is beside it is
+    named after a phase too. Raises UserError if a folder beside the splits holds images.
     """
     phases = phases_of(folder.folders)
     named = {name: folder.folders[name] for name, phase in phases.items() if phase}
     all_named = len(named) == len(phases) and "train" in phases.values() and len(set(phases.values())) > 1
-    if not all_named and not any(split.folders and not split.images for split in named.values()):
+    several = len({phases[name] for name in named}) > 1
+    is_split = any(has_image_folders(split) and (several or not split.images) for split in named.values())
+    if not all_named and not is_split:
         return {}
     for name in phases.keys() - named.keys():
         unused = folder.folders[name]
@@ -120,6 +123,7 @@ def find_classes(phase: str, folder: Folder) -> dict[str, Folder]:
             f"class folders hold images, but there are only folders in {named}: {find_level(too_high)}; "
             f"accepted: {LAYOUT}"
         )
+    refuse_splits_in_classes(classes)
     return classes
 
 
@@ -138,6 +142,23 @@ def is_data_set(folder: Folder) -> bool:
     except UserError:
         return False
     return len(classes) > 1 and all(inside.images for inside in classes)
+
+
+def refuse_splits_in_classes(classes: Mapping[str, Folder]) -> None:
+    """Raises UserError if folders within classes look like splits, or like the classes of several data sets."""
+    owners: dict[str, str] = {}
+    for name, folder in classes.items():
+        inside = [one for one, below in folder.folders.items() if holds_images(below)]
+        for one, phase in phases_of(inside).items():
+            if (other := owners.setdefault(one.casefold(), name)) != name or phase:
+                what = f"as {quoted(other)} has" if other != name else "which looks like a split"
+                raise UserError(
+                    f"the class folder {classes[name]} has a folder {quoted(one)} of images, {what}; accepted: {LAYOUT}"
+                )
+
+
+def has_image_folders(folder: Folder) -> bool:
+    return any(map(holds_images, folder.folders.values()))
 
 
 def holds_images(folder: Folder) -> bool:

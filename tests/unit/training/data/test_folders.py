@@ -202,10 +202,24 @@ def test_a_link_out_of_its_class_folder_is_refused(tmp_path, link, target):
 def test_each_real_folder_is_visited_once(tmp_path):
     folder = fill(tmp_path / "train", a=4, b=4)
     fill(folder / "a", deeper=3)
-    for link, target in {"self": ".", "other": "deeper", "deeper/up": "..", "circle": "circle"}.items():
+    for link, target in {"self": ".", "other": "deeper", "deeper/up": ".."}.items():
         (folder / "a" / link).symlink_to(target)
     dataset = read_dataset({"train": folder}, seed=0)
     assert len(dataset.train) + len(dataset.validation) == 11
+
+
+@pytest.mark.parametrize("link", ["train/c", "train/a/more", "validation"])
+@pytest.mark.parametrize("target", ["absent", "itself"])
+def test_a_link_to_nothing_in_the_place_of_a_folder_is_refused(tmp_path, link, target):
+    fill(tmp_path / "train", a=3, b=3)
+    (tmp_path / link).symlink_to(tmp_path / link if target == "itself" else tmp_path / "absent")
+    assert refusal({"data": tmp_path}).startswith(f"{tmp_path}/{link} is a link to nothing; accepted: ")
+
+
+@pytest.mark.parametrize("name", ["Recycled", "recycler", "@tmp"])
+def test_a_class_is_not_taken_for_a_folder_of_a_system(tmp_path, name):
+    dataset = read_dataset({"train": fill(tmp_path, glass=3, **{name: 3})}, seed=0)
+    assert sorted(dataset.classes) == sorted(["glass", name])
 
 
 def test_links_to_whole_folders_and_single_files_work(tmp_path):

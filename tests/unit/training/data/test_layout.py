@@ -160,3 +160,26 @@ def test_links_that_lead_in_circles_end(tmp_path):
     (tmp_path / "z").mkdir()
     (tmp_path / "z" / "z").symlink_to("../z")
     assert "which holds it" in refusal(tmp_path / "z")
+
+
+def test_a_loose_image_in_the_splits_does_not_make_them_classes(tmp_path):
+    for split in ("train", "val"):
+        fill(tmp_path / split, cat=2, dog=2)
+        (tmp_path / split / "preview.jpg").write_bytes((tmp_path / split / "cat").joinpath("000.jpg").read_bytes())
+    phases, _ = find(tmp_path)
+    assert phases == {"train": "train", "validation": "val"}
+    fill(tmp_path, docs=1)
+    assert refusal(tmp_path).startswith(f"{tmp_path}/docs holds images, but stands beside 'train', 'val'")
+
+
+def test_classes_that_hold_splits_or_the_same_folders_are_refused(tmp_path):
+    for name, inside in {"classes": ("train", "test"), "sets": ("cat", "dog")}.items():
+        for folder in ("one", "two"):
+            fill(tmp_path / name / folder, **dict.fromkeys(inside, 2))
+            (tmp_path / name / folder / "loose.jpg").touch()
+    sentence = refusal(tmp_path / "classes")
+    assert (
+        f"the class folder {tmp_path}/classes/one has a folder 'test' of images, which looks like a split" in sentence
+    )
+    sentence = refusal(tmp_path / "sets")
+    assert f"the class folder {tmp_path}/sets/two has a folder 'cat' of images, as 'one' has; accepted: " in sentence
