@@ -20,7 +20,7 @@ from pathlib import Path
 from types import SimpleNamespace
 import torch
 from classifier.contract import Contract
-from classifier.training.debugging import config, debugger
+from classifier.training.debugging import config, factory
 from classifier.training.hyperparameters import Hyperparameters
 from hooked import make_training
 
@@ -29,7 +29,7 @@ rank = torch.distributed.get_rank()
 root = Path(sys.argv[1])
 model, loss, optimizer = make_training()
 config.STEPS_FOR_ALL = 1  # all of every step
-made = debugger.make_debugger(
+made = factory.make_debugger(
     Contract(root, {}),
     Hyperparameters(),
     model,

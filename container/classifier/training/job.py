@@ -20,7 +20,7 @@ from classifier.training.data.batches import explained_losses
 from classifier.training.data.folders import VALIDATION_FRACTION, Dataset, read_dataset
 from classifier.training.data.readers import count_workers
 from classifier.training.data.skipped import SkippedImages
-from classifier.training.debugging.debugger import make_debugger
+from classifier.training.debugging.factory import make_debugger
 from classifier.training.debugging.rules.verdicts import sentence
 from classifier.training.features import open_batches
 from classifier.training.history import History

@@ -9,7 +9,7 @@ import torch
 
 from classifier.contract import Contract
 from classifier.errors import UserError
-from classifier.training.debugging import config, debugger
+from classifier.training.debugging import config, factory
 from classifier.training.debugging.names import RuleName
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.parallel.processes import Alone
@@ -18,7 +18,7 @@ from hooked import configuration, make_training, open_trial, steps
 
 def make_debugger(root, training, environ=None, group=None, **hyperparameters):
     model, loss, optimizer = training
-    return debugger.make_debugger(
+    return factory.make_debugger(
         Contract(root, environ or {}),
         Hyperparameters(**hyperparameters),
         model,
@@ -180,7 +180,7 @@ def test_rules_that_cannot_start_leave_no_hook_behind(tmp_path, plain, monkeypat
     def refuse(*_):
         raise OSError("no more processes")
 
-    monkeypatch.setattr(debugger, "RulesClient", refuse)
+    monkeypatch.setattr(factory, "RulesClient", refuse)
     result, loss = run(tmp_path)
     assert loss == pytest.approx(plain, rel=1e-6)
     assert result.why == "OSError: no more processes"
