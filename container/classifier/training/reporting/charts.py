@@ -37,6 +37,8 @@ MOST_NAMED_CLASSES = 40
 MOST_LETTERS = 30
 # For text that has users' names: matplotlib reads what is between dollar signs as a formula, and fails if it is none.
 PLAIN_TEXT: dict[RcKeyType, Any] = {"text.parse_math": False}
+# Text stays text in an SVG, and the browser has fonts of its own: those that are missing here do not belong in a log.
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
 
 def curve(epochs: list[dict[str, float]], metric: str, best_epoch: int) -> str:

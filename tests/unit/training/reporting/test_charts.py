@@ -59,3 +59,9 @@ def test_gradients_are_drawn_from_input_to_output():
     names = ["conv1", "fc", "layer1.0.conv1", "layer4.1.conv2"]
     found = texts(charts_debugging.gradients([0, 5], {name: [1.0, 2.0] for name in names}))
     assert [text for text in found if text in names] == ["conv1", "layer1.0.conv1", "layer4.1.conv2", "fc"]
+
+
+def test_a_font_that_is_missing_is_not_logged(monkeypatch, caplog):
+    monkeypatch.setitem(charts.STYLE, "font.family", "a font that is nowhere")
+    assert "loss" in texts(charts.curve([{"epoch": 1, "train:loss": 1, "validation:loss": 2}], "loss", best_epoch=1))
+    assert caplog.messages == []
