@@ -222,7 +222,22 @@ def test_k_of_the_body(client, k, found):
 @pytest.mark.parametrize("k", [0, -1, 2.0, "3", None, True, [3]])
 def test_bad_k_of_the_body(client, k):
     response = post_json(client, {"images": base64_of(JPEG), "k": k})
-    assert_error(response, 400, f"k is {k!r}; accepted: a whole number from 1")
+    shown = repr(k) if isinstance(k, list | str) else json.dumps(k)
+    assert_error(response, 400, f"k is {shown}; accepted: a whole number from 1")
+
+
+@pytest.mark.parametrize(("k", "shown"), [("NaN", "NaN"), ("1e999", "Infinity"), ('{"a": true}', "{'a': true}")])
+def test_a_bad_k_in_the_words_of_the_request(client, k, shown):
+    body = json.dumps({"images": base64_of(JPEG)})[:-1] + f', "k": {k}}}'
+    response = client.post("/invocations", data=body, content_type="application/json")
+    assert_error(response, 400, f"k is {shown}; accepted: a whole number from 1")
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/jsonlines"])
+def test_a_key_that_is_there_twice_is_named(client, content_type):
+    body = json.dumps({"images": base64_of(JPEG)})[:-1] + ', "images": [""]}'
+    response = client.post("/invocations", data=body, content_type=content_type)
+    assert "is not valid JSON: it has 'images' more than once" in response.text
 
 
 # Several images
