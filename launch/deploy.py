@@ -31,10 +31,11 @@ def main() -> None:
 
 def deploy_here(settings: Namespace, picture: Path | None) -> None:
     job = settings.job or places.latest("local_job")
-    url = server.start(job, settings.image)
-    picture = picture or pictures.find_pictures(places.RUNS / job / "input/data/train")[0]
+    root = server.folder_of(job)
+    picture = picture or pictures.find_pictures(root / "input/data/train")[0]
+    url = server.start(root, settings.image)
     show_answers([sending.classify("/".join(picture.parts[-2:]), picture.read_bytes(), sending.sender(url))])
-    print(f"{job} answers at {url}; its log: {places.RUNS / job / 'serve.log'}")
+    print(f"{job} answers at {url}; its log: {root / 'serve.log'}")
     print("next: launch/predict.py --local FILE, and at the end launch/cleanup.py --local")
 
 

@@ -9,22 +9,43 @@ from typing import Any
 
 from classifier import files
 from classifier.errors import UserError
-from launch.checks import check_settings
+from classifier.json_text import MOST_DIGITS, shown
+from classifier.training.hyperparameters import Whole
+from launch.checks import FLAG, SECTIONS, check_file, check_settings
+from local.accepted import Accepted, Scalar, Table, Texts
 
 FILE = Path(__file__).with_name("settings.toml")
 SECTION = re.compile(r"^\[ *(\w+) *\][^\n]*\n(.*?)(?=^\[|\Z)", re.MULTILINE | re.DOTALL)
 COMMENT = re.compile(r"^(\w+) *=.*?#\s+(.*)$", re.MULTILINE)
 
 
+def parse_toml(text: str) -> dict[str, Any]:
+    """Return the values of a TOML text. Raises ValueError, with a reason for the user, if it is not TOML."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    except ValueError as error:  # its own sentence names a function of Python
+        raise ValueError(f"it has a number of more than {MOST_DIGITS:,} digits") from error
+
+
 def pair(text: str) -> tuple[str, object]:
-    """Parse NAME=VALUE; a VALUE that is not valid TOML is text."""
+    """Parse NAME=VALUE; a VALUE that is not one value of TOML is text."""
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
-    try:
-        return name, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    try:  # an inline table ends with its line, so that nothing of another line or behind a # is lost
+        parsed = parse_toml(f"all = {{ value = {value} }}")
+    except ValueError:
         return name, value
+    return name, parsed["all"]["value"] if parsed == {"all": {"value": parsed["all"]["value"]}} else value
+
+
+def whole(text: str) -> int | str:
+    """Return a number that is written as one; the settings' own check says what is accepted."""
+    return int(text) if re.fullmatch("-?[0-9]{1,18}", text) else text
 
 
 class Pairs(argparse.Action):
@@ -34,17 +55,18 @@ class Pairs(argparse.Action):
         table = dict(getattr(namespace, self.dest, {}))
         for name, value in values:
             if name in table:
-                raise UserError(f"{option_string} has {name} twice, as {table[name]!r} and as {value!r}")
+                raise UserError(f"{option_string} has {name} twice, as {shown(table[name])} and as {shown(value)}")
             table[name] = value
         setattr(namespace, self.dest, table)
 
 
 class SettingsParser(argparse.ArgumentParser):
-    """Fills the settings that no flag gave from `defaults`, and checks all of them."""
+    """Fills the settings that no flag gave from `defaults`, and checks all of them by `accepted`."""
 
     def __init__(self, *arguments: Any, **named: Any):
         super().__init__(*arguments, **named)
         self.defaults: dict[str, object] = {}
+        self.accepted: dict[str, Accepted] = {}
 
     def parse_args(self, args=None, namespace=None):  # pyright: ignore[reportIncompatibleMethodOverride]: overloads
         """Return the settings. Raises UserError if one is not accepted, or contradicts another."""
@@ -53,42 +75,45 @@ class SettingsParser(argparse.ArgumentParser):
         for name, default in self.defaults.items():
             if isinstance(default, dict) and name in given:  # its pairs are added to the default's, or replace them
                 setattr(settings, name, default | given[name])
-        check_settings(settings, given)
+        check_settings(settings, self.accepted, given)
         return argparse.Namespace(**given | vars(settings))
 
 
-# How argparse reads a setting of each type.
-ARGUMENTS: dict[type, dict[str, Any]] = {
-    bool: {"action": argparse.BooleanOptionalAction},
-    int: {"type": int, "metavar": "N"},
-    float: {"type": float, "metavar": "X"},
-    str: {"metavar": "TEXT"},
-    list: {"nargs": "*", "metavar": "TEXT"},
-    dict: {"nargs": "*", "type": pair, "action": Pairs, "metavar": "NAME=VALUE"},
-}
+def arguments_of(accepted: Accepted) -> dict[str, Any]:
+    """Return how argparse reads a setting's flag."""
+    if accepted == FLAG:
+        return {"action": argparse.BooleanOptionalAction}
+    if isinstance(accepted, Table):
+        return {"nargs": "*", "type": pair, "action": Pairs, "metavar": "NAME=VALUE"}
+    if isinstance(accepted, Texts):
+        return {"nargs": "*", "metavar": "TEXT"}
+    if isinstance(accepted, Scalar) and isinstance(accepted.kind, Whole):
+        return {"type": whole, "metavar": "N"}
+    return {"metavar": "TEXT"}
 
 
 def make_parser(description: str | None, *sections: str) -> SettingsParser:
     """Return a parser with a flag for every setting in `sections` of settings.toml.
 
-    Raises UserError if the file is not valid TOML or lacks a section.
+    Raises UserError if the file is missing or not valid TOML, or if a setting is missing, not known or not accepted.
     """
-    text = files.read_text(FILE)
     try:
-        defaults = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        text = files.read_text(FILE)
+        defaults = check_file(parse_toml(text), FILE)
+    except FileNotFoundError as error:
+        raise UserError(f"{FILE} is missing: it has every setting's default") from error
+    except ValueError as error:
         raise UserError(f"{FILE} is not valid TOML: {error}") from error
     parser = SettingsParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     for section in sections:
-        if section not in defaults:
-            raise UserError(f"{FILE} has no section [{section}]")
         group = parser.add_argument_group(f"settings, section [{section}]")
         meanings = comments(text).get(section, {})
         for name, default in defaults[section].items():
             meaning = f"{meanings.get(name, '')} (default: {json.dumps(default, default=str)})".replace("%", "%%")
-            flag = f"--{name.replace('_', '-')}"
-            group.add_argument(flag, default=argparse.SUPPRESS, help=meaning, **ARGUMENTS.get(type(default), {}))
+            flag, arguments = f"--{name.replace('_', '-')}", arguments_of(SECTIONS[section][name])
+            group.add_argument(flag, default=argparse.SUPPRESS, help=meaning, **arguments)
         parser.defaults |= defaults[section]
+        parser.accepted |= SECTIONS[section]
     return parser
 
 

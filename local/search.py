@@ -5,6 +5,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 
 from classifier.errors import UserError
+from classifier.json_text import shown
 from classifier.training.hyperparameters import FIELDS, SEARCH_SPACE, Between, OneOf, Real, parse, text_of
 
 # SageMaker's limit for a list of values.
@@ -52,7 +53,7 @@ def search_space(settings: Namespace) -> dict[str, Between | OneOf]:
 def search_range(name: str, values: object) -> Between | OneOf:
     """Return the range of a setting: two values of a real number are its limits, other lists are the values to try."""
     check_name(name)
-    given = f"the range of {name} is {shown if len(shown := repr(values)) <= 100 else f'{shown[:100]}...'}"
+    given = f"the range of {name} is {shown(values)}"
     if name == "objective":
         raise UserError(f"{given}; accepted: no range, since a tuning has one objective")
     if not isinstance(values, list) or not 1 <= len(values) <= MOST_VALUES:

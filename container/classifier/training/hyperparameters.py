@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from classifier.errors import UserError
+from classifier.json_text import shown
 from classifier.layers import IMAGE_SIZES, STAGES
 from classifier.training.debugging.names import RuleName
 from classifier.training.metrics import OBJECTIVES
@@ -199,7 +200,7 @@ def parse(values: Mapping[str, object]) -> Hyperparameters:
         try:
             parsed[name] = accepted.parse(_text(value))
         except (ValueError, KeyError, OverflowError):
-            raise UserError(f"hyperparameter {name} is {value!r}; accepted: {accepted}") from None
+            raise UserError(f"hyperparameter {name} is {shown(value)}; accepted: {accepted}") from None
     return Hyperparameters(**parsed)
 
 
