@@ -10,10 +10,11 @@ from classifier.images import SUFFIXES
 from launch import console, hosting
 from launch.aws import Aws, tags
 from launch.predict import endpoint_sender, show_answers
-from launch.settings import make_parser
+from launch.settings import LOCAL, make_parser
 from local import pictures, places, sending, server
 
 DAY = 24
+OF_INSTANCES = ("instance_type", "instance_count", "max_instances", "requests_per_instance", "inference_ami")
 
 
 def main() -> None:
@@ -24,6 +25,8 @@ def main() -> None:
     parser.add_argument("--serverless", action="store_true", help="an endpoint that costs nothing while idle")
     parser.add_argument("--local", action="store_true", help="serve on this computer; with --image in a container")
     parser.add_argument("--yes", action="store_true", help="do not ask before starting")
+    parser.exclude("local", "serverless", "endpoint", settings_but=LOCAL)
+    parser.exclude("serverless", *OF_INSTANCES)
     settings = parser.parse_args()
     picture = pictures.find_pictures(settings.picture)[0] if settings.picture else None
     deploy_here(settings, picture) if settings.local else deploy_on_aws(settings, picture)

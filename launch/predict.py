@@ -6,7 +6,7 @@ from pathlib import Path
 
 from launch import console
 from launch.aws import Aws
-from launch.settings import make_parser
+from launch.settings import LOCAL, make_parser
 from local import pictures, places, sending, tables
 
 
@@ -17,6 +17,8 @@ def main() -> int:
     parser.add_argument("--url", help="send to this server instead, such as 127.0.0.1:8080")
     parser.add_argument("--local", action="store_true", help="send to the server that deploy.py --local started")
     parser.add_argument("--json", action="store_true", help="print one JSON line per picture, with all its classes")
+    parser.exclude("local", "url", "endpoint", settings_but=LOCAL)
+    parser.exclude("url", "endpoint", settings_but=LOCAL)
     settings = parser.parse_args()
     files = [file for path in settings.files for file in pictures.find_pictures(path)]
     if settings.local or settings.url is not None:

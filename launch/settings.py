@@ -4,6 +4,7 @@ import argparse
 import json
 import re
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from classifier.json_text import MOST_DIGITS, shown
 from classifier.training.hyperparameters import Whole
 from launch.checks import FLAG, SECTIONS, check_file, check_settings
 from local.accepted import Accepted, Scalar, Table, Texts
+from local.tuning_fields import SETTINGS as STORED
 
+# The settings that have an effect on this computer.
+LOCAL = ("prefix", *STORED)
 FILE = Path(__file__).with_name("settings.toml")
 SECTION = re.compile(r"^\[ *(\w+) *\][^\n]*\n(.*?)(?=^\[|\Z)", re.MULTILINE | re.DOTALL)
 COMMENT = re.compile(r"^(\w+) *=.*?#\s+(.*)$", re.MULTILINE)
@@ -67,16 +71,31 @@ class SettingsParser(argparse.ArgumentParser):
         super().__init__(*arguments, **named)
         self.defaults: dict[str, object] = {}
         self.accepted: dict[str, Accepted] = {}
+        self.excluded: dict[str, list[str]] = {}
+
+    def exclude(self, flag: str, *others: str, settings_but: Collection[str] | None = None) -> None:
+        """Let `flag` refuse `others`, which have no effect with it, and all settings but those of `settings_but`."""
+        settings = [] if settings_but is None else [name for name in self.defaults if name not in settings_but]
+        self.excluded[flag] = [*others, *settings]
 
     def parse_args(self, args=None, namespace=None):  # pyright: ignore[reportIncompatibleMethodOverride]: overloads
-        """Return the settings. Raises UserError if one is not accepted, or contradicts another."""
+        """Return the settings. Raises UserError if one is not accepted, contradicts another or has no effect."""
         given = vars(super().parse_args(args, namespace))
         settings = argparse.Namespace(**{name: given.get(name, default) for name, default in self.defaults.items()})
         for name, default in self.defaults.items():
             if isinstance(default, dict) and name in given:  # its pairs are added to the default's, or replace them
                 setattr(settings, name, default | given[name])
         check_settings(settings, self.accepted, given)
+        used = [name for name in given if name in self.defaults or given[name] != self.get_default(name)]
+        for flag in filter(self.excluded.__contains__, used):
+            for other in filter(self.excluded[flag].__contains__, used):
+                raise UserError(f"{dashed(other)} has no effect with {dashed(flag)}; accepted: one of them")
         return argparse.Namespace(**given | vars(settings))
+
+
+def dashed(name: str) -> str:
+    """Return a setting's flag."""
+    return f"--{name.replace('_', '-')}"
 
 
 def arguments_of(accepted: Accepted) -> dict[str, Any]:
@@ -110,8 +129,8 @@ def make_parser(description: str | None, *sections: str) -> SettingsParser:
         meanings = comments(text).get(section, {})
         for name, default in defaults[section].items():
             meaning = f"{meanings.get(name, '')} (default: {json.dumps(default, default=str)})".replace("%", "%%")
-            flag, arguments = f"--{name.replace('_', '-')}", arguments_of(SECTIONS[section][name])
-            group.add_argument(flag, default=argparse.SUPPRESS, help=meaning, **arguments)
+            arguments = arguments_of(SECTIONS[section][name])
+            group.add_argument(dashed(name), default=argparse.SUPPRESS, help=meaning, **arguments)
         parser.defaults |= defaults[section]
         parser.accepted |= SECTIONS[section]
     return parser
