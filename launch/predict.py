@@ -11,7 +11,7 @@ from local import pictures, places, sending, tables
 
 
 def main() -> int:
-    parser = make_parser(__doc__, "aws")
+    parser = make_parser(__doc__, "aws", takes="FILE [FILE ...]")
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a picture, or a folder of pictures")
     parser.add_argument("--endpoint", metavar="NAME", help="the endpoint (default: the last deployed)")
     parser.add_argument("--url", help="send to this server instead, such as 127.0.0.1:8080")

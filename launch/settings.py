@@ -11,13 +11,15 @@ from typing import Any
 from classifier import files
 from classifier.errors import UserError
 from classifier.json_text import MOST_DIGITS, shown
-from classifier.training.hyperparameters import Whole
+from classifier.training.hyperparameters import FIELDS, Whole
 from launch.checks import FLAG, SECTIONS, check_file, check_settings
 from local.accepted import Accepted, Scalar, Table, Texts
 from local.tuning_fields import SETTINGS as STORED
 
 # The settings that have an effect on this computer.
 LOCAL = ("prefix", *STORED)
+# The sections at the end of --help.
+AFTER_OTHERS = ("aws", "cost")
 FILE = Path(__file__).with_name("settings.toml")
 SECTION = re.compile(r"^\[ *(\w+) *\][^\n]*\n(.*?)(?=^\[|\Z)", re.MULTILINE | re.DOTALL)
 COMMENT = re.compile(r"^(\w+) *=.*?#\s+(.*)$", re.MULTILINE)
@@ -59,7 +61,7 @@ class Pairs(argparse.Action):
         table = dict(getattr(namespace, self.dest, {}))
         for name, value in values:
             if name in table:
-                raise UserError(f"{option_string} has {name} twice, as {shown(table[name])} and as {shown(value)}")
+                raise UserError(f"--{self.dest} has {name} twice, as {shown(table[name])} and as {shown(value)}")
             table[name] = value
         setattr(namespace, self.dest, table)
 
@@ -80,7 +82,7 @@ class SettingsParser(argparse.ArgumentParser):
 
     def parse_args(self, args=None, namespace=None):  # pyright: ignore[reportIncompatibleMethodOverride]: overloads
         """Return the settings. Raises UserError if one is not accepted, contradicts another or has no effect."""
-        given = vars(super().parse_args(args, namespace))
+        given = vars(super().parse_intermixed_args(args, namespace))
         settings = argparse.Namespace(**{name: given.get(name, default) for name, default in self.defaults.items()})
         for name, default in self.defaults.items():
             if isinstance(default, dict) and name in given:  # its pairs are added to the default's, or replace them
@@ -93,6 +95,9 @@ class SettingsParser(argparse.ArgumentParser):
         return argparse.Namespace(**given | vars(settings))
 
 
+TABLE: dict[str, Any] = {"nargs": "*", "type": pair, "action": Pairs, "metavar": "NAME=VALUE"}
+
+
 def dashed(name: str) -> str:
     """Return a setting's flag."""
     return f"--{name.replace('_', '-')}"
@@ -103,7 +108,7 @@ def arguments_of(accepted: Accepted) -> dict[str, Any]:
     if accepted == FLAG:
         return {"action": argparse.BooleanOptionalAction}
     if isinstance(accepted, Table):
-        return {"nargs": "*", "type": pair, "action": Pairs, "metavar": "NAME=VALUE"}
+        return TABLE
     if isinstance(accepted, Texts):
         return {"nargs": "*", "metavar": "TEXT"}
     if isinstance(accepted, Scalar) and isinstance(accepted.kind, Whole):
@@ -111,8 +116,8 @@ def arguments_of(accepted: Accepted) -> dict[str, Any]:
     return {"metavar": "TEXT"}
 
 
-def make_parser(description: str | None, *sections: str) -> SettingsParser:
-    """Return a parser with a flag for every setting in `sections` of settings.toml.
+def make_parser(description: str | None, *sections: str, takes: str = "") -> SettingsParser:
+    """Return a parser with a flag for every setting in `sections` of settings.toml; `takes` has the other arguments.
 
     Raises UserError if the file is missing or not valid TOML, or if a setting is missing, not known or not accepted.
     """
@@ -123,13 +128,21 @@ def make_parser(description: str | None, *sections: str) -> SettingsParser:
         raise UserError(f"{FILE} is missing: it has every setting's default") from error
     except ValueError as error:
         raise UserError(f"{FILE} is not valid TOML: {error}") from error
-    parser = SettingsParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for section in sections:
-        group = parser.add_argument_group(f"settings, section [{section}]")
+    parser = SettingsParser(
+        usage=f"%(prog)s {takes or '[NAME=VALUE ...]' if 'training' in sections else takes} [option ...]",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    if "training" in sections:
+        about = f"hyperparameters, such as epochs=3; their names: {', '.join(FIELDS)}"
+        parser.add_argument("hyperparameters", **TABLE, default=argparse.SUPPRESS, help=about)
+    here = parser.add_argument_group("settings")
+    on_aws = parser.add_argument_group("settings of AWS")
+    for section in sorted(sections, key=AFTER_OTHERS.__contains__):
         meanings = comments(text).get(section, {})
         for name, default in defaults[section].items():
             meaning = f"{meanings.get(name, '')} (default: {json.dumps(default, default=str)})".replace("%", "%%")
-            arguments = arguments_of(SECTIONS[section][name])
+            group, arguments = here if name in LOCAL else on_aws, arguments_of(SECTIONS[section][name])
             group.add_argument(dashed(name), default=argparse.SUPPRESS, help=meaning, **arguments)
         parser.defaults |= defaults[section]
         parser.accepted |= SECTIONS[section]

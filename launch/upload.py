@@ -16,7 +16,7 @@ from local import pictures, places
 
 
 def main() -> None:
-    parser = make_parser(__doc__, "aws")
+    parser = make_parser(__doc__, "aws", takes="FOLDER")
     parser.add_argument("folder", type=Path, help="the folder of images")
     parser.add_argument("--name", help="the folder's name in S3 (default: its own)")
     parser.add_argument("--yes", action="store_true", help="do not ask before removing")

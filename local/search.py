@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from classifier.errors import UserError
 from classifier.json_text import shown
-from classifier.training.hyperparameters import FIELDS, SEARCH_SPACE, Between, OneOf, Real, parse, text_of
+from classifier.training.hyperparameters import FIELDS, SEARCH_SPACE, Between, OneOf, Real, parse, text_of, unknown_name
 
 # SageMaker's limit for a list of values.
 MOST_VALUES = 30
@@ -21,7 +21,7 @@ def as_texts(hyperparameters: Mapping[str, object]) -> dict[str, str]:
 def check_name(name: str) -> None:
     """Raise UserError unless a user may set this hyperparameter: training ignores those that SageMaker adds."""
     if name not in FIELDS:
-        raise UserError(f"unknown hyperparameter {name!r}; accepted: {', '.join(FIELDS)}")
+        raise unknown_name(name)
 
 
 def search_space(settings: Namespace) -> dict[str, Between | OneOf]:

@@ -36,6 +36,32 @@ def test_a_flag_overrides_the_file():
     assert (given.max_jobs, given.spot, given.subnets, given.security_groups) == (3, False, ["a", "b"], ["c"])
 
 
+def test_bare_pairs_are_hyperparameters_wherever_they_stand():
+    given = parse("epochs=3", "--max-jobs", "2", "lr=0.1", "--hyperparameters", "seed=1")
+    assert given.hyperparameters == {"epochs": 3, "lr": 0.1, "seed": 1}
+    with pytest.raises(UserError, match="--hyperparameters has lr twice, as 0.2 and as 0.1"):
+        parse("lr=0.1", "--hyperparameters", "lr=0.2")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("learning_rate", "lr"), ("epoch", "epochs"), ("batchsize", "batch_size"), ("random_seed", "seed")]
+    + [("patience", "early_stopping_patience"), ("size", ""), ("xyz", "")],
+)
+def test_what_was_meant_is_named(name, meant):
+    sentence = f"unknown hyperparameter '{name}'{f', did you mean {meant}' if meant else ''}; accepted: epochs"
+    for flags in ((f"{name}=1",), ("--ranges", f"{name}=[1, 2]")):
+        with pytest.raises(UserError, match=sentence):
+            parse(*flags)
+
+
+def test_help_begins_with_what_this_computer_needs():
+    text = settings.make_parser("about", "aws", "cost", "training", "tuning").format_help()
+    order = ["their names: epochs, batch_size,", "--data", "--max-jobs", "settings of AWS", "--spot", "--role"]
+    places = [" ".join(text.split()).index(part) for part in order]
+    assert places == sorted(places)
+
+
 def test_pairs_are_added_to_the_files(tmp_path, monkeypatch):
     edited(monkeypatch, tmp_path, ("tags = {}", 'tags = { rate = 0.1, name = "b" }'))
     given = parse("--tags", "rate=1e-3", "word=adamw", "on=true", "--ranges", "lr=[0.1, 0.2]")

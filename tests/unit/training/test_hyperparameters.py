@@ -62,7 +62,9 @@ def test_a_bad_value_is_refused_with_what_is_accepted(name, text, accepted):
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones():
-    with pytest.raises(UserError, match=r"^unknown hyperparameter 'learning_rate'; accepted: epochs, batch_size, lr, "):
+    with pytest.raises(
+        UserError, match=r"^unknown hyperparameter 'learning_rate', did you mean lr; accepted: epochs, batch_size, lr, "
+    ):
         parse({"learning_rate": "0.1"})
 
 
