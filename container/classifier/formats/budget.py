@@ -11,7 +11,7 @@ from classifier.errors import ImageError
 FEW_PARTS, BYTES_PER_PART = 10_000, 1024
 # Decoding takes up to 40 ns a pixel. Compressed data can be made that takes longer by any factor.
 SECONDS_PER_PIXEL = 40e-9
-MOST_EXCESS_S = 0.75
+MOST_EXCESS_S = 0.5
 
 
 class Cost(NamedTuple):

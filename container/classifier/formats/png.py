@@ -18,8 +18,8 @@ VITAL = (b"IHDR", b"PLTE", b"tRNS")
 GRAY, RGB, PALETTE = 0, 2, 3
 SAMPLES = {GRAY: 1, RGB: 3, PALETTE: 1, 4: 2, 6: 4}
 DEPTHS = {GRAY: (1, 2, 4, 8, 16), RGB: (8, 16), PALETTE: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
-# The picture, its transparency and white laid below it, each of 4 bytes a pixel, and samples of 16 bits.
-BYTES_PER_PIXEL = 20
+# Of memory: for a picture without transparency, for one that is laid on white, and for one that is decoded twice.
+PLAIN, TRANSPARENT, TWICE = 7, 14, 20
 
 
 class Png:
@@ -60,7 +60,9 @@ class Png:
 
     def cost(self, short_side: int) -> Cost:
         pixels = self.width * self.height
-        return Cost(pixels * (2 if self._needs_lower_bytes() else 1), BYTES_PER_PIXEL * pixels)
+        if self._needs_lower_bytes():
+            return Cost(2 * pixels, TWICE * pixels)
+        return Cost(pixels, (TRANSPARENT if self._color in (4, 6) or self._transparency else PLAIN) * pixels)
 
     def load(self, short_side: int) -> Image.Image:
         """Decode the whole image, to 8 bits per sample and with the transparent colour, if there is one, white.

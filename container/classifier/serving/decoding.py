@@ -9,7 +9,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from classifier import images
-from classifier.formats.budget import READING, SECONDS_PER_PIXEL, Clock, Cost
+from classifier.formats.budget import MOST_EXCESS_S, READING, SECONDS_PER_PIXEL, Cost
 from classifier.images import ImageError
 from classifier.serving.accesslog import Trace
 from classifier.serving.batcher import Expired
@@ -21,8 +21,6 @@ MOST_PIXELS = 24_000_000
 # A larger image waits at most LARGE_WAITS_S for its turn, so that any request is answered within 2 s.
 LARGE_PIXELS = MOST_PIXELS // 3
 LARGE_WAITS_S = 0.75
-# Beyond this, time that an image's pixels do not explain counts as pixels too: a slow machine is no reason to refuse.
-EXCESS_S = 0.05
 # The rest is for bodies, batches and other programs.
 SHARE_OF_MEMORY = 0.75
 
@@ -47,23 +45,25 @@ class Decoder:
         Raises ImageError if the bytes are not a readable image or take too much to decode, and Expired if its turn
         comes too late; `deadline` is a time of time.monotonic().
         """
-        start, waited, clock = time.monotonic(), trace.queue_ms, Clock()
+        if trace.decode_cpu_ms / 1000 - trace.decode_pixels * SECONDS_PER_PIXEL > MOST_EXCESS_S:
+            raise ImageError("the images before it took too long to decode")
+        start, waited, computed = time.monotonic(), trace.queue_ms, time.thread_time()
         try:
-            return images.evaluation_pixels(data, size, partial(self._turn, deadline, trace, clock))
+            return images.evaluation_pixels(data, size, partial(self._turn, deadline, trace))
         finally:
             trace.decode_ms += 1000 * (time.monotonic() - start) - (trace.queue_ms - waited)
-            trace.decode_pixels += int(max(0, clock.excess() - EXCESS_S) / SECONDS_PER_PIXEL)
+            trace.decode_cpu_ms += 1000 * (time.thread_time() - computed)
 
     @contextmanager
-    def _turn(self, deadline: float, trace: Trace, clock: Clock, cost: Cost) -> Iterator[None]:
+    def _turn(self, deadline: float, trace: Trace, cost: Cost) -> Iterator[None]:
         total = trace.decode_pixels + cost.pixels
         if total > MOST_PIXELS:
             sentence = f"{total:,} pixels to decode, with those of the images before it, are too many"
             raise ImageError(f"{sentence}; accepted in a request: {MOST_PIXELS:,}, of which a JPEG takes few")
         if cost.memory > self._memory:
-            need, most = (f"{bytes_ / 1e6:,.0f} MB" for bytes_ in (cost.memory, self._memory))
+            need, most = (f"{amount / 1e6:,.0f} MB" for amount in (cost.memory, self._memory))
             raise ImageError(f"it may take {need} of memory to decode; accepted on this machine: {most}")
-        trace.decode_pixels, clock.pixels = total, cost.pixels
+        trace.decode_pixels = total
         start = time.monotonic()
         until = deadline if cost.pixels <= LARGE_PIXELS else min(start + LARGE_WAITS_S, deadline)
         # What is read first is short: it does not wait behind pixels.
