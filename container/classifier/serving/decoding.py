@@ -23,6 +23,8 @@ LARGE_PIXELS = MOST_PIXELS // 3
 LARGE_WAITS_S = 0.75
 # The rest is for bodies, batches and other programs.
 SHARE_OF_MEMORY = 0.75
+# So much is always tried: what is free changes.
+LEAST_MEMORY = 100_000_000
 
 
 class Decoder:
@@ -37,7 +39,7 @@ class Decoder:
     @cached_property
     def _memory(self) -> int:
         """The bytes that all decodings together may take; by the first one, the model is loaded."""
-        return int(SHARE_OF_MEMORY * free_memory())
+        return max(LEAST_MEMORY, int(SHARE_OF_MEMORY * free_memory()))
 
     def pixels(self, data: bytes, size: int, deadline: float, trace: Trace) -> np.ndarray:
         """Return images.evaluation_pixels of `data` and `size`, for the request of this `trace`.

@@ -1,5 +1,6 @@
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
@@ -143,23 +144,36 @@ def test_each_core_reads_one_image_at_a_time(monkeypatch):
     assert {one.result().shape for one in found} == {(SIZE, SIZE, 3)}
 
 
-def test_an_image_that_takes_more_memory_than_there_is_is_refused(monkeypatch):
-    monkeypatch.setattr(decoding, "free_memory", lambda: 4_000_000)
+@pytest.fixture
+def free(monkeypatch) -> Callable[[int], None]:
+    """Return what sets the bytes of memory that are free when a Decoder decodes its first image."""
+    monkeypatch.setattr(decoding, "LEAST_MEMORY", 0)
+    return lambda free: monkeypatch.setattr(decoding, "free_memory", lambda: free)
+
+
+def test_an_image_that_takes_more_memory_than_there_is_is_refused(free):
+    free(4_000_000)
     decoder, deadline = Decoder(cores=2), time.monotonic() + PATIENCE_S
     assert decoder.pixels(LARGE, SIZE, deadline, Trace()).shape == (SIZE, SIZE, 3)
     with pytest.raises(ImageError, match="^it may take 7 MB of memory to decode; accepted on this machine: 3 MB$"):
         decoder.pixels(encode(photo(1000, 1000), "PNG"), SIZE, deadline, Trace())
 
 
-def test_images_wait_for_the_memory_of_others(held, monkeypatch):
-    monkeypatch.setattr(decoding, "free_memory", lambda: 30_000)
+def test_an_ordinary_image_is_decoded_however_little_is_free(monkeypatch):
+    monkeypatch.setattr(decoding, "free_memory", lambda: 0)
+    data = encode(photo(2000, 2000), "PNG")
+    assert Decoder(cores=1).pixels(data, SIZE, time.monotonic() + PATIENCE_S, Trace()).shape == (SIZE, SIZE, 3)
+
+
+def test_images_wait_for_the_memory_of_others(held, free):
+    free(30_000)
     found = in_threads(Decoder(cores=3), *[encode(photo(30, 30), "PNG")] * 6)
     held.wait_for(3)
     held.go_on.set()
     assert {one.result().shape for one in found} == {(SIZE, SIZE, 3)}
     held.begun.clear()
     held.go_on.clear()
-    monkeypatch.setattr(decoding, "free_memory", lambda: 10_000)
+    free(10_000)
     found = in_threads(Decoder(cores=3), *[encode(photo(30, 30), "PNG")] * 6)
     held.wait_for(1)
     time.sleep(0.2)  # enough for a second
