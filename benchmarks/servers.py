@@ -19,6 +19,7 @@ BIN = Path(sys.executable).parent
 PORT = 18180
 PATH = "/invocations"
 START_S = 120
+STOP_S = 2
 OURS = "ours"
 
 
@@ -114,6 +115,7 @@ class Running:
         url = f"http://127.0.0.1:{PORT}{PATH}"
         wrk = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "60s", "--latency"]
         command = [*wrk, "-s", HERE / "peers" / "post.lua", url, "--", media_type, *files]
+        self._settle()
         cpu = self._cpu_s()
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         cpu = self._cpu_s() - cpu
@@ -121,7 +123,6 @@ class Running:
         errors = sum(map(int, re.findall(r"(?:connect|read|write|timeout|responses:) (\d+)", text)))
         p50, p99 = (_milliseconds(*re.findall(rf"{p}%\s+([\d.]+)(us|ms|s|m)", text)[0]) for p in (50, 99))
         (rate,) = map(float, re.findall(r"Requests/sec:\s+([\d.]+)", text))
-        self._settle()
         good = max(1, requests - errors)
         return {
             "cpu": 1000 * cpu / good,
@@ -132,7 +133,7 @@ class Running:
         }
 
     def _settle(self) -> None:
-        """Wait for the requests that wrk left behind, so that the next load does not pay for them."""
+        """Wait for the requests that wrk left behind after the last load, for which the next is not to pay."""
         before, end = 0.0, time.monotonic() + 10
         while (now := self._cpu_s()) - before > 0.02 and time.monotonic() < end:
             before = now
@@ -152,7 +153,7 @@ class Running:
     def stop(self) -> None:
         processes = self._processes() if self._process.poll() is None else []
         self._process.terminate()
-        _, alive = psutil.wait_procs(processes, timeout=10)
+        _, alive = psutil.wait_procs(processes, timeout=STOP_S)
         for process in alive:
             process.kill()
         self._process.wait()

@@ -24,7 +24,8 @@ def openvino(file: Path, threads: int, precision: str | None = None, batch: int 
     model = core.read_model(file)
     if batch:
         model.reshape([batch, *model.input(0).partial_shape[1:]])
-    options: dict[str, str | int] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
+    # OpenVINO pins its threads by default: those of several processes to the same core.
+    options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
     if precision:
         options["INFERENCE_PRECISION_HINT"] = precision
     request = core.compile_model(model, "CPU", options).create_infer_request()
