@@ -15,6 +15,7 @@ import argparse
 import base64
 import json
 import multiprocessing
+import os
 import statistics
 import sys
 import tempfile
@@ -60,11 +61,14 @@ def main() -> None:
     parser.add_argument("--before", type=Path, nargs=2, metavar=("CHECKOUT", "MODEL"), help="ours of an earlier commit")
     arguments = parser.parse_args()
     photos, start = sorted(arguments.photos.resolve().rglob("*.jpg"))[:PHOTOS], time.monotonic()
+    busy = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         bodies = {takes: write_bodies(photos, takes, scratch / takes) for takes in MEDIA_TYPES}
         found = all_servers(scratch, arguments.model.resolve(), arguments.before)
-        servers = [one for one in found if one.name == OURS or any(word in one.name for word in arguments.only)]
+        servers = [
+            one for one in found if one.name.startswith(OURS) or any(word in one.name for word in arguments.only)
+        ]
         results: dict[str, list[Result]] = {server.name: [] for server in servers}
         limits, classes = [], {}
         for i in range(arguments.rounds):
@@ -74,8 +78,9 @@ def main() -> None:
                 result, classes[server.name] = measure(server, scratch, bodies[server.takes], arguments.seconds)
                 results[server.name].append(result)
     minutes = (time.monotonic() - start) / 60
-    print(f"\n{machine.heading()}; {len(photos)} photos, medians of {arguments.rounds} rounds, {minutes:.1f} minutes;")
-    print(f"figures with strokes are at {' / '.join(map(str, CONNECTIONS))} connections\n")
+    print(f"\n{machine.heading()}; {len(photos)} photos, medians of {arguments.rounds} rounds, {minutes:.1f} minutes,")
+    at = " / ".join(map(str, CONNECTIONS))
+    print(f"load of other programs before {busy:.1f}; figures with strokes are at {at} connections\n")
     same = {name: sum(a == b for a, b in zip(one, classes[OURS], strict=True)) for name, one in classes.items()}
     print_table({name: middle(result) for name, result in results.items()}, middle(limits), same)
 
