@@ -35,11 +35,10 @@ soak: .venv/dev
 fuzz: .venv-fuzz/ready
 	.venv-fuzz/bin/python tests/fuzz.py $(or $(FUZZ),-max_total_time=300)
 
-# Compares our server with others; needs wrk and Java. MODEL is the folder of an artifact.
+# Compares our server with others; needs wrk. MODEL is the folder of an artifact. PART=serving, for example, runs one part.
 bench-serving: .venv-bench/ready
-	.venv-bench/bin/python -W ignore benchmarks/exactness.py "$(DATA)" "$(MODEL)"
-	.venv-bench/bin/python -W ignore benchmarks/parts.py "$(DATA)" "$(MODEL)"
-	.venv-bench/bin/python -W ignore benchmarks/serving.py "$(DATA)" "$(MODEL)"
+	for part in $(or $(PART),exactness models parts serving); do \
+		.venv-bench/bin/python -W ignore benchmarks/$$part.py "$(DATA)" "$(MODEL)" || exit; done
 
 bench: .venv/dev
 	$(BIN)/python benchmarks/debugger.py
