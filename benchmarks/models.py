@@ -95,9 +95,9 @@ def load(name: str, folder: Path, threads: int) -> Forward:
 
 def _our_model(folder: Path, precision: str, threads: int) -> Forward:
     from classifier import artifact
-    from classifier.serving.predictor import Predictor
+    from classifier.serving.openvino_predictor import OpenVinoPredictor
 
-    return Predictor(folder, artifact.read(folder), precision).in_lane(threads)
+    return OpenVinoPredictor(folder, artifact.read(folder), precision).in_lane(threads)
 
 
 def plain_model(folder: Path, threads: int) -> Forward:
@@ -111,7 +111,8 @@ def plain_model(folder: Path, threads: int) -> Forward:
     about = artifact.read(folder)
     norm = partial(torch.nn.BatchNorm2d, eps=about.eps)
     plain = torchvision.models.resnet18(num_classes=len(about.classes), norm_layer=norm)
-    plain.load_state_dict(artifact.load_weights(folder))
+    weights = artifact.read_weights(folder, about)
+    plain.load_state_dict({name: torch.from_numpy(values.copy()) for name, values in weights.items()})
     plain.eval()
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (about.mean, about.std))
 

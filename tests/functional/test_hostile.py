@@ -19,7 +19,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from classifier.device import usable_cores
+from classifier.machine import usable_cores
 from classifier.serving.decoding import MOST_PIXELS
 from helpers import Answer, Server, encode, photo, serve
 from jpegs import repeated_scan, segment

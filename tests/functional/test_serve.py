@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from classifier import artifact, images
-from classifier.serving.predictor import Predictor
+from classifier.serving.predictor import load_predictor
 from classifier.serving.settings import SETTINGS
 from classifier.serving.worker import SPARE_THREADS
 from conftest import CLASSES, IMAGE_SIZE
@@ -33,9 +33,13 @@ JPEG = encode(photo(300, 200))
 # The requests that have a thread, while all others wait in the queue.
 THREADS = SETTINGS["threads"] - SPARE_THREADS
 SLOW_ANSWERS = """
-import classifier.serving.predictor as p, time
-f = p.Predictor.probabilities
-p.Predictor.probabilities = lambda *a: time.sleep({}) or f(*a)
+import time
+from classifier.engine import Engine
+open_engine = Engine.open
+def open_slow_engine(self):
+    run = open_engine(self)
+    return lambda pixels: time.sleep({}) or run(pixels)
+Engine.open = open_slow_engine
 """
 
 
@@ -59,17 +63,20 @@ def assert_error(answer: Answer, status: int, sentence: str) -> None:
     assert sentence in json.loads(answer.body)["error"]
 
 
-def held(method: str, file: Path) -> str:
-    """Return Python that makes the Predictor's `method` wait as long as `file` exists."""
+def held(file: Path) -> str:
+    """Return Python that makes the network wait as long as `file` exists."""
     return f"""
 import os, time
-from classifier.serving.predictor import Predictor
-method = Predictor.{method}
-def wait_and_call(*arguments):
-    while os.path.exists({str(file)!r}):
-        time.sleep(0.01)
-    return method(*arguments)
-Predictor.{method} = wait_and_call
+from classifier.engine import Engine
+open_engine = Engine.open
+def open_held_engine(self):
+    run = open_engine(self)
+    def wait_and_run(pixels):
+        while os.path.exists({str(file)!r}):
+            time.sleep(0.01)
+        return run(pixels)
+    return wait_and_run
+Engine.open = open_held_engine
 """
 
 
@@ -91,7 +98,7 @@ def test_ping_is_prompt_and_becomes_200_with_an_empty_body(server):
 
 def test_while_the_model_loads(artifact_folder, tmp_path):
     (hold := tmp_path / "hold").touch()
-    with serve(artifact_folder.parent, tmp_path / "log", held("warm_up", hold)) as server:
+    with serve(artifact_folder.parent, tmp_path / "log", held(hold)) as server:
         answer = server.wait_for_ping(503)[-1]
         assert answer.seconds < PING_SECONDS
         assert answer.body == b""
@@ -199,9 +206,10 @@ def test_no_artifact(tmp_path):
 
 
 REFUSE_GPU = """
-import os, classifier.device as d, classifier.errors as e
+import os, classifier.device as d, classifier.errors as e, classifier.machine as m
 def refuse(): raise e.UserError(f"process {os.getpid()}: driver too old")
 d.choose_device = refuse
+m.has_gpu = lambda: True
 """
 
 
@@ -215,7 +223,7 @@ def test_a_gpu_that_cannot_be_used_ends_the_server_after_the_fork(artifact_folde
 
 
 def test_a_worker_killed_while_loading_ends_the_server(artifact_folder, tmp_path):
-    patch = "import classifier.artifact as a, os; a.load_weights = lambda _: os.kill(os.getpid(), 9)"
+    patch = "import classifier.serving.server as s, os; s.load_predictor = lambda *_: os.kill(os.getpid(), 9)"
     code, log, server = run_to_its_end(artifact_folder.parent, tmp_path / "log", patch)
     assert code not in (0, None)
     assert len(server.workers) == 1
@@ -227,8 +235,8 @@ def test_a_worker_killed_while_loading_ends_the_server(artifact_folder, tmp_path
 
 
 def test_the_answer_is_that_of_the_model(server, artifact_folder):
-    predictor = Predictor(artifact_folder, artifact.read(artifact_folder))
-    row = predictor.probabilities(images.evaluation_pixels(JPEG, IMAGE_SIZE)[None])[0]
+    predictor = load_predictor(artifact_folder, artifact.read(artifact_folder))
+    row = predictor.in_lane(1)(images.evaluation_pixels(JPEG, IMAGE_SIZE)[None])[0]
     predictions = json.loads(invoke(server).body)["predictions"]
     assert [p["index"] for p in predictions] == list(np.argsort(-row)[:5])
     assert [p["class"] for p in predictions] == [CLASSES[p["index"]] for p in predictions]
@@ -350,7 +358,7 @@ def test_when_the_queue_is_full_the_rest_is_refused_at_once(artifact_folder, tmp
     """At once: while none of the others is answered."""
     queue, too_many, hold = 20, 30, tmp_path / "hold"
     number = THREADS + queue + too_many
-    patch = f"import classifier.serving.worker as w; w.QUEUE = {queue}\n" + held("probabilities", hold)
+    patch = f"import classifier.serving.worker as w; w.QUEUE = {queue}\n" + held(hold)
     with ThreadPoolExecutor(number) as pool, serve(artifact_folder.parent, tmp_path / "log", patch) as server:
         server.wait_for_ping(200)
         hold.touch()
@@ -390,7 +398,7 @@ ReceivingWorker.close_stalled = lambda self, now: close(self, now + ARRIVAL_S * 
 
 def test_a_worker_that_dies_under_load_is_replaced(artifact_folder, tmp_path):
     """Only its own requests are lost, and /ping answers 503 until the new worker is ready."""
-    patch = held("probabilities", hold := tmp_path / "hold")
+    patch = held(hold := tmp_path / "hold")
     with ThreadPoolExecutor(30) as pool, serve(artifact_folder.parent, tmp_path / "log", patch) as server:
         server.wait_for_ping(200)
         hold.touch()
@@ -459,7 +467,7 @@ def test_a_signal_finishes_what_was_accepted(artifact_folder, tmp_path, number):
 def test_a_stop_under_more_load_than_can_be_computed_answers_everybody(artifact_folder, tmp_path):
     """The requests in the queue are refused, and those that have a thread are still answered."""
     in_queue, hold = 100, tmp_path / "hold"
-    patch = "import classifier.serving.worker as w; w.WORK_WHEN_STOPPING_S = 2\n" + held("probabilities", hold)
+    patch = "import classifier.serving.worker as w; w.WORK_WHEN_STOPPING_S = 2\n" + held(hold)
     number = THREADS + in_queue
     with ThreadPoolExecutor(number + 1) as pool, serve(artifact_folder.parent, tmp_path / "log", patch) as server:
         server.wait_for_ping(200)
@@ -485,7 +493,7 @@ def test_a_stalled_client_does_not_hold_up_the_stop(artifact_folder, tmp_path):
 
 def test_a_signal_while_the_model_loads(artifact_folder, tmp_path):
     (hold := tmp_path / "hold").touch()
-    with serve(artifact_folder.parent, tmp_path / "log", held("warm_up", hold)) as server:
+    with serve(artifact_folder.parent, tmp_path / "log", held(hold)) as server:
         server.wait_for_ping(503)
         assert stop(server, signal.SIGTERM) < STOP_SECONDS
         assert "Traceback" not in server.log
@@ -500,26 +508,19 @@ def test_a_signal_before_anything_is_ready(artifact_folder, tmp_path):
 # What serving never does
 
 
-def test_serving_imports_neither_training_nor_a_compiler(artifact_folder):
+def test_serving_on_a_processor_imports_neither_training_nor_torch(artifact_folder):
     code = """
 import pathlib, sys
 from classifier import artifact
 from classifier.serving import server
 folder = pathlib.Path(sys.argv[1])
-server.Predictor(folder, artifact.read(folder)).warm_up()
-print([m for m in sys.modules if m.startswith(("classifier.train", "sympy", "torch._dynamo"))])
+server.load_predictor(folder, artifact.read(folder))
+print([m for m in sys.modules if m.startswith("classifier.train") or m in ("torch", "torchvision", "onnx", "pandas")])
 """
     command = [sys.executable, "-c", code, str(artifact_folder)]
     environ = os.environ | {"PYTHONPATH": str(SERVE.parent)}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environ)
     assert done.stdout == "[]\n"
-
-
-def test_the_app_imports_no_torch():
-    code = "import sys; import classifier.serving.app; print('torch' in sys.modules)"
-    environ = os.environ | {"PYTHONPATH": str(SERVE.parent)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environ)
-    assert done.stdout == "False\n"
 
 
 def test_serving_loads_no_pickle():

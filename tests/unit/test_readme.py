@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from classifier import artifact, quantized
+from classifier import artifact
 from classifier.contract import Contract
 from classifier.device import PRECISIONS
 from classifier.errors import UserError
 from classifier.serving import answers, inputs
 from classifier.serving.app import create_app
-from classifier.serving.predictor import Predictor
+from classifier.serving.predictor import load_predictor
 from classifier.serving.server import model_of
 from classifier.training import hyperparameters
 from classifier.training.metrics import METRICS
@@ -42,7 +42,7 @@ def anchors(text):
 @pytest.fixture(scope="module")
 def client(artifact_folder):
     ready = Future()
-    ready.set_result(model_of(Predictor(artifact_folder, artifact.read(artifact_folder))))
+    ready.set_result(model_of(load_predictor(artifact_folder, artifact.read(artifact_folder))))
     return create_app(ready, max_payload_mb=1, cores=1).test_client()
 
 
@@ -127,7 +127,7 @@ def test_errors(client):
 
 def test_variables():
     rows = {name: accepted for name, accepted, _ in table("variable", "accepted", "meaning")}
-    assert rows["SERVE_PRECISION"] == ", ".join((*PRECISIONS, quantized.PRECISION))
+    assert rows["SERVE_PRECISION"] == ", ".join((*PRECISIONS, "int8"))
     for name, accepted in rows.items():
         with pytest.raises(UserError, match=f"{name} is 'x'; accepted: {accepted}$"):
             _ = Contract(environ={name: "x"}).precision and Contract(environ={name: "x"}).access_log

@@ -1,7 +1,7 @@
 """The serving processes: their start, and the loading of the model while /ping already answers.
 
 The master checks the artifact and binds the port. The only worker loads the model after the fork, which neither CUDA
-nor torch's threads would survive.
+nor an engine's threads would survive.
 """
 
 import logging
@@ -19,14 +19,14 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
-from classifier import artifact, device, images, memory
+from classifier import artifact, images, machine, memory
 from classifier.artifact import Artifact
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.serving import accesslog
 from classifier.serving.app import Model, create_app
 from classifier.serving.batcher import Batcher
-from classifier.serving.predictor import Predictor
+from classifier.serving.predictor import Predictor, load_predictor
 from classifier.serving.settings import LOG_FORMAT, SETTINGS, WORKERS
 from classifier.serving.worker import Worker
 
@@ -58,21 +58,20 @@ class Server(BaseApplication):
         memory.share_heaps()
         model: Future[Model] = Future()
         threading.Thread(target=self._load_model, args=(model,), name="load").start()
-        return create_app(model, self.contract.max_payload_mb, device.usable_cores())
+        return create_app(model, self.contract.max_payload_mb, machine.usable_cores())
 
     def run(self) -> None:
         """Run the master, and in the forked process the worker, to its end. Never returns."""
         try:
             Master(self).run()
         except SystemExit as end:
-            # Every request is answered. Unloading torch in order would take seconds of the 30 before SIGKILL.
+            # Every request is answered. Unloading an engine in order would take seconds of the 30 before SIGKILL.
             _exit_now(int(end.code or 0))
 
     def _load_model(self, result: Future) -> None:
         start = time.monotonic()
         try:
-            predictor = Predictor(self.folder, self.description, self.contract.precision)
-            predictor.warm_up()
+            predictor = load_predictor(self.folder, self.description, self.contract.precision)
             images.warm_up()
         except UserError as error:
             _exit_worker(f"serve: {error}")
@@ -82,10 +81,9 @@ class Server(BaseApplication):
         else:
             self.ready[0] = 1
             result.set_result(model_of(predictor))
-            where, seconds = device.describe(predictor.device), time.monotonic() - start
             log.info(
                 "ready after %.1f s: device %s, precision %s, %d cores",
-                *(seconds, where, predictor.precision, predictor.cores),
+                *(time.monotonic() - start, predictor.device, predictor.precision, machine.usable_cores()),
             )
 
     def _forget_ready(self, arbiter: Arbiter, worker: Worker) -> None:
@@ -102,7 +100,7 @@ def model_of(predictor: Predictor) -> Model:
     """Return the Model of a loaded predictor, with a batcher in front of it."""
     batcher = Batcher(predictor.in_lane, predictor.lanes, predictor.batch_size)
     about = predictor.artifact
-    words = f"{about.architecture} on {device.describe(predictor.device)} in {predictor.precision}"
+    words = f"{about.architecture} on {predictor.device} in {predictor.precision}"
     return Model(words, about.classes, about.image_size, batcher.submit)
 
 
@@ -142,7 +140,7 @@ def _log_start(contract: Contract, folder: Path, description: Artifact) -> None:
             contract.port,
             WORKERS,
             SETTINGS["threads"],
-            device.usable_cores(),
+            machine.usable_cores(),
             contract.precision,
             contract.max_payload_mb,
         ),

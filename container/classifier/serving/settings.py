@@ -2,7 +2,7 @@
 
 from gunicorn.glogging import Logger
 
-from classifier import device
+from classifier import machine
 from classifier.serving import accesslog
 from classifier.serving.worker import SPARE_THREADS, Worker
 
@@ -30,7 +30,7 @@ class Log(Logger):
 SETTINGS = {
     "worker_class": Worker,
     "workers": WORKERS,
-    "threads": min(MOST_THREADS, THREADS_PER_CORE * max(2, device.usable_cores())) + SPARE_THREADS,
+    "threads": min(MOST_THREADS, THREADS_PER_CORE * max(2, machine.usable_cores())) + SPARE_THREADS,
     # Idle connections occupy no thread. Beyond this number, those whose request began to arrive first are closed.
     "worker_connections": 900,
     "logger_class": Log,

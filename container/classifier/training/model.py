@@ -123,8 +123,8 @@ def _from_artifact(channel: Path) -> StartingPoint:
 
 
 def _from_folder(folder: Path) -> StartingPoint:
-    classes = artifact.read(folder).classes
-    return StartingPoint("channel model", artifact.load_weights(folder), classes)
+    about = artifact.read(folder)
+    return StartingPoint("channel model", network.as_tensors(artifact.read_weights(folder, about)), about.classes)
 
 
 def _only_file(folder: Path) -> Path:

@@ -18,7 +18,7 @@ from classifier.serving.accesslog import Trace
 from classifier.serving.app import DEADLINE_S, Model, create_app
 from classifier.serving.batcher import Expired
 from classifier.serving.inputs import ATTRIBUTES, FORM, MAX_IMAGES
-from classifier.serving.predictor import Predictor
+from classifier.serving.predictor import Predictor, load_predictor
 from classifier.serving.server import model_of
 from conftest import CLASSES, IMAGE_SIZE
 from helpers import encode, photo
@@ -29,7 +29,7 @@ NOT_AN_IMAGE = "not a JPEG, PNG or WebP image"
 
 @pytest.fixture(scope="module")
 def predictor(artifact_folder) -> Predictor:
-    return Predictor(artifact_folder, artifact.read(artifact_folder))
+    return load_predictor(artifact_folder, artifact.read(artifact_folder))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def base64_of(*images: bytes) -> list[str]:
 
 
 def expected_indexes(predictor: Predictor, data: bytes, k: int = 5) -> list[int]:
-    row = predictor.probabilities(images.evaluation_pixels(data, IMAGE_SIZE)[None])[0]
+    row = predictor.in_lane(1)(images.evaluation_pixels(data, IMAGE_SIZE)[None])[0]
     return list(np.argsort(-row)[:k])
 
 
