@@ -9,6 +9,8 @@ import openvino
 from classifier.errors import UserError
 
 DEVICE = "CPU"
+# Of the networks' files.
+INPUT, OUTPUT = "pixels", "probabilities"
 _TYPES = {"fp32": openvino.Type.f32, "bf16": openvino.Type.bf16, "fp16": openvino.Type.f16}
 # As OpenVINO names what a processor has instructions for.
 _CAPABILITIES = {"fp32": "FP32", "bf16": "BF16", "fp16": "FP16", "int8": "INT8"}

@@ -14,9 +14,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from classifier.artifact import Artifact, Range
+from classifier.engine import INPUT, OUTPUT
 from classifier.layers import BLOCKS, CONVOLUTIONS, HEAD, STEM, Convolution
 
-INPUT, OUTPUT = "pixels", "probabilities"
 # Both are older than the engines of the last three years.
 OPSET, IR_VERSION = 17, 8
 # Steps from 0 to the largest value. A processor without VNNI adds two products in 16 bits, where 2 x 127 x 127 is less
@@ -114,31 +114,19 @@ class _Network:
 
     def __init__(self, about: Artifact, weights: Mapping[str, np.ndarray], form: _Float | _Int8):
         self.about, self.weights, self.form, self.graph = about, weights, form, _Graph()
-        x = self.result(
-            STEM,
-            self.graph.node(
-                "MaxPool",
-                [self.relu(self.convolution(STEM, self.normalized()), STEM)],
-                "pool",
-                kernel_shape=[3, 3],
-                pads=[1, 1, 1, 1],
-                strides=[2, 2],
-            ),
-        )
+        x = self.relu(self.convolution(STEM, self.normalized()), STEM)
+        window = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "strides": [2, 2]}
+        x = self.result(STEM, self.graph.node("MaxPool", [x], "pool", **window))
         for block in BLOCKS:
             x = self.block(block, x)
         self.head(x)
 
     def normalized(self) -> str:
-        """The pixels in the network's order and statistics, float32 (n, 3, image_size, image_size)."""
+        """Add the pixels in the network's order and statistics, float32 (n, 3, image_size, image_size)."""
         graph, about = self.graph, self.about
         mean, std = (np.array(values, np.float32).reshape(1, 3, 1, 1) * 255 for values in (about.mean, about.std))
-        x = graph.node(
-            "Cast",
-            [graph.node("Transpose", [INPUT], "channels_first", perm=[0, 3, 1, 2])],
-            "float_pixels",
-            to=TensorProto.FLOAT,
-        )
+        x = graph.node("Transpose", [INPUT], "channels_first", perm=[0, 3, 1, 2])
+        x = graph.node("Cast", [x], "float_pixels", to=TensorProto.FLOAT)
         x = graph.node("Sub", [x, graph.constant("mean", mean)], "centred")
         return graph.node("Div", [x, graph.constant("std", std)], "normalized")
 
@@ -171,15 +159,13 @@ class _Network:
 
     def head(self, x: str) -> None:
         """Add the pooling, the last layer with the temperature in it, and the output."""
-        graph, temperature = self.graph, self.about.temperature
-        features = graph.node("Flatten", [graph.node("GlobalAveragePool", [x], "average")], "features", axis=1)
-        weight, bias = (
-            graph.constant(
-                f"{HEAD}.{part}", (self.weights[f"{HEAD}.{part}"].astype(np.float64) / temperature).astype(np.float32)
-            )
-            for part in ("weight", "bias")
-        )
-        graph.node("Softmax", [graph.node("Gemm", [features, weight, bias], "logits", transB=1)], OUTPUT, axis=1)
+        graph = self.graph
+        x = graph.node("Flatten", [graph.node("GlobalAveragePool", [x], "average")], "features", axis=1)
+        inputs = [x]
+        for name in (f"{HEAD}.weight", f"{HEAD}.bias"):
+            value = self.weights[name].astype(np.float64) / self.about.temperature
+            inputs.append(graph.constant(name, value.astype(np.float32)))
+        graph.node("Softmax", [graph.node("Gemm", inputs, "logits", transB=1)], OUTPUT, axis=1)
 
     def as_bytes(self) -> bytes:
         about, graph = self.about, self.graph

@@ -8,7 +8,7 @@ import numpy as np
 from classifier import artifact, engine, machine
 from classifier.artifact import Artifact
 from classifier.artifact_fields import INT8_FILE, NETWORK_FILE
-from classifier.engine import Engine
+from classifier.engine import OUTPUT, Engine
 from classifier.errors import UserError
 from classifier.serving.batcher import Forward
 
@@ -40,7 +40,7 @@ class OpenVinoPredictor:
         run = self._engines[cores].open()
 
         def forward(pixels: np.ndarray) -> np.ndarray:
-            return run(pixels)["probabilities"]
+            return run(pixels)[OUTPUT]
 
         return forward
 

@@ -45,7 +45,10 @@ def load_predictor(folder: Path, about: Artifact, precision: str = "auto") -> Pr
 
 
 def _warm_up(predictor: Predictor) -> None:
-    """Classify blank images, alone and in a batch. Raises UserError if the probabilities are not finite."""
+    """Classify blank images, alone and in a batch, in this thread alone: see Engine.
+
+    Raises UserError if the probabilities are not finite, or not those of the artifact's classes.
+    """
     about = predictor.artifact
     for cores, n in itertools.product(dict.fromkeys(predictor.lanes), (1, predictor.batch_size)):
         found = predictor.in_lane(cores)(np.zeros((n, about.image_size, about.image_size, 3), np.uint8))

@@ -14,6 +14,7 @@ from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.training import hyperparameters, model
 from classifier.training.best import BestArtifact
+from classifier.training.check_onnx import check_onnx
 from classifier.training.checkpoint import Checkpoints, identity
 from classifier.training.compute import Compute
 from classifier.training.data.batches import explained_losses
@@ -90,6 +91,7 @@ def run_process(contract: Contract, interrupt: Interrupt, group: Group) -> None:
         if group.is_first and not outcome.ending:
             # After a signal the artifact is complete without int8.
             with explained_losses(trainer.validation), contextlib.suppress(Interrupted):
+                check_onnx(contract.model, trainer.validation)
                 add_int8(contract.model, trainer.validation, interrupt)
     finally:
         trainer.close()

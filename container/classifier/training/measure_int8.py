@@ -12,9 +12,8 @@ import numpy as np
 
 from classifier import artifact, engine, machine, onnx_network
 from classifier.artifact import Quantization, Range
-from classifier.engine import Engine
+from classifier.engine import OUTPUT, Engine
 from classifier.layers import CONVOLUTIONS
-from classifier.onnx_network import OUTPUT
 from classifier.training.artifact_files import save_int8
 from classifier.training.data.batch import Batch
 from classifier.training.data.batches import Batches
