@@ -98,8 +98,8 @@ os.replace = killed
 """
 
 
-@pytest.mark.parametrize("rename", [1, 2, 3])
-def test_a_job_that_is_killed_between_the_files_leaves_no_mixture_and_can_be_started_again(tmp_path, rename):
+@pytest.mark.parametrize("rename", [1, 2])
+def test_a_job_that_is_killed_between_the_two_files_leaves_no_mixture_and_can_be_started_again(tmp_path, rename):
     prepare(tmp_path)
     model = tmp_path / "model"
     save_artifact(model, Artifact(TWO, 32, 1e-5, metrics={"old": 1}), build().state_dict())

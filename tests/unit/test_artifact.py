@@ -17,11 +17,11 @@ from classifier.artifact import METADATA_FILE, Artifact, Quantization
 from classifier.artifact_fields import INT8_FILE, NETWORK_FILE, WEIGHTS_FILE
 from classifier.errors import UserError
 from classifier.layers import CONVOLUTIONS
-from classifier.training.artifact_files import remove_partial_files, save_artifact, save_int8
+from classifier.training.artifact_files import add_networks, remove_partial_files, save_artifact
 from conftest import CLASSES, IMAGE_SIZE
 from networks import stored_weights
 
-SAVED = [METADATA_FILE, NETWORK_FILE, WEIGHTS_FILE]
+SAVED = [METADATA_FILE, WEIGHTS_FILE]
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_what_was_saved_is_read(tmp_path):
     )
     save_artifact(folder := tmp_path / "model", saved, model.state_dict())
     read = artifact.read(folder)
-    sha256 = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (WEIGHTS_FILE, NETWORK_FILE)}
+    sha256 = {WEIGHTS_FILE: hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()}
     assert read == replace(saved, sha256=sha256, networks_key=read.key, versions=read.versions)
     loaded = stored_weights(folder)
     assert loaded.keys() == model.state_dict().keys()
@@ -194,7 +194,7 @@ def test_an_artifact_from_before_it_had_networks(folder):
 def test_a_network_that_is_damaged_or_missing(folder, name):
     about = artifact.read(folder)
     ranges = dict.fromkeys(CONVOLUTIONS, (0.0, 2.5))
-    save_int8(folder, replace(about, quantization=Quantization(ranges, 10, 0.0)), b"network")
+    add_networks(folder, replace(about, quantization=Quantization(ranges, 10, 0.0)), {INT8_FILE: b"network"})
     assert artifact.read(folder).sha256.keys() == {WEIGHTS_FILE, NETWORK_FILE, INT8_FILE}
     (folder / name).write_bytes(b"other")
     with pytest.raises(UserError, match=f"{name} is not the file that its model.json was written with: its SHA-256"):
@@ -224,11 +224,11 @@ def test_networks_are_stale_once_a_value_that_they_were_made_with_changes(folder
     assert about.networks_key != about.key
 
 
-def test_saving_anew_removes_an_int8_network(folder):
-    save_int8(folder, artifact.read(folder), b"network")
+def test_saving_anew_removes_the_networks(folder):
+    add_networks(folder, artifact.read(folder), {INT8_FILE: b"network"})
     save_artifact(folder, artifact.read(folder), stored_weights(folder))
     assert sorted(path.name for path in folder.iterdir()) == SAVED
-    assert artifact.read(folder).sha256.keys() == {WEIGHTS_FILE, NETWORK_FILE}
+    assert artifact.read(folder).sha256.keys() == {WEIGHTS_FILE}
 
 
 def test_weights_of_another_training_with_the_same_classes(folder):
@@ -334,7 +334,7 @@ def test_a_kill_at_any_call_leaves_one_whole_artifact_or_none(tmp_path):
         save_artifact(folder, Artifact(("old", "b", "c"), 64, 1e-5), old)
     told = subprocess.run([sys.executable, "-c", KILLED, *map(str, folders)], stdout=subprocess.PIPE, check=True)
     codes = list(map(int, told.stdout.split()))
-    assert codes[:11] == [signal.SIGKILL] * 11
+    assert codes[:10] == [signal.SIGKILL] * 10
     assert codes[-1] == 0
     kept = []
     for folder in folders:
@@ -345,8 +345,8 @@ def test_a_kill_at_any_call_leaves_one_whole_artifact_or_none(tmp_path):
         remove_partial_files(folder)
         assert {path.name for path in folder.iterdir()} <= set(SAVED)
     # Without one for no longer than four renames and removals.
-    assert kept.count("old") == 4
-    assert kept.count("new") == 8
+    assert kept.count("old") == 3
+    assert kept.count("new") == 9
 
 
 @pytest.mark.parametrize("name", SAVED)
@@ -356,4 +356,4 @@ def test_a_full_disk_leaves_the_artifact_of_before_and_names_the_file(folder, na
     with pytest.raises(OSError, match=f"No space left on device: '{folder / name}'"):
         save_artifact(folder, Artifact(CLASSES, 64, 1e-5), stored_weights(folder))
     assert artifact.read(folder) == before
-    assert sorted(path.name for path in folder.iterdir()) == SAVED
+    assert {path.name for path in folder.iterdir()} == {METADATA_FILE, *before.sha256}

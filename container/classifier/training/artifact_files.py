@@ -4,7 +4,6 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import safetensors.numpy
 import torch
 
-from classifier import files, onnx_network
+from classifier import files
 from classifier.artifact import METADATA_FILE, Artifact
 from classifier.artifact_fields import FILES, INT8_FILE, NETWORK_FILE, WEIGHTS_FILE
 
@@ -21,31 +20,35 @@ VERSIONS = {"python": platform.python_version()} | {name: metadata.version(name)
 
 
 def save_artifact(folder: Path, about: Artifact, weights: Mapping[str, torch.Tensor]) -> None:
-    """Write `weights` and the network to `folder`. Raises OSError, and then the files of before are still there.
+    """Write `weights` and metadata to `folder`. Raises OSError, and then the files of before are still there.
 
     Readers need the metadata, which are gone while the other files are replaced. A process that is killed at any point
-    leaves the old artifact, the new one or none, and never one's weights with the other's metadata.
+    leaves the old artifact, the new one or none, and never one's weights with the other's metadata. The networks of
+    before are removed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in weights.items()}
-    contents = {WEIGHTS_FILE: safetensors.numpy.save(arrays), NETWORK_FILE: onnx_network.build(about, arrays)}
-    described = _described(replace(about, sha256={}), contents)
-    with ExitStack() as stack:
-        new = {name: stack.enter_context(files.written_aside(folder / name, data)) for name, data in contents.items()}
-        new_metadata = stack.enter_context(files.written_aside(folder / METADATA_FILE, _as_json(described)))
-        (folder / METADATA_FILE).unlink(missing_ok=True)
-        for name in FILES:
-            new[name].replace(folder / name) if name in new else (folder / name).unlink(missing_ok=True)
-        new_metadata.replace(folder / METADATA_FILE)
+    data = safetensors.numpy.save(
+        {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in weights.items()}
+    )
+    described = _described(replace(about, sha256={}), {WEIGHTS_FILE: data})
+    weights_path, metadata_path = folder / WEIGHTS_FILE, folder / METADATA_FILE
+    with (
+        files.written_aside(weights_path, data) as new_weights,
+        files.written_aside(metadata_path, _as_json(described)) as new_metadata,
+    ):
+        metadata_path.unlink(missing_ok=True)
+        for name in (NETWORK_FILE, INT8_FILE):
+            (folder / name).unlink(missing_ok=True)
+        new_weights.replace(weights_path)
+        new_metadata.replace(metadata_path)
     files.flush_folder(folder)
 
 
-def save_int8(folder: Path, about: Artifact, network: bytes | None) -> None:
-    """Add `about.quantization` and, if there is one, the int8 `network` to the artifact in `folder`. Raises OSError."""
-    contents = {INT8_FILE: network} if network else {}
-    for name, data in contents.items():
+def add_networks(folder: Path, about: Artifact, networks: Mapping[str, bytes]) -> None:
+    """Add ONNX files by their names, and then `about`, to the artifact in `folder`. Raises OSError."""
+    for name, data in networks.items():
         files.write_file(folder / name, data)
-    files.write_file(folder / METADATA_FILE, _as_json(_described(about, contents)))
+    files.write_file(folder / METADATA_FILE, _as_json(_described(about, networks)))
 
 
 def remove_partial_files(folder: Path) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 
 from classifier import device, memory
+from classifier.artifact import METADATA_FILE
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.training import hyperparameters, model
 from classifier.training.best import BestArtifact
-from classifier.training.check_onnx import check_onnx
 from classifier.training.checkpoint import Checkpoints, identity
 from classifier.training.compute import Compute
 from classifier.training.data.batches import explained_losses
@@ -23,6 +23,7 @@ from classifier.training.data.readers import count_workers
 from classifier.training.data.skipped import SkippedImages
 from classifier.training.debugging.factory import make_debugger
 from classifier.training.debugging.rules.verdicts import sentence
+from classifier.training.export_onnx import add_onnx
 from classifier.training.features import open_batches
 from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
@@ -88,10 +89,11 @@ def run_process(contract: Contract, interrupt: Interrupt, group: Group) -> None:
                 write_report(report, replace(summary, photos=False))
         if outcome.failure:
             raise outcome.failure
+        if group.is_first and (contract.model / METADATA_FILE).exists():
+            add_onnx(contract.model)
         if group.is_first and not outcome.ending:
             # After a signal the artifact is complete without int8.
             with explained_losses(trainer.validation), contextlib.suppress(Interrupted):
-                check_onnx(contract.model, trainer.validation)
                 add_int8(contract.model, trainer.validation, interrupt)
     finally:
         trainer.close()

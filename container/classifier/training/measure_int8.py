@@ -12,9 +12,10 @@ import numpy as np
 
 from classifier import artifact, engine, machine, onnx_network
 from classifier.artifact import Quantization, Range
+from classifier.artifact_fields import INT8_FILE
 from classifier.engine import OUTPUT, Engine
 from classifier.layers import CONVOLUTIONS
-from classifier.training.artifact_files import save_int8
+from classifier.training.artifact_files import add_networks
 from classifier.training.data.batch import Batch
 from classifier.training.data.batches import Batches
 from classifier.training.interrupt import Interrupt
@@ -49,7 +50,8 @@ def add_int8(folder: Path, validation: Batches, interrupt: Interrupt) -> None:
     if interrupt.signal or seen_again != seen:
         return
     quantization = Quantization(plain.ranges, seen, (right - in_int8) / seen)
-    save_int8(folder, replace(about, quantization=quantization), network if quantization.loses_little else None)
+    networks = {INT8_FILE: network} if quantization.loses_little else {}
+    add_networks(folder, replace(about, quantization=quantization), networks)
     logger.info("int8: right in %d of %d validation images, without it in %d", in_int8, seen, right)
 
 
