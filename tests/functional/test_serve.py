@@ -411,6 +411,7 @@ def test_a_worker_that_dies_under_load_is_replaced(artifact_folder, tmp_path):
         assert {ping.status for ping in pings[:-1]} <= {503}
         assert max(ping.seconds for ping in pings) < PING_SECONDS
         assert len(server.workers) == 2
+        assert re.search("SIGKILL.*out of memory", server.log)
         assert {answer.status for answer in pool.map(lambda _: invoke(server), range(30))} == {200}
 
 
