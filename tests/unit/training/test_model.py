@@ -154,10 +154,10 @@ def test_links_and_pipes_in_the_archive_are_not_unpacked(contents, tmp_path, lin
 
 
 def test_an_archive_that_is_too_large_unpacked(contents, tmp_path, monkeypatch):
-    monkeypatch.setattr("classifier.training.archive.MOST_BYTES", 100_000_000)
+    monkeypatch.setattr("classifier.training.archive.MOST_BYTES", 50_000_000)
     path = tmp_path / "channel/model.tar.gz"
-    sentence = refusal(Hyperparameters(), archive(path, contents | {"zeros": bytes(19_000_000)}))
-    assert sentence == f"{path} has more than 100,000,000 bytes unpacked; accepted: up to that many"
+    sentence = refusal(Hyperparameters(), archive(path, contents | {"zeros": bytes(9_000_000)}))
+    assert sentence == f"{path} has more than 50,000,000 bytes unpacked; accepted: up to that many"
     starting_point(Hyperparameters(), archive(path, contents))
 
 
