@@ -10,7 +10,7 @@ from classifier.images import SUFFIXES
 from launch import console, hosting
 from launch.aws import Aws, tags
 from launch.predict import endpoint_sender, show_answers
-from launch.settings import LOCAL, make_parser
+from launch.settings import LOCAL, make_parser, path
 from local import pictures, places, sending, server
 
 DAY = 24
@@ -21,7 +21,7 @@ def main() -> None:
     parser = make_parser(__doc__, "aws", "cost", "hosting")
     parser.add_argument("--job", metavar="NAME", help="the training job to deploy (default: the last one)")
     parser.add_argument("--endpoint", metavar="NAME", help="the endpoint's name (default: prefix)")
-    parser.add_argument("--picture", metavar="FILE", type=Path, help="the picture to send (default: a training image)")
+    parser.add_argument("--picture", metavar="FILE", type=path, help="the picture to send (default: a training image)")
     parser.add_argument("--serverless", action="store_true", help="an endpoint that costs nothing while idle")
     parser.add_argument("--local", action="store_true", help="serve on this computer; with --image in a container")
     parser.add_argument("--yes", action="store_true", help="do not ask before starting")

@@ -54,6 +54,13 @@ def whole(text: str) -> int | str:
     return int(text) if re.fullmatch("-?[0-9]{1,18}", text) else text
 
 
+def path(text: str) -> Path:
+    """Parse the path of a file or folder; an empty one would be the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; accepted: a file or folder")
+    return Path(text)
+
+
 class Pairs(argparse.Action):
     """Collects NAME=VALUE ... in a table."""
 
@@ -128,8 +135,9 @@ def make_parser(description: str | None, *sections: str, takes: str = "") -> Set
         raise UserError(f"{FILE} is missing: it has every setting's default") from error
     except ValueError as error:
         raise UserError(f"{FILE} is not valid TOML: {error}") from error
+    takes = takes or "[NAME=VALUE ...]" * ("training" in sections)
     parser = SettingsParser(
-        usage=f"%(prog)s {takes or '[NAME=VALUE ...]' if 'training' in sections else takes} [option ...]",
+        usage=" ".join(filter(None, ("%(prog)s", takes, "[option ...]"))),
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from classifier import files
 from classifier.errors import UserError
+from classifier.json_text import shown
 
 # SageMaker plans endpoints for 6 MB and real-time invocations for up to 25 MB; a batch transform may send 100.
 DEFAULT_MAX_PAYLOAD_MB = 25
@@ -78,7 +79,7 @@ class Contract:
                 raise UserError(f"a channel is called {name!r}; accepted: up to 64 letters, digits and . - _")
             mode = channel.get("TrainingInputMode", "File") if isinstance(channel, dict) else "File"
             if mode not in INPUT_MODES:
-                raise UserError(f"channel {name!r} has input mode {mode!r}; accepted: {' and '.join(INPUT_MODES)}")
+                raise UserError(f"channel {name!r} has input mode {shown(mode)}; accepted: {' and '.join(INPUT_MODES)}")
             if not (self.data / name).is_dir():
                 raise UserError(f"channel {name!r} is in inputdataconfig.json, but {self.data / name} is not a folder")
         if declared:
@@ -94,7 +95,7 @@ class Contract:
         hosts = config.get("hosts") or [host]
         if not isinstance(hosts, list) or not all(isinstance(name, str) for name in hosts) or host not in hosts:
             raise UserError(
-                f"resourceconfig.json has current_host {host!r} and hosts {hosts!r}; "
+                f"resourceconfig.json has current_host {shown(host)} and hosts {shown(hosts)}; "
                 "accepted: one of the hosts, and a list of their names"
             )
         return Resources(host, tuple(hosts), interface)

@@ -109,6 +109,11 @@ def test_a_tuning_is_interrupted_and_resumed(checkout):
     folder = checkout.folder / "runs" / name
     before = json.loads((folder / "trial-001/input/config/hyperparameters.json").read_text())
     kept = json.loads((folder / "tuning.json").read_text())
+    for damage in ({"settings": {"ranges": [1]}}, {"trials": [None]}, {"objective": None}, {"tuned": "lr"}):
+        (folder / "tuning.json").write_text(json.dumps(kept | damage))
+        for command in ("tune.py --local --resume", "train.py --local --data pictures"):
+            if command.startswith("tune") or "settings" not in damage:  # which training does not need
+                assert f"{folder / 'tuning.json'} is damaged: {next(iter(damage))}" in checkout.refuses(command)
     # The rest of the test needs no more epochs.
     kept["settings"]["hyperparameters"]["epochs"] = 2
     kept["trials"][0]["hyperparameters"]["epochs"] = "2"
