@@ -4,6 +4,9 @@ Running jobs are stopped; endpoints are deleted with their configurations, model
 and models in S3, and images in ECR, are kept unless you add --outputs, --data or --images.
 """
 
+if __name__ == "__main__":
+    import boot  # noqa: F401 # goes on in .venv, whatever Python started this
+
 import re
 from argparse import Namespace
 

@@ -1,5 +1,8 @@
 """List the AWS resources that these scripts created, with their age and hourly cost, and what runs on this computer."""
 
+if __name__ == "__main__":
+    import boot  # noqa: F401 # goes on in .venv, whatever Python started this
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -4,6 +4,9 @@ Layout and images are checked first. Only new and changed images are uploaded; i
 are removed from S3, after a question.
 """
 
+if __name__ == "__main__":
+    import boot  # noqa: F401 # goes on in .venv, whatever Python started this
+
 from pathlib import Path
 from typing import Any
 
