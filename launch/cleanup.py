@@ -1,7 +1,8 @@
 """Stop or delete what these scripts started in AWS and on this computer: list it first, then ask.
 
 Running jobs are stopped; endpoints are deleted with their configurations, models and scaling targets. Data, outputs
-and models in S3, and images in ECR, are kept unless you add --outputs, --data or --images.
+and models in S3, and images in ECR, are kept unless you add --outputs, --data or --images. With --local the server is
+listed and stopped without a question: deploy.py --local starts it again.
 """
 
 if __name__ == "__main__":
@@ -29,9 +30,11 @@ def main() -> None:
     parser.add_argument("--yes", action="store_true", help="do not ask before deleting")
     parser.exclude("local", "outputs", "data", "images", settings_but=LOCAL)
     settings = parser.parse_args()
-    print("the server on this computer is stopped" if server.stop() else "on this computer: no server is known to run")
+    print(f"on this computer: {server.described() or 'no server is known to run'}", flush=True)
     if not settings.local:
         clean_aws(settings)
+    if server.stop():
+        print("the server on this computer is stopped")
 
 
 def clean_aws(settings: Namespace) -> None:
@@ -46,7 +49,7 @@ def clean_aws(settings: Namespace) -> None:
         print(f"all objects below {uri}")
     if repository:
         print(f"the ECR repository {repository} with all its images")
-    if not found and not stored and not repository:
+    if not found and not stored and not repository and not server.running():
         return
     console.ask("Stop or delete all of these?", settings.yes)
     for one in found:

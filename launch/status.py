@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from launch import console
 from launch.aws import Aws, tags
 from launch.settings import LOCAL, make_parser
-from local import places, server, tables
+from local import server, tables
 
 # The console's page for each kind, in the order in which cleanup.py ends them: referrers before what they refer to.
 PAGES = {
@@ -28,8 +28,7 @@ def main() -> None:
     parser.add_argument("--local", action="store_true", help="list only what runs on this computer")
     parser.exclude("local", settings_but=LOCAL)
     settings = parser.parse_args()
-    here = f"a server at {places.latest('local_url')}" if server.running() else "nothing runs"
-    print(f"on this computer: {here}")
+    print(f"on this computer: {server.described() or 'nothing runs'}")
     if not settings.local:
         aws = Aws(settings)
         print_resources(aws, list(find_resources(aws)))
