@@ -7,6 +7,7 @@ python launch/tune.py --resume    watch the last tuning job again; with --local 
 
 from argparse import Namespace
 from contextlib import closing
+from pathlib import Path
 
 from classifier.errors import UserError
 from launch import console, jobs
@@ -14,6 +15,7 @@ from launch.aws import Aws
 from launch.following import follow_tuning, read_metrics
 from launch.settings import LOCAL, make_parser
 from local import pictures, places, tables
+from local.checking import Check
 from local.search import as_texts, search_space
 from local.trials import Tuning
 
@@ -48,6 +50,8 @@ def tune_here(settings: Namespace) -> Tuning:
     from local.tuning import begin_tuning, tune
 
     name = begin_tuning(settings) if settings.resume is None else settings.resume or places.latest("local_tuning")
+    if settings.resume is None:
+        Check(Path(settings.data)).show()
     again = f"stopped; to continue: python launch/tune.py --local --resume {name}"
     with console.if_interrupted(again), closing(tune(name)) as updates:
         return tables.watch(updates)
