@@ -39,6 +39,7 @@ def main() -> None:
         raise UserError(f"no training job of {tuning.name} reported {tuning.objective}; see {page}")
     places.note(**{"local_job" if settings.local else "job": tuning.best.name})
     print(f"best: {tuning.best.name} with {tuning.objective}={tuning.best.value:.4f}")
+    print(tuning.remark, end="\n" * bool(tuning.remark))
     print(" ".join(f"{name}={tuning.best.hyperparameters[name]}" for name in tuning.tuned))
     print(f"page: {page}")
     where = " --local" if settings.local else ""

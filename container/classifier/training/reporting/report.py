@@ -7,7 +7,7 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
-from classifier.training import hyperparameters
+from classifier.training import hyperparameters, shares
 from classifier.training.artifact_files import VERSIONS
 from classifier.training.checking.in_job import DataCheck
 from classifier.training.data.folders import Dataset, Phase
@@ -62,6 +62,7 @@ def write_report(path: Path, summary: Summary) -> None:
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["percent"] = lambda value: f"{value:.1%}"
+    environment.filters["between"] = shares.between
     environment.filters["sentence"] = lambda text: f"{text[:1].upper()}{text[1:]}."
     page = environment.get_template("report.html").render(
         summary=summary,
@@ -100,9 +101,13 @@ def _evaluation_parts(summary: Summary) -> dict[str, object]:
     evaluation, classes = summary.evaluation, summary.dataset.classes
     if evaluation is None:
         return {"matrix": None, "per_class": [], "confused": [], "mistakes": []}
+    images, best = len(evaluation.labels), summary.history.best
     phase = summary.dataset.phase(evaluation.phase)
     shown = evaluation.mistakes if summary.hp.report_images and summary.photos else ()
     return {
+        "images": images,
+        "accuracy_between": shares.between(evaluation.accuracy, images),
+        "why_not_calibrated": best.why_not_calibrated if best else "",
         "matrix": charts.draw_or_warn(charts.confusion_matrix, evaluation.confusion, classes),
         "per_class": sorted(per_class(classes, evaluation), key=lambda row: row[-1]),
         "confused": most_confused(evaluation.confusion, classes),
