@@ -13,12 +13,14 @@ if __name__ == "__main__":
     from launch import boot  # noqa: F401 # goes on in .venv, whatever Python started this
 
 import argparse
+import csv
 import json
 import shutil
 import subprocess
 from pathlib import Path
 
 from classifier.errors import UserError
+from classifier.training import shares
 from classifier.training.data.folders import read_dataset, split_phase
 from launch import console
 from launch.settings import pair
@@ -70,7 +72,9 @@ def main() -> None:
     root = places.RUNS / places.latest("local_job")
     about = json.loads((root / "model/model.json").read_text())
     accuracy = about["metrics"]["test:accuracy"]
-    print(f"\ntest accuracy {accuracy:.1%}, chance {1 / len(about['classes']):.1%}")
+    with (root / "output/data/test_predictions.csv").open(encoding="utf-8") as file:
+        images = sum(1 for _ in csv.reader(file)) - 1
+    print(f"\ntest accuracy {shares.words(accuracy, images)}, chance {1 / len(about['classes']):.1%}")
     print(f"tuning: {places.RUNS / places.latest('local_tuning') / 'tuning.html'}")
     report = root / "output/data/report.html"
     print(f"report: {report}")

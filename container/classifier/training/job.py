@@ -15,6 +15,7 @@ from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.training import hyperparameters, model
 from classifier.training.best import BestArtifact
+from classifier.training.checking.in_job import check_data
 from classifier.training.checkpoint import Checkpoints, identity
 from classifier.training.compute import Compute
 from classifier.training.data.batches import explained_losses
@@ -60,6 +61,7 @@ def run_process(contract: Contract, interrupt: Interrupt, group: Group) -> None:
     with interrupt.waiting():
         dataset = read_dataset(channels, hp.seed)
     log_dataset(dataset)
+    data = check_data(dataset, interrupt) if group.is_first else None
     torch.manual_seed(hp.seed)
     compute = make_compute(hp, group)
     start = model.starting_point(hp, channels)
@@ -80,6 +82,7 @@ def run_process(contract: Contract, interrupt: Interrupt, group: Group) -> None:
                 device=device.describe(compute.device),
                 ending=outcome.ending,
                 observed=observed,
+                data=data,
             )
             report = contract.output_data / "report.html"
             try:

@@ -9,7 +9,8 @@ from pathlib import Path
 from classifier import images
 from classifier.errors import UserError
 from classifier.training.data.files import Folder, walk
-from classifier.training.data.layout import find_classes, find_layout
+from classifier.training.data.layout import OTHER_CHANNELS, find_classes, find_layout
+from classifier.training.data.leave_out import LeaveOut
 from classifier.training.data.names import printable, quoted
 
 VALIDATION_FRACTION = 0.2
@@ -64,9 +65,10 @@ def read_dataset(channels: Mapping[str, Path], seed: int) -> Dataset:
     """Find the images of every phase in `channels`.
 
     Without a validation channel, a part of each class of train becomes one, chosen by `seed`. Raises UserError if the
-    layout is not one that LAYOUT names.
+    layout is not one that LAYOUT names. Images that leave_out.txt in a channel names are passed over.
     """
     layout = find_layout(channels)
+    leave_out = LeaveOut(folder for name, folder in channels.items() if name not in OTHER_CHANNELS)
     folders = {phase: find_classes(phase, folder) for phase, folder in layout.phases.items()}
     classes = tuple(sorted(folders["train"]))
     if len(classes) < 2:
@@ -75,11 +77,15 @@ def read_dataset(channels: Mapping[str, Path], seed: int) -> Dataset:
             "accepted: at least 2, each a folder of images"
         )
     read: dict[str, Folder] = {}
-    phases = {name: _read_phase(name, folder, folders[name], classes, read) for name, folder in layout.phases.items()}
+    phases = {
+        name: _read_phase(name, folder, folders[name], classes, read, leave_out)
+        for name, folder in layout.phases.items()
+    }
+    notes = (*layout.notes, *leave_out.notes())
     split = "validation" not in phases
     if split:
         phases["train"], phases["validation"] = split_phase(phases["train"], seed)
-    return Dataset(classes, phases["train"], phases["validation"], phases.get("test"), split, tuple(layout.notes))
+    return Dataset(classes, phases["train"], phases["validation"], phases.get("test"), split, notes)
 
 
 def split_phase(train: Phase, seed: int) -> tuple[Phase, Phase]:
@@ -110,7 +116,12 @@ def split_phase(train: Phase, seed: int) -> tuple[Phase, Phase]:
 
 
 def _read_phase(
-    name: str, folder: Folder, class_folders: Mapping[str, Folder], classes: tuple[str, ...], read: dict[str, Folder]
+    name: str,
+    folder: Folder,
+    class_folders: Mapping[str, Folder],
+    classes: tuple[str, ...],
+    read: dict[str, Folder],
+    leave_out: LeaveOut,
 ) -> Phase:
     """Return the images of a phase. `read` has the folders that were read so far, by their real path."""
     files, labels, passed_over = [], [], Counter(folder.contents.passed_over)
@@ -124,9 +135,13 @@ def _read_phase(
             if known is not below:
                 raise UserError(f"{known} and {below} are the same folder; accepted: each folder of images once")
             inside = below.path.relative_to(folder.path)
-            files += (f"{inside}/{image}" for image in below.images)
+            kept = [image for image in below.images if not leave_out.has(below.path / image)]
+            files += (f"{inside}/{image}" for image in kept)
             passed_over.update(below.contents.passed_over)
+            passed_over.update({"left out": len(below.images) - len(kept)})
         if len(files) == before:
+            if any(below.images for below in walk(class_folder)):
+                raise UserError(f"leave_out.txt names all images of class folder {class_folder}; accepted: all but one")
             raise UserError(
                 f"class folder {class_folder} has no images: {class_folder.held()}; "
                 f"accepted: files ending in {', '.join(images.SUFFIXES)}"
@@ -137,6 +152,6 @@ def _read_phase(
 
 def _few_kinds(counts: Counter[str]) -> dict[str, int]:
     """Return the counts, of which the rarest are summed up: files may be numbered behind a point."""
-    most = dict(counts.most_common(MOST_KINDS))
+    most = dict((+counts).most_common(MOST_KINDS))
     rest = counts.total() - sum(most.values())
     return most | ({"of other kinds": rest} if rest else {})
