@@ -23,9 +23,8 @@ MOST_RECEIVED = 128 << 20
 # Each costs processor time: 25 MB in chunks of 512 bytes.
 MOST_CHUNKS = 50_000
 READ_BYTES = 64 << 10
-# Of a head or of chunks, of which a byte may take 0.5 us, this much is parsed at once, and then for this long in turn.
+# Of a head or of chunks, of which a byte may take 0.5 us, this much is parsed at once, and more in turns.
 PIECE_BYTES = 1 << 10
-TURN_S = 0.002
 
 protocol: Any = stubbed  # by an older version of gunicorn
 ASGIProtocol: Any = protocol.ASGIProtocol
@@ -41,9 +40,9 @@ class State(Enum):
     IDLE = 75
     ARRIVING = 60
     ANSWERING = inf
-    # The client does not read its answer.
+    # The client is to read its answer.
     UNREAD = 10
-    # The client has an answer, and is to close its end after we have closed ours.
+    # The client has its answer, and is to close its end after we have closed ours.
     CLOSING = 1
 
 
@@ -55,10 +54,9 @@ class Connection(ASGIProtocol):
         self.app = partial(worker.asgi, self)
         self.trace = Trace()
         self.unparsed = bytearray()
-        self.takes_turns = False
         self.chunks = self.body_bytes = 0
         self.has_eof = False
-        self._enter(State.IDLE)
+        self.enter(State.IDLE)
 
     @property
     def is_arriving(self) -> bool:
@@ -66,17 +64,28 @@ class Connection(ASGIProtocol):
         return self.state is State.ARRIVING
 
     @property
+    def is_closed(self) -> bool:
+        """Whether no more will be sent."""
+        return self._closed
+
+    @property
     def is_asking(self) -> bool:
         """Whether the client waits for "100 Continue" before it sends its body."""
         return self._body_receiver is not None and self._body_receiver.expect_continue
 
     def is_waiting(self) -> bool:
-        """Return whether the server waits for the client, which has no answer to read."""
-        return self.state in (State.IDLE, State.ARRIVING, State.UNREAD)
+        """Return whether the server waits for the client to send or to read."""
+        return self.state is not State.ANSWERING and not self._closed
 
     def is_new(self) -> bool:
         """Return whether the server waits for the client's first request."""
         return self.is_waiting() and self.req_count <= 1
+
+    def enter(self, state: State) -> None:
+        """Change the state, and so what the time runs for."""
+        self.state, self.since = state, time.monotonic()
+        if self in self.worker.connections:
+            self.worker.connections.move_to_end(self)
 
     def is_late(self, now: float, patience: float) -> bool:
         """Return whether the client has let the server wait for too long, at most `patience` seconds."""
@@ -86,10 +95,8 @@ class Connection(ASGIProtocol):
         """Close the connection, with an answer if a request is arriving."""
         if self.is_arriving and not self.worker.is_crowded:
             self.refuse(refusals.SLOW)
-        elif self.state is State.CLOSING and self.transport.get_write_buffer_size():
-            self._enter(State.UNREAD)
         else:
-            self._enter(State.CLOSING)
+            self._closed = True
             self.transport.abort()
 
     def refuse(self, refusal: Refusal) -> None:
@@ -99,14 +106,15 @@ class Connection(ASGIProtocol):
             accesslog.log_request(self.trace, refusal.status, len(refusal.body()))
             self._close_transport()
 
-    def parse_in_turn(self) -> bool:
-        """Parse some of what has arrived, and return whether to go on."""
-        end = time.monotonic() + TURN_S
-        while self._can_parse and time.monotonic() < end:
+    def parse(self, seconds: float = 0) -> bool:
+        """Parse some of what has arrived, of what costs time for this long, and return whether to go on."""
+        end = time.monotonic() + seconds
+        while self._can_parse:
             self._parse_piece()
-        self.takes_turns = self._can_parse
+            if not self._is_in_body and time.monotonic() >= end:
+                break
         self._read_on()
-        return self.takes_turns
+        return self._can_parse
 
     def connection_made(self, transport) -> None:
         transport.max_size = READ_BYTES
@@ -119,26 +127,15 @@ class Connection(ASGIProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data) -> None:
-        """Parse what costs no time at once, the rest in turn with other connections."""
-        if self._closed:
-            return
-        self.unparsed += data
-        if not self.takes_turns:
-            self._parse()
+        if not self._closed:
+            self.unparsed += data
+            self.worker.parse(self)
 
     def eof_received(self) -> bool:
         """Keep a connection whose client has sent all that it will, but still reads."""
         self.has_eof = True
         self._read_on()
         return not self._closed
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._enter(State.UNREAD)
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._enter(State.CLOSING if self._closed else State.ANSWERING)
 
     # gunicorn's steps, each with what this class adds to it.
 
@@ -156,13 +153,13 @@ class Connection(ASGIProtocol):
         super()._on_body(chunk)
 
     def _on_message_complete(self) -> None:
-        self._enter(State.ANSWERING)
+        self.enter(State.ANSWERING)
         super()._on_message_complete()
 
     def _arm_keepalive_timer(self) -> None:
         """Wait for the next request; the worker keeps the time."""
-        self._enter(State.IDLE)
-        self._parse()
+        self.enter(State.IDLE)
+        self.worker.parse(self)
 
     def _is_websocket_upgrade(self, request) -> bool:
         return False
@@ -176,7 +173,7 @@ class Connection(ASGIProtocol):
             return
         self._closed = True
         self.unparsed.clear()
-        self._enter(State.CLOSING)
+        self.enter(State.UNREAD if self.transport.get_write_buffer_size() else State.CLOSING)
         self._request_ready.set()
         if self._body_receiver is not None:
             self._body_receiver.signal_disconnect()
@@ -191,27 +188,19 @@ class Connection(ASGIProtocol):
     def _can_parse(self) -> bool:
         return bool(self.unparsed) and self.state in (State.IDLE, State.ARRIVING)
 
-    def _parse(self) -> None:
-        if self._can_parse:
-            self._parse_piece()
-        request = self._current_request
-        if self._can_parse and request is not None and not request.chunked:
-            self._parse_piece()
-        self._read_on()
-        if self._can_parse:
-            self.takes_turns = True
-            self.worker.take_turns(self)
+    @property
+    def _is_in_body(self) -> bool:
+        """Whether the next bytes are of a body of known length, which cost no time."""
+        return self.is_arriving and self._current_request is not None and not self._current_request.chunked
 
     def _parse_piece(self) -> None:
-        """Parse a little or, since that is cheap, what has arrived of a body of known length."""
-        request = self._current_request
-        size = PIECE_BYTES if request is None or request.chunked else request.content_length - self.body_bytes
+        size = self._current_request.content_length - self.body_bytes if self._is_in_body else PIECE_BYTES
         piece = bytes(self.unparsed[:size])
         del self.unparsed[:size]
         if self.state is State.IDLE:
             self.trace = Trace()
             self.chunks = self.body_bytes = 0
-            self._enter(State.ARRIVING)
+            self.enter(State.ARRIVING)
         self.trace.bytes_in += len(piece)
         try:
             self._callback_parser.feed(piece)
@@ -237,8 +226,3 @@ class Connection(ASGIProtocol):
             self.refuse(refusals.CUT_OFF)
         elif self.state is State.IDLE:
             self._close_transport()
-
-    def _enter(self, state: State) -> None:
-        self.state, self.since = state, time.monotonic()
-        if self in self.worker.connections:
-            self.worker.connections.move_to_end(self)

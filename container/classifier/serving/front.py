@@ -61,6 +61,7 @@ class Front:
         trace.request = trace.request or f"{method} {path}"
         if path != "/ping" or response.status != HTTPStatus.OK:
             accesslog.log_request(trace, response.status, len(response.body))
+        connection.enter(State.UNREAD)
         await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
         await send({"type": "http.response.body", "body": b"" if method == "HEAD" else response.body})
 
@@ -128,5 +129,5 @@ async def _discard(connection: Connection, receive: Callable) -> None:
     """Receive the rest of a body, so that the client reads the answer and not a reset connection."""
     while connection.is_arriving:
         await _next_chunk(receive)
-    if connection.state is State.CLOSING:
+    if connection.is_closed:
         raise Gone

@@ -1,7 +1,6 @@
 """How many requests, and how many of their bytes, may wait for the model or be in it. For one event loop; no I/O."""
 
 import asyncio
-from collections import deque
 
 
 class Room:
@@ -9,30 +8,20 @@ class Room:
 
     def __init__(self, turns: int, most_waiting: int, most_bytes: int):
         """Let `turns` requests run at a time and `most_waiting` wait for it, of `most_bytes` together."""
-        self.turns, self.most_waiting, self.most_bytes = turns, most_waiting, most_bytes
-        self.bytes = 0
-        self.waiting: deque[asyncio.Future[bool]] = deque()
+        self.turns = asyncio.Semaphore(turns)
+        self.most_waiting, self.most_bytes = most_waiting, most_bytes
+        self.waiting = self.bytes = 0
+        self.is_closed = False
 
     def has(self, size: int) -> bool:
         """Return whether one more request, or one more piece of it, of `size` bytes may come."""
-        return len(self.waiting) < self.most_waiting and self.bytes + size <= self.most_bytes
+        return self.waiting < self.most_waiting and self.bytes + size <= self.most_bytes
 
-    def refuse_waiting(self) -> None:
-        """Let nothing wait any more, and refuse what does."""
-        self.most_waiting = 0
-        for turn in self.waiting:
-            if not turn.done():
-                turn.set_result(False)
-        self.waiting.clear()
-
-    def give_turn(self) -> None:
-        """Let the next request run, if there is one."""
-        while self.waiting:
-            turn = self.waiting.popleft()
-            if not turn.done():  # else its client has just left
-                turn.set_result(True)
-                return
-        self.turns += 1
+    def close(self) -> None:
+        """Refuse all that waits for a turn, now and from now on."""
+        self.is_closed = True
+        for _ in range(self.waiting):
+            self.turns.release()
 
 
 class Place:
@@ -62,31 +51,21 @@ class Place:
     async def turn(self) -> bool:
         """Wait until the request may run, and return False if it is refused."""
         room = self.room
-        if room.turns:
-            room.turns -= 1
-            self.has_turn = True
-        elif len(room.waiting) < room.most_waiting:
-            self.has_turn = await self._wait()
-        return self.has_turn
+        if room.turns.locked() and room.waiting >= room.most_waiting:
+            return False
+        room.waiting += 1
+        try:
+            self.has_turn = await room.turns.acquire()
+        finally:
+            room.waiting -= 1
+        return not room.is_closed
 
     def leave_after(self, running: asyncio.Future) -> None:
         """Keep the place beyond the context, until `running` is done."""
         self.running = running
         running.add_done_callback(self._leave)
 
-    async def _wait(self) -> bool:
-        turn = asyncio.get_running_loop().create_future()
-        self.room.waiting.append(turn)
-        try:
-            return await turn
-        except asyncio.CancelledError:  # the client has left
-            if turn in self.room.waiting:
-                self.room.waiting.remove(turn)
-            elif not turn.cancelled() and turn.result():
-                self.room.give_turn()
-            raise
-
     def _leave(self, _: object = None) -> None:
         self.room.bytes -= self.bytes
         if self.has_turn:
-            self.room.give_turn()
+            self.room.turns.release()

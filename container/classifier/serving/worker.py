@@ -8,7 +8,7 @@ import contextlib
 import os
 import signal
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,15 @@ from classifier.serving.connection import Connection
 # Connections that the kernel accepts ahead of the worker. asyncio's own 100 would reset those of a burst.
 BACKLOG = 2048
 CHECK_S = 0.5
-# Between two turns of parsing. A loop that never sleeps would keep Python's lock from the threads for seconds.
-PAUSE_S = 0.001
+# A turn of parsing, and the pause before the next: a loop that never sleeps keeps Python's lock from all threads.
+TURN_S, PAUSE_S = 0.002, 0.001
 # Connections beyond the limit that have the time to read why they are closed.
 MOST_CLOSING = 100
 # After SIGTERM, a connection has this long to send what it has begun; requests in the queue are answered for this long
 # and then refused; and what is left is ended before gunicorn's graceful_timeout, after which SIGKILL comes.
 ARRIVAL_WHEN_STOPPING_S = 3
 WORK_WHEN_STOPPING_S = 20
-STOP_S = 24
+STOP_S = 23
 # The stubs of gunicorn are of an older version.
 ASGIWorker: Any = gasgi.ASGIWorker
 
@@ -40,7 +40,7 @@ class Worker(ASGIWorker):
         super().__init__(*arguments)
         # Those that have been in their state for the longest time first.
         self.connections: OrderedDict[Connection, None] = OrderedDict()
-        self.parsing: deque[Connection] = deque()
+        self.parsing: OrderedDict[Connection, None] = OrderedDict()
 
     def init_process(self) -> None:
         # Both processes hold torch, so the kernel might kill the master if a request needs more memory than is left,
@@ -72,11 +72,10 @@ class Worker(ASGIWorker):
         """Whether too many connections are open to wait for clients that are to close theirs."""
         return len(self.connections) > self.worker_connections + MOST_CLOSING
 
-    def take_turns(self, connection: Connection) -> None:
-        """Let a connection whose bytes cost time be parsed, alternating with others and with everything else."""
-        self.parsing.append(connection)
-        if len(self.parsing) == 1:
-            self.loop.call_later(PAUSE_S, self._parse_next)
+    def parse(self, connection: Connection) -> None:
+        """Let a connection parse what has arrived, in turns with others and all else if it takes time."""
+        if connection not in self.parsing and connection.parse():
+            self._parse_later(connection)
 
     def end_late(self, now: float, patience: float) -> None:
         """End the connections that keep the server waiting for too long."""
@@ -84,13 +83,18 @@ class Worker(ASGIWorker):
             if connection.is_late(now, patience):
                 connection.end()
 
+    def _parse_later(self, connection: Connection) -> None:
+        if not self.parsing:
+            self.loop.call_later(PAUSE_S, self._parse_next)
+        self.parsing[connection] = None
+
     def _parse_next(self) -> None:
-        if self.parsing[0].parse_in_turn():
-            self.parsing.rotate(-1)
-        else:
-            self.parsing.popleft()
+        connection, _ = self.parsing.popitem(last=False)
+        goes_on = connection.parse(TURN_S)
         if self.parsing:
             self.loop.call_later(PAUSE_S, self._parse_next)
+        if goes_on:
+            self._parse_later(connection)
 
     async def _serve(self) -> None:
         """Serve until SIGTERM or the master's end; gunicorn runs this."""
@@ -115,7 +119,7 @@ class Worker(ASGIWorker):
             self.notify()
             self.end_late(now, ARRIVAL_WHEN_STOPPING_S if now - start > ARRIVAL_WHEN_STOPPING_S else inf)
             if now > start + WORK_WHEN_STOPPING_S:
-                self.asgi.room.refuse_waiting()
+                self.asgi.room.close()
             await asyncio.sleep(CHECK_S / 5)
 
     async def _accept_rest(self, listener) -> None:

@@ -22,7 +22,7 @@ IN_WORKER = (
 IN_CONNECTION = (
     *("_arm_keepalive_timer", "_close_transport", "_feed_callback_parser", "_is_websocket_upgrade"),
     *("_on_body", "_on_message_complete", "_send_error_response"),
-    *("connection_lost", "connection_made", "data_received", "pause_writing", "resume_writing"),
+    *("connection_lost", "connection_made", "data_received"),
     *("_body_receiver", "_callback_parser", "_closed", "_current_request", "_request_ready", "_safe_write"),
     *("app", "req_count", "transport", "worker"),
 )

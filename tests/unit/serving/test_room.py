@@ -22,7 +22,7 @@ def test_requests_run_in_the_order_of_their_arrival():
 
         await asyncio.gather(*map(work, range(5)))
         assert order == [0, 1, 2, 3, 4]
-        assert room.turns == 1
+        assert room.turns._value == 1
 
     run(check())
 
@@ -37,7 +37,7 @@ def test_what_finds_no_place_to_wait_is_refused_at_once():
             assert not room.has(0)
             assert not third.grow(1)
             assert not await third.turn()
-            room.refuse_waiting()
+            room.close()
             assert not await waiting
 
     run(check())
@@ -69,10 +69,10 @@ def test_a_place_is_kept_until_its_thread_is_done_though_the_client_has_left():
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert (room.turns, room.bytes) == (0, 10)
+        assert (room.turns._value, room.bytes) == (0, 10)
         thread.set_result(None)
         await asyncio.sleep(0)
-        assert (room.turns, room.bytes) == (1, 0)
+        assert (room.turns._value, room.bytes) == (1, 0)
 
     run(check())
 
@@ -97,6 +97,6 @@ def test_clients_that_leave_while_they_wait_lose_no_turn(is_granted):
         tasks[1].cancel()
         assert await tasks[2]
         assert [task.cancelled() for task in tasks] == [True, True, False]
-        assert (room.turns, len(room.waiting)) == (1, 0)
+        assert (room.turns._value, room.waiting) == (1, 0)
 
     run(check())
