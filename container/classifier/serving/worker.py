@@ -6,6 +6,7 @@ requirements/image.in pins gunicorn, since Worker and Connection override method
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import time
 from collections import OrderedDict
@@ -47,6 +48,9 @@ class Worker(ASGIWorker):
         # and the container would end without a log line. A killed worker is replaced, and the master logs why.
         with contextlib.suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text("1000")
+        # Many systems allow a process 1,024 descriptors until it asks for more, and a burst of connections takes them.
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         super().init_process()
 
     def init_signals(self) -> None:
