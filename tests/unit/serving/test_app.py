@@ -459,6 +459,11 @@ def test_not_acceptable(client):
     assert_error(post(client, JPEG, Accept="text/html"), 406, "no answer in the type 'text/html'; accepted:")
 
 
+@pytest.mark.parametrize("accept", ["*", "text/html, image/gif, *; q=.2, */*; q=.2", "*/*", "application/*"])
+def test_any_type_is_acceptable(client, accept):
+    assert post(client, JPEG, Accept=accept).mimetype == "application/json"
+
+
 # The page
 
 
@@ -473,10 +478,22 @@ def test_the_page_needs_no_network(client):
     assert not re.search(r"(src|href|url)\s*[=(]\s*.?(https?:)?//", client.get("/").text)
 
 
+@pytest.mark.parametrize("is_loading", [False, True])
+def test_the_page_can_run_nothing_but_its_own_script(client, loading, is_loading):
+    headers, text = (response := (loading if is_loading else client).get("/")).headers, response.text
+    (nonce,) = set(re.findall("nonce-([^']+)'", headers["Content-Security-Policy"]))
+    assert len(re.findall("<(?:style|script)", text)) == text.count(f'nonce="{nonce}"') == 2 - is_loading
+    assert not re.search(r" (?:style|on[a-z]+)=", text)
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'; ")
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert (headers["X-Content-Type-Options"], headers["X-Frame-Options"]) == ("nosniff", "DENY")
+    assert nonce not in client.get("/").headers["Content-Security-Policy"]
+
+
 def test_the_page_while_the_model_loads(loading):
     response = loading.get("/")
     assert "still loading" in response.text
-    assert "<script>" not in response.text
+    assert "<script" not in response.text
 
 
 # Other errors
