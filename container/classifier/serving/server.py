@@ -7,6 +7,7 @@ nor an engine's threads would survive.
 import logging
 import mmap
 import os
+import signal
 import socket
 import sys
 import threading
@@ -25,7 +26,7 @@ from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.serving import accesslog
 from classifier.serving.app import Model, create_app
-from classifier.serving.batcher import Batcher
+from classifier.serving.batcher import MOST_FAILURES, Batcher
 from classifier.serving.front import Front
 from classifier.serving.predictor import Predictor, load_predictor
 from classifier.serving.settings import LOG_FORMAT, SETTINGS, THREADS, WORKERS
@@ -105,7 +106,7 @@ class Server(BaseApplication):
 
 def model_of(predictor: Predictor) -> Model:
     """Return the Model of a loaded predictor, with a batcher in front of it."""
-    batcher = Batcher(predictor.in_lane, predictor.lanes, predictor.batch_size)
+    batcher = Batcher(predictor.in_lane, predictor.lanes, predictor.batch_size, _stop_worker)
     about = predictor.artifact
     words = f"{about.architecture} on {predictor.device} in {predictor.precision}"
     return Model(words, about.classes, about.image_size, batcher.submit)
@@ -146,6 +147,12 @@ def _log_start(contract: Contract, folder: Path, description: Artifact) -> None:
         *(contract.port, WORKERS, THREADS, machine.usable_cores()),
         *(contract.precision, contract.max_payload_mb),
     )
+
+
+def _stop_worker() -> None:
+    """Stop this worker, so that the master starts another: what it has begun is answered first, as after SIGTERM."""
+    log.critical("%d batches in turn have failed: this worker stops, and the next loads the model anew", MOST_FAILURES)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _exit_worker(sentence: str) -> None:
