@@ -128,7 +128,7 @@ def run_model(
     model.eval()
     group.copy_buffers(model)
     step_losses = torch.zeros(len(batches), 2, device=compute.device)  # sum over the images, and their number
-    parts: list[Outputs] = []
+    parts: list[Outputs] = []  # with logits on the device: to read them at each step would make the GPU wait
     for step, batch in enumerate(progress(interrupt.watch(batches.epoch()), batches.phase.name, len(batches))):
         interrupt.check(group.any)
         skipped.add(batches.phase, batch)
@@ -140,10 +140,10 @@ def run_model(
         logits = logits.float()
         step_losses[step, 0] = criterion(logits, labels) * len(batch)
         step_losses[step, 1] = len(batch)
-        parts.append(Outputs(batch.positions, batch.labels, logits.cpu()))
+        parts.append(Outputs(batch.positions, batch.labels, logits))
     skipped.share(group)
-    parts = sum(group.gather(parts), [])
-    outputs = Outputs(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    mine = [Outputs(*(torch.cat(column).cpu() for column in zip(*parts, strict=True)))] if parts else []
+    outputs = Outputs(*(torch.cat(column) for column in zip(*sum(group.gather(mine), []), strict=True)))
     order = outputs.positions.argsort()
     sums, counts = group.sum(step_losses).cpu().numpy().T
     return Outputs(*(column[order] for column in outputs)), sums[counts > 0] / counts[counts > 0]

@@ -7,7 +7,6 @@ from classifier.training.data.batch import Batch
 from classifier.training.optimization import loss_weight
 from classifier.training.profiling.profiler import Profiler
 
-
 # torch's own scale of 65,536 makes the first gradients of a healthy job overflow in fp16, and loses those steps.
 FIRST_SCALE = 1024.0
 
@@ -29,6 +28,8 @@ class Step:
         self.network = network
         self.wrapped = compute.group.wrap(network)
         self.loss = loss
+        # Copied once: reading them from a GPU at each step would wait for the step before.
+        self.class_weights = None if loss.weight is None else loss.weight.cpu()
         self.optimizer = optimizer
         self.compute = compute
         self.profiler = profiler
@@ -40,7 +41,7 @@ class Step:
         The share is 0, and the step is to be left out, if a process has fewer than two images: batch normalisation
         has nothing to average over then.
         """
-        weight = loss_weight(self.loss, batch.labels)
+        weight = loss_weight(self.class_weights, batch.labels)
         mine = torch.tensor([len(batch), len(batch) > 1, weight], dtype=torch.float64)
         images, ready, total = self.compute.group.sum(mine).tolist()
         return int(images), weight / total if ready == self.compute.group.size else 0.0

@@ -5,8 +5,6 @@ import math
 import time
 from dataclasses import dataclass
 
-import torch
-
 from classifier.device import is_out_of_memory
 from classifier.errors import UserError
 from classifier.network import ResNet18

@@ -5,7 +5,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import distributed
@@ -134,7 +134,7 @@ def join_group(contract: Contract) -> Iterator[Group]:
         backend = "cpu:gloo,cuda:nccl"
     try:
         distributed.init_process_group(backend, timeout=LONGEST_WAIT)
-        last_meeting = distributed.new_group(backend="gloo", timeout=LONGEST_END)
+        last_meeting: Any = distributed.new_group(backend="gloo", timeout=LONGEST_END)
         yield Processes()
         # The first process still measures int8 and writes the report, and its end must not find NCCL torn down.
         # Not after an error: it might wait for a process that has ended.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypedDict
 
 import torch
-from torch.autograd import DeviceType
+from torch.autograd import DeviceType  # pyright: ignore[reportPrivateImportUsage]  # the type of the rows
 
 logger = logging.getLogger(__name__)
 MOST_OPERATORS = 12
