@@ -18,11 +18,14 @@ class Fronts:
 
     def take(self) -> "Seat":
         """Return a vacant seat for the process that is forked next."""
-        vacant = [seat for seat in self.seats if not seat.is_taken]
-        if not vacant:  # gunicorn was told to start more; those that run already do not see this one
-            self.seats += (vacant := [Seat(self)])
-        vacant[0].enter()
-        return vacant[0]
+        seat = next(seat for seat in self.seats if not seat.is_taken)
+        seat.enter()
+        return seat
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all processes have ended."""
+        return not any(seat.is_taken for seat in self.seats)
 
     @property
     def has_ready(self) -> bool:
@@ -34,7 +37,7 @@ class Seat:
     """One process's entry: written by it alone while it lives, read by all."""
 
     def __init__(self, fronts: Fronts):
-        self._fronts = fronts
+        self.fronts = fronts
         self._numbers = memoryview(mmap.mmap(-1, 8)).cast("i")
         self.leave()
 
@@ -66,11 +69,11 @@ class Seat:
 
     def is_next(self) -> bool:
         """Return whether the next connection is for this process: no other is ready instead of it, or has fewer."""
-        return self._rank() <= min(seat._rank() for seat in self._fronts.seats if seat.is_taken)
+        return self._rank() <= min(seat._rank() for seat in self.fronts.seats if seat.is_taken)
 
     def can_answer(self) -> bool:
         """Return whether this process answers as well as any other: it has its model, or none has."""
-        return self.is_ready or not self._fronts.has_ready
+        return self.is_ready or not self.fronts.has_ready
 
     def _rank(self) -> tuple[bool, int]:
         return not self.is_ready, self._numbers[0]

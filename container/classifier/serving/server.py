@@ -10,9 +10,9 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
@@ -27,9 +27,12 @@ from classifier.serving.app import Model, create_app
 from classifier.serving.batcher import Batcher
 from classifier.serving.front import Front
 from classifier.serving.fronts import Fronts, Seat
+from classifier.serving.owner import Owner
 from classifier.serving.predictor import Predictor, load_predictor
+from classifier.serving.remote import RemoteModel
 from classifier.serving.settings import LOG_FORMAT, SETTINGS
 from classifier.serving.share import MOST_CONNECTIONS, Share, choose_share
+from classifier.serving.slots import Slots
 from classifier.serving.worker import BACKLOG, Worker
 
 log = logging.getLogger(__name__)
@@ -39,9 +42,17 @@ STARTS = 3
 
 
 class Master(Arbiter):
-    """gunicorn's master process, which on Ctrl-C finishes the accepted requests, as on SIGTERM."""
+    """gunicorn's master process, which on Ctrl-C finishes the accepted requests, as on SIGTERM.
 
-    handle_int = Arbiter.handle_term
+    The end of its terminal is no reason to load everything again, and the number of workers stays as planned.
+    """
+
+    handle_int = handle_hup = Arbiter.handle_term
+
+    def handle_ttin(self) -> None:
+        """Ignore the wish for one more worker."""
+
+    handle_ttou = handle_ttin
 
 
 class Server(BaseApplication):
@@ -50,6 +61,9 @@ class Server(BaseApplication):
     def __init__(self, contract: Contract, folder: Path, description: Artifact, listener: int, share: Share):
         self.contract, self.folder, self.description, self.listener = contract, folder, description, listener
         self.share, self.fronts = share, Fronts(share.fronts)
+        self.owner_seat = Seat(self.fronts)
+        slots = Slots(share.fronts, description.image_size, len(description.classes)) if share.has_owner else None
+        self.slots = slots
         self.seat: Seat  # of the worker that is forked next and, in a worker, its own
         self.starts_left = STARTS
         super().__init__()
@@ -57,7 +71,7 @@ class Server(BaseApplication):
     def load_config(self) -> None:
         settings = SETTINGS | {
             "bind": f"fd://{self.listener}",
-            "workers": self.share.fronts,
+            "workers": self.share.fronts + self.share.has_owner,
             # Connections occupy no thread. Beyond this number, those that have kept the server waiting longest are
             # closed.
             "worker_connections": self.share.of(MOST_CONNECTIONS),
@@ -67,11 +81,18 @@ class Server(BaseApplication):
         for name, value in settings.items():
             self.cfg.set(name, value)
 
-    def load(self) -> Callable:
-        """Return the ASGI application; gunicorn calls this in the worker, where the model is to be loaded."""
+    def load(self) -> Any:
+        """Return the ASGI application, or None in the model's own process; gunicorn calls this in each worker."""
         memory.share_heaps()
         model: Future[Model] = Future()
-        threading.Thread(target=self._load_model, args=(model,), name="load").start()
+        if self.slots and self.seat is not self.owner_seat:
+            images.warm_up()
+            model.set_result(self._remote_model(self.slots))
+            self.seat.be_ready()
+        else:
+            threading.Thread(target=self._load_model, args=(model,), name="load").start()
+        if self.seat is self.owner_seat:
+            return None
         application = create_app(model, self.contract.max_payload_mb, self.share)
         return Front(application, self.contract.max_payload_mb, self.share)
 
@@ -94,22 +115,38 @@ class Server(BaseApplication):
             log.exception("loading the model failed")
             _exit_worker(f"serve: the model in {self.folder} could not be loaded: {type(error).__name__}: {error}")
         else:
-            result.set_result(model_of(predictor))
+            loaded = model_of(predictor)
+            if self.slots:
+                Owner(self.slots, loaded.submit)
+            result.set_result(loaded)
             self.seat.be_ready()
             log.info(
                 "ready after %.1f s: device %s, precision %s, %d cores",
                 *(time.monotonic() - start, predictor.device, predictor.precision, self.share.cores),
             )
 
+    def _remote_model(self, slots: Slots) -> Model:
+        about, remote = self.description, RemoteModel(slots, self.fronts.seats.index(self.seat))
+        words = f"{about.architecture} in a process of its own"
+        return Model(words, about.classes, about.image_size, remote.submit, remote.is_ready)
+
     def _before_fork(self, arbiter: Arbiter, worker: Worker) -> None:
-        worker.seat = self.seat = self.fronts.take()
+        if self.slots and not self.owner_seat.is_taken:
+            self.owner_seat.enter()
+            self.seat = self.owner_seat
+        else:
+            self.seat = self.fronts.take()
+        worker.seat = self.seat
 
     def _after_exit(self, arbiter: Arbiter, worker: Worker) -> None:
         # gunicorn replaces a worker that was killed, for example because memory ran out. If that happens again and
         # again while workers load the model, it does so for ever. Without listeners the master is stopping anyway.
         self.starts_left = STARTS if worker.seat.is_ready else self.starts_left - 1
         worker.seat.leave()
-        if arbiter.LISTENERS and self.starts_left <= 0 and not self.fronts.has_ready:
+        is_owner = worker.seat is self.owner_seat
+        if is_owner and self.slots:
+            self.slots.end()
+        if arbiter.LISTENERS and self.starts_left <= 0 and (is_owner or not self.fronts.has_ready):
             raise HaltServer(f"{STARTS} workers ended before their model was loaded", Arbiter.WORKER_BOOT_ERROR)
 
 

@@ -18,10 +18,14 @@ MOST_THREADS = 256
 
 
 class Share(NamedTuple):
-    """What each of `fronts` serving processes may use: `cores`, and its part of every total."""
+    """What each of `fronts` serving processes may use: `cores`, and its part of every total.
+
+    With `has_owner`, one more process has the only copy of the model, on the GPU; else each front has its own.
+    """
 
     cores: int
     fronts: int = 1
+    has_owner: bool = False
 
     @property
     def all_cores(self) -> int:
@@ -39,12 +43,7 @@ class Share(NamedTuple):
 
 
 def choose_share(fronts: int = 0) -> Share:
-    """Return the share of each of `fronts` processes; 0 means as many as the machine's cores and memory are good for.
-
-    A GPU is for one process: each would have a copy of the model there, and their batches would be smaller.
-    """
+    """Return the share of each of `fronts` processes, by default as many as cores and memory are good for."""
     cores = machine.usable_cores()
-    if not fronts:
-        most = 1 if machine.has_gpu() else min(cores // CORES_PER_FRONT, free_memory() // FRONT_BYTES)
-        fronts = max(1, most)
-    return Share(max(1, cores // fronts), fronts)
+    fronts = fronts or max(1, min(cores // CORES_PER_FRONT, free_memory() // FRONT_BYTES))
+    return Share(max(1, cores // fronts), fronts, machine.has_gpu())

@@ -39,7 +39,7 @@ ASGIWorker: Any = gasgi.ASGIWorker
 
 
 class Worker(ASGIWorker):
-    """Serves server.Server's front, which gunicorn loads as `asgi`, on an event loop."""
+    """Serves server.Server's front, which gunicorn loads as `asgi`, on an event loop; without one, keeps the model."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
@@ -114,6 +114,9 @@ class Worker(ASGIWorker):
 
     async def _serve(self) -> None:
         """Serve until SIGTERM or the master's end; gunicorn runs this."""
+        if not self.asgi:
+            await self._keep_model()
+            return
         for listener in self.sockets:
             self._listen(listener.sock)
         while self.alive and self.ppid == os.getppid():
@@ -121,6 +124,15 @@ class Worker(ASGIWorker):
             self.end_late(time.monotonic(), inf)
             await asyncio.sleep(CHECK_S)
         await self._stop()
+
+    async def _keep_model(self) -> None:
+        """Live as long as a front may ask the model."""
+        end = inf
+        while time.monotonic() < end and not (end < inf and self.seat.fronts.is_empty):
+            self.notify()
+            await asyncio.sleep(CHECK_S / 5)
+            if end == inf and not (self.alive and self.ppid == os.getppid()):
+                end = time.monotonic() + STOP_S
 
     async def _stop(self) -> None:
         self.alive = False  # no answer keeps its connection any more

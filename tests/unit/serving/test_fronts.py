@@ -45,12 +45,6 @@ def test_a_process_that_ended_is_counted_no_more_and_its_seat_is_taken_anew():
     assert not first.is_ready
 
 
-def test_one_process_more_than_planned_has_a_seat_too():
-    """gunicorn starts it on SIGTTIN and, before it ends the old ones, on SIGHUP."""
-    fronts = Fronts(1)
-    assert fronts.take() is not fronts.take()
-
-
 def test_processes_see_each_other_s_numbers():
     fronts = Fronts(2)
     own, other = fronts.take(), fronts.take()

@@ -26,9 +26,9 @@ def test_a_process_for_every_two_cores(computer, cores, expected):
     assert choose_share() == expected
 
 
-def test_a_gpu_has_one_process(computer):
+def test_with_a_gpu_one_more_process_has_the_model(computer):
     computer(16, gpu=True)
-    assert choose_share() == Share(16)
+    assert choose_share() == Share(2, 8, has_owner=True)
 
 
 def test_little_memory_has_few_processes(computer):
@@ -39,7 +39,7 @@ def test_little_memory_has_few_processes(computer):
 
 
 def test_the_number_of_processes_can_be_chosen(computer):
-    computer(4, gpu=True, memory=0)
+    computer(4, memory=0)
     assert choose_share(2) == Share(2, 2)
     assert choose_share(8) == Share(1, 8)
 
