@@ -1,11 +1,12 @@
 """The unreadable images of a job: each is named once in the log, and too many of a phase end the job."""
 
 import logging
+from collections.abc import Sequence
 
 from classifier.errors import UserError
 from classifier.training.data.batch import Batch
 from classifier.training.data.folders import Phase
-from classifier.training.data.names import printable
+from classifier.training.data.names import printable, quoted
 from classifier.training.parallel.processes import Group
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,23 @@ class SkippedImages:
             raise UserError(
                 f"{len(reasons)} of {len(phase)} {phase.name} images are unreadable, the first {name} ({reason}); "
                 f"accepted: one, or up to {MOST_SKIPPED:.0%}"
+            )
+
+    def check_classes(self, phase: Phase, classes: Sequence[str]) -> None:
+        """Raise UserError if every image of one of the `classes` in `phase` was skipped: nothing is learned of it."""
+        reasons = self.reasons.get(phase.name)
+        if not reasons:
+            return
+        names = [phase.shown(position) for position in range(len(phase))]
+        readable = {label for name, label in zip(names, phase.labels, strict=True) if name not in reasons}
+        lost = next(
+            ((name, label) for name, label in zip(names, phase.labels, strict=True) if label not in readable), None
+        )
+        if lost:
+            name, label = lost
+            raise UserError(
+                f"no {phase.name} image of the class {quoted(classes[label])} is readable, such as {name} "
+                f"({reasons[name]}); accepted: at least one of each class"
             )
 
     def share(self, group: Group) -> None:
