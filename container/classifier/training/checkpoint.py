@@ -122,18 +122,19 @@ class Checkpoints:
 
     def _try_to_read(self, path: Path) -> dict[str, Any] | None:
         try:
-            return read_checkpoint(path)
+            states = read_checkpoint(path)
+            if states.pop(RUN, None) != self.identity:
+                raise ValueError("it is another run's")
+            return states
         except (OSError, ValueError) as error:
             logger.warning("%s is skipped: %s", path, error)
             return None
 
-    def _try_to_load(self, path: Path, states: dict[str, Any], parts: Mapping[str, Part]) -> bool:
+    def _try_to_load(self, path: Path, states: Mapping[str, Any], parts: Mapping[str, Part]) -> bool:
         """Load `states` into `parts` in every process, or in none."""
         before: dict[str, Any] = {}
         fault = None
         try:
-            if (run := states.pop(RUN, None)) != self.identity:
-                raise ValueError(f"it is of {f'the run {str(run)[:16]}' if run else 'no run that is named'}")
             if states.keys() != parts.keys():
                 raise ValueError(f"it has {sorted(states)}, not {sorted(parts)}")
             for name, part in parts.items():
@@ -173,8 +174,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 def identity(hp: Hyperparameters, dataset: Dataset, model: torch.nn.Module, dtype: torch.dtype) -> str:
     """Return the hash, in hexadecimal, of everything that a run's weights after a number of steps depend on.
 
-    These are the hyperparameters that are not free, the `dtype` of matrix products, the images' names and sizes, and
-    the weights of `model` before the first step. The images themselves are not read: that would take as long as an epoch.
+    These are the hyperparameters that are not free, the `dtype` of matrix products, the names and sizes of the images,
+    and the weights of `model` before the first step. To read the images would take as long as an epoch.
     """
     phases = [(phase.name, phase.files, phase.labels, phase.sizes) for phase in (dataset.train, dataset.validation)]
     values = {name: value for name, value in vars(hp).items() if name not in FREE}

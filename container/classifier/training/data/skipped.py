@@ -40,16 +40,17 @@ class SkippedImages:
         reasons = self.reasons.get(phase.name)
         if not reasons:
             return
-        names = [phase.shown(position) for position in range(len(phase))]
-        readable = {label for name, label in zip(names, phase.labels, strict=True) if name not in reasons}
-        lost = next(
-            ((name, label) for name, label in zip(names, phase.labels, strict=True) if label not in readable), None
-        )
-        if lost:
-            name, label = lost
+        readable, first = set(), {}
+        for position, label in enumerate(phase.labels):
+            if (name := phase.shown(position)) in reasons:
+                first.setdefault(label, name)
+            else:
+                readable.add(label)
+        if lost := first.keys() - readable:
+            label = min(lost)
             raise UserError(
-                f"no {phase.name} image of the class {quoted(classes[label])} is readable, such as {name} "
-                f"({reasons[name]}); accepted: at least one of each class"
+                f"no {phase.name} image of the class {quoted(classes[label])} is readable, such as {first[label]} "
+                f"({reasons[first[label]]}); accepted: at least one readable image in each class"
             )
 
     def share(self, group: Group) -> None:
