@@ -10,6 +10,8 @@ from classifier.layers import HEAD
 
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 ACCEPTED = f"the weights of {network.ARCHITECTURE} alone, under torchvision's names"
+# Trained weights are below 100, and variances below a million. In float32 the squares of much larger ones are infinite.
+LARGEST = 1e10
 # Counts steps, which nothing reads; torchvision's file lacks it.
 COUNTER = "num_batches_tracked"
 
@@ -18,7 +20,7 @@ def read_backbone(found: object, origin: str) -> dict[str, torch.Tensor]:
     """Return, in float32, the tensors by name in `found`, without those of a head.
 
     Raises UserError, which names `origin` and the first fault, unless they are all of ResNet18's and no others, of its
-    shapes, in plain floating point, and finite.
+    shapes, in plain floating point, finite, and not so large that training could not start from them.
     """
     if not isinstance(found, Mapping):
         raise UserError(f"{origin} is not a state dict but a {type(found).__name__}; accepted: {ACCEPTED}")
@@ -32,6 +34,7 @@ def read_backbone(found: object, origin: str) -> dict[str, torch.Tensor]:
             _check_tensor(name, found[name], shape, origin)
             weights[name] = found[name].detach().float()
     check_values(weights, origin)
+    check_magnitude(weights, origin)
     return weights
 
 
@@ -43,6 +46,13 @@ def check_values(weights: Mapping[str, torch.Tensor], origin: str) -> None:
             raise UserError(f"{origin}: {name!r} has values that are not finite (NaN or infinity) in float32")
         if name.endswith("running_var") and (tensor < 0).any():
             raise UserError(f"{origin}: {name!r} has negative values; accepted: variances, from 0")
+
+
+def check_magnitude(weights: Mapping[str, torch.Tensor], origin: str) -> None:
+    """Raise UserError, which names `origin` and the tensor, if training could not start from values so large."""
+    for name, tensor in weights.items():
+        if (largest := tensor.abs().max().item()) > LARGEST:
+            raise UserError(f"{origin}: {name!r} has values up to {largest:.1e}; accepted: up to {LARGEST:.0e}")
 
 
 def _in_head(name: object) -> bool:

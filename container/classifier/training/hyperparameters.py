@@ -3,11 +3,12 @@
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from classifier.errors import UserError
+from classifier.errors import UserError, shown
 from classifier.layers import IMAGE_SIZES, STAGES
 from classifier.training.debugging.names import RuleName
 from classifier.training.metrics import OBJECTIVES
@@ -15,6 +16,10 @@ from classifier.training.metrics import OBJECTIVES
 # SageMaker's tuning jobs and SDKs add names of their own.
 RESERVED_PREFIXES = ("_tuning_", "sagemaker_")
 NO_RULE = "none"
+
+# Python's own are wider: they take 1_000, and digits of other scripts.
+WHOLE = re.compile("[+-]?[0-9]{1,20}")
+REAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,8 @@ class Whole:
         return f"a whole number from {self.low} to {self.high}"
 
     def parse(self, text: str) -> int:
+        if not WHOLE.fullmatch(text):
+            raise ValueError
         value = int(text)
         if not self.low <= value <= self.high:
             raise ValueError
@@ -41,6 +48,8 @@ class Real:
         return f"a number from {self.low:g} to {self.high:g}"
 
     def parse(self, text: str) -> float:
+        if not REAL.fullmatch(text):
+            raise ValueError
         value = float(text)
         if not (math.isfinite(value) and self.low <= value <= self.high):
             raise ValueError
@@ -194,12 +203,12 @@ def parse(values: Mapping[str, object]) -> Hyperparameters:
         if name.startswith(RESERVED_PREFIXES):
             continue
         if name not in FIELDS:
-            raise UserError(f"unknown hyperparameter {name!r}; accepted: {', '.join(FIELDS)}")
+            raise UserError(f"unknown hyperparameter {shown(name)}; accepted: {', '.join(FIELDS)}")
         accepted = FIELDS[name].metadata["accepted"]
         try:
             parsed[name] = accepted.parse(_text(value))
         except (ValueError, KeyError, OverflowError):
-            raise UserError(f"hyperparameter {name} is {value!r}; accepted: {accepted}") from None
+            raise UserError(f"hyperparameter {name} is {shown(value)}; accepted: {accepted}") from None
     return Hyperparameters(**parsed)
 
 

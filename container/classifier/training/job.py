@@ -29,6 +29,7 @@ from classifier.training.interrupt import Interrupt, Interrupted
 from classifier.training.measure_int8 import add_int8
 from classifier.training.metrics import MetricsLog
 from classifier.training.optimization import make_loss, make_optimizer
+from classifier.training.outputs import remove_earlier_outputs
 from classifier.training.parallel.processes import Group, join_group
 from classifier.training.profiling.findings import Setting, list_findings
 from classifier.training.profiling.profiler import make_profiler
@@ -61,6 +62,8 @@ def run_process(contract: Contract, interrupt: Interrupt, group: Group) -> None:
     torch.manual_seed(hp.seed)
     compute = make_compute(hp, group)
     start = model.starting_point(hp, channels)
+    if group.is_first:
+        remove_earlier_outputs(contract)
     trainer = make_trainer(contract, hp, dataset, start, compute, interrupt)
     try:
         outcome = trainer.run()

@@ -1,7 +1,6 @@
 """The unreadable images of a job: each is named once in the log, and too many of a phase end the job."""
 
 import logging
-from collections.abc import Sequence
 
 from classifier.errors import UserError
 from classifier.training.data.batch import Batch
@@ -35,7 +34,7 @@ class SkippedImages:
                 f"accepted: one, or up to {MOST_SKIPPED:.0%}"
             )
 
-    def check_classes(self, phase: Phase, classes: Sequence[str]) -> None:
+    def check_classes(self, phase: Phase, classes: tuple[str, ...]) -> None:
         """Raise UserError if every image of one of the `classes` in `phase` was skipped: nothing is learned of it."""
         reasons = self.reasons.get(phase.name)
         if not reasons:

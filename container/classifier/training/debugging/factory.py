@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import shutil
 from collections.abc import Mapping
 
 import torch
@@ -10,15 +9,20 @@ import torch
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.training.debugging import smdebug_compat
-from classifier.training.debugging.config import copy_config, save_intervals, tensors_folder, write_config
+from classifier.training.debugging.config import (
+    CONFIG,
+    TENSORS,
+    copy_config,
+    save_intervals,
+    tensors_folder,
+    write_config,
+)
 from classifier.training.debugging.debugger import Debugger, NoDebugger, Timed
 from classifier.training.debugging.rules.client import RulesClient
 from classifier.training.hyperparameters import NO_RULE, Hyperparameters
 from classifier.training.parallel.processes import Group
 
 logger = logging.getLogger(__name__)
-TENSORS = "tensors"
-CONFIG = "debughookconfig.json"
 
 
 def make_debugger(
@@ -48,7 +52,6 @@ def make_debugger(
         ours = not given.exists()
         if ours:
             tensors = contract.output_data / TENSORS
-            shutil.rmtree(tensors, ignore_errors=True)  # of an earlier run in the same folder
             write_config(config, tensors, {mode: save_intervals(count) for mode, count in steps.items()})
         else:
             copy_config(given, config)

@@ -1,0 +1,55 @@
+"""The job's output folders: checked before hours of training, and emptied of what an earlier job wrote there."""
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+from classifier.artifact import METADATA_FILE, WEIGHTS_FILE
+from classifier.contract import Contract
+from classifier.errors import UserError
+from classifier.training.debugging.config import CONFIG, TENSORS
+from classifier.training.profiling.trace import TRACE
+from classifier.training.reporting.csv_files import CSV_FILES
+
+# All that a job writes to output/data, besides the folder of tensors.
+WRITTEN = ("metrics.jsonl", "report.html", "debug.json", "profile.json", TRACE, CONFIG, *CSV_FILES)
+
+
+def check_outputs(contract: Contract) -> None:
+    """Raise UserError if a folder or file that this job will write cannot be one, and remove an earlier failure."""
+    for folder in (contract.failure.parent, contract.output_data, contract.model, contract.checkpoints):
+        _check_folder(folder)
+    if contract.failure.is_dir():
+        raise UserError(f"{contract.failure} is a folder; accepted: nothing there, or a regular file")
+    contract.failure.unlink(missing_ok=True)
+    for path in [contract.model / name for name in (METADATA_FILE, WEIGHTS_FILE)] + _written(contract):
+        _check_file(path)
+
+
+def remove_earlier_outputs(contract: Contract) -> None:
+    """Remove from output/data what an earlier job wrote, of which a reader could not tell that it is not this one's."""
+    for path in _written(contract):
+        path.unlink(missing_ok=True)
+    shutil.rmtree(contract.output_data / TENSORS, ignore_errors=True)
+
+
+def _written(contract: Contract) -> list[Path]:
+    return [contract.output_data / name for name in WRITTEN]
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise UserError if `folder` is none or, where it is yet to be made, cannot be."""
+    place = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+    if not place.is_dir():
+        raise UserError(f"{place} is not a folder; accepted: nothing there, or a folder that this job can write to")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UserError(
+            f"{place} cannot be written by user {os.geteuid()}; accepted: a folder that this user may change"
+        )
+
+
+def _check_file(path: Path) -> None:
+    """Raise UserError if there is something other than a file or a link, which both can be replaced."""
+    if os.path.lexists(path) and stat.S_IFMT(path.lstat().st_mode) not in (stat.S_IFREG, stat.S_IFLNK):
+        raise UserError(f"{path} is not a regular file; accepted: nothing there, or a file that this job may replace")
