@@ -2,9 +2,8 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 INSTALL_LOCKED := bin/python -m pip install --no-deps --require-hashes --disable-pip-version-check -r
-# The packages of this repository, in place; nothing is fetched. -qq, since setuptools warns of every such
-# installation; errors are still printed.
-INSTALL_OURS := bin/python -m pip install -qq --no-deps --no-build-isolation --no-index --disable-pip-version-check --editable .
+# Makes the packages of this repository importable, by paths from .venv, so that a checkout may be moved or copied with it.
+LINK_OURS := bin/python -c 'import sysconfig, pathlib; pathlib.Path(sysconfig.get_path("purelib"), "checkout.pth").write_text("../../../..\n../../../../container\n")'
 SCRIPTS := build_and_push.sh requirements/lock.sh .ci/run
 
 .PHONY: demo launch test test-code test-image resume soak fuzz bench bench-serving recipe lint image weights audit lock clean
@@ -35,11 +34,10 @@ soak: .venv/dev
 fuzz: .venv-fuzz/ready
 	.venv-fuzz/bin/python tests/fuzz.py $(or $(FUZZ),-max_total_time=300)
 
-# Compares our server with others; needs wrk and Java. MODEL is the folder of an artifact.
+# Compares our server with others; needs wrk. MODEL is the folder of an artifact. PART=serving, for example, runs one part.
 bench-serving: .venv-bench/ready
-	.venv-bench/bin/python -W ignore benchmarks/exactness.py "$(DATA)" "$(MODEL)"
-	.venv-bench/bin/python -W ignore benchmarks/parts.py "$(DATA)" "$(MODEL)"
-	.venv-bench/bin/python -W ignore benchmarks/serving.py "$(DATA)" "$(MODEL)"
+	for part in $(or $(PART),exactness models parts serving); do \
+		.venv-bench/bin/python -W ignore benchmarks/$$part.py "$(DATA)" "$(MODEL)" || exit; done
 
 bench: .venv/dev
 	$(BIN)/python benchmarks/debugger.py
@@ -79,12 +77,12 @@ clean:
 .venv-bench/ready .venv-fuzz/ready: .venv-%/ready: requirements/%.txt pyproject.toml
 	$(PYTHON) -m venv .venv-$*
 	.venv-$*/$(INSTALL_LOCKED) $<
-	.venv-$*/$(INSTALL_OURS)
+	.venv-$*/$(LINK_OURS)
 	touch $@
 
 # demo needs only local.txt; launch.txt is for AWS.
 .venv/local .venv/launch .venv/dev: .venv/%: requirements/%.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	.venv/$(INSTALL_LOCKED) $<
-	.venv/$(INSTALL_OURS)
+	.venv/$(LINK_OURS)
 	touch $@

@@ -20,6 +20,7 @@ from launch.settings import pair
 from local import pictures, places, tables
 from local.digits import UNSEEN
 from local.pdf import print_to_pdf
+from local.search import as_texts
 
 LAUNCH = Path(__file__).resolve().parents[1] / "launch"
 PREFIX = "demo"
@@ -44,6 +45,9 @@ def main() -> None:
         help="hyperparameters of the training job",
     )
     own = parser.parse_args()
+    as_texts(dict(own.hyperparameters))
+    if own.data:
+        pictures.data_and_defaults(str(own.data), image="")
     for old in places.RUNS.glob(f"{PREFIX}-*"):
         shutil.rmtree(old)
     if own.data:

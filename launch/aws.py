@@ -8,7 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from classifier import files
 from classifier.errors import UserError
+from classifier.json_text import shown
+from classifier.training.hyperparameters import text_of
 from local import places
 
 STUDIO = Path("/opt/ml/metadata/resource-metadata.json")
@@ -59,10 +62,16 @@ class Aws:
     @property
     def image(self) -> str:
         """The image's URI: the setting, or the one that build_and_push.sh kept."""
-        kept = places.ROOT / ".image_uri"
-        if not self.settings.image and not kept.exists():
-            raise UserError("no image: run ./build_and_push.sh, or name an image in ECR with --image")
-        return self.settings.image or kept.read_text().strip()
+        if self.settings.image:
+            return self.settings.image
+        try:
+            kept = files.read_text(places.ROOT / ".image_uri").strip()
+        except FileNotFoundError:
+            kept = ""
+        if not re.fullmatch(r"[!-~]{1,400}", kept):
+            found = f"{places.ROOT / '.image_uri'} has {shown(kept)}" if kept else "no image"
+            raise UserError(f"{found}: run ./build_and_push.sh, or name an image in ECR with --image")
+        return kept
 
     @cached_property
     def role(self) -> str:
@@ -115,7 +124,7 @@ class Aws:
 def tags(settings: Namespace) -> list[Any]:
     """Return the tag by which status.py and cleanup.py find what these scripts made, and the user's tags."""
     wanted = {"created-by": f"launch-{settings.prefix}"} | settings.tags
-    return [{"Key": name, "Value": str(value)} for name, value in wanted.items()]
+    return [{"Key": name, "Value": text_of(value)} for name, value in wanted.items()]
 
 
 def split_uri(uri: str) -> tuple[str, str]:

@@ -1,56 +1,57 @@
 """The values that settings accept, and their contradictions: every script checks both before it does anything."""
 
-import math
 from argparse import Namespace
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 
 from classifier.contract import INPUT_MODES
 from classifier.errors import UserError
-from classifier.training.hyperparameters import Choice, Flag, Whole, text_of
-from classifier.training.metrics import OBJECTIVES
-from local.search import as_texts, check_name, search_space
+from classifier.json_text import shown
+from classifier.training.hyperparameters import Choice, Flag, Whole
+from local.accepted import MOST, Accepted, Hyperparameters, Prices, Scalar, Tags, Text, Texts, parse_values
+from local.places import PREFIX
+from local.search import as_texts, search_space
+from local.tuning_fields import SETTINGS
 
-
-@dataclass(frozen=True)
-class Count:
-    def __str__(self) -> str:
-        return "a whole number from 1"
-
-    def parse(self, text: str) -> int:
-        if (value := int(text)) < 1:
-            raise ValueError
-        return value
-
-
-@dataclass(frozen=True)
-class Kind:
-    """Any value of one of TOML's types."""
-
-    type: type
-    name: str
-
-    def __str__(self) -> str:
-        return self.name
-
-
-TEXT, TEXTS, TABLE = Kind(str, "text"), Kind(list, "a list"), Kind(dict, "a table of names and values")
-ACCEPTED: dict[str, Count | Whole | Choice | Flag | Kind] = {
-    **dict.fromkeys(("region", "profile", "role", "bucket", "prefix", "image", "kms_key", "currency", "data"), TEXT),
-    **dict.fromkeys(("instance_type", "inference_ami", "transform_ami"), TEXT),
-    **dict.fromkeys(("subnets", "security_groups"), TEXTS),
-    **dict.fromkeys(("tags", "prices", "hyperparameters", "ranges"), TABLE),
-    **dict.fromkeys(("network_isolation", "spot", "checkpoints"), Flag()),
-    **dict.fromkeys(("instance_count", "max_instances", "requests_per_instance", "max_concurrent"), Count()),
-    **dict.fromkeys(("volume_gb", "max_minutes", "max_wait_minutes", "max_jobs", "max_parallel_jobs"), Count()),
-    # SageMaker's own limits.
-    "startup_seconds": Whole(60, 3600),
-    "memory_mb": Whole(1024, 6144),
-    "max_concurrency": Whole(1, 200),
-    "input_mode": Choice(INPUT_MODES),
-    "objective": Choice(OBJECTIVES),
-    "strategy": Choice(("Bayesian", "Random", "Grid", "Hyperband")),
-    "early_stopping": Choice(("Auto", "Off")),
+TEXT, TEXTS, FLAG, COUNT = Text(), Texts(), Scalar(Flag()), Scalar(Whole(1, MOST))
+# Each section's settings. Limits are SageMaker's own where there are others than MOST.
+SECTIONS: dict[str, dict[str, Accepted]] = {
+    "aws": {
+        **dict.fromkeys(("region", "profile", "role", "bucket"), TEXT),
+        "prefix": PREFIX,
+        **dict.fromkeys(("image", "kms_key"), TEXT),
+        **dict.fromkeys(("subnets", "security_groups"), TEXTS),
+        "network_isolation": FLAG,
+        "tags": Tags(),
+    },
+    "cost": {"currency": TEXT, "prices": Prices()},
+    "training": {
+        "data": TEXT,
+        "hyperparameters": Hyperparameters(),
+        "instance_type": TEXT,
+        **dict.fromkeys(("instance_count", "volume_gb", "max_minutes"), COUNT),
+        "spot": FLAG,
+        "max_wait_minutes": COUNT,
+        "checkpoints": FLAG,
+        "input_mode": Scalar(Choice(INPUT_MODES)),
+    },
+    "tuning": {
+        **{name: SETTINGS[name] for name in ("objective", "strategy", "early_stopping", "max_jobs", "ranges")},
+        "max_parallel_jobs": COUNT,
+    },
+    "hosting": {
+        "instance_type": TEXT,
+        **dict.fromkeys(("instance_count", "max_instances", "requests_per_instance"), COUNT),
+        "inference_ami": TEXT,
+        "startup_seconds": Scalar(Whole(60, 3600)),
+        "memory_mb": Scalar(Whole(1024, 6144)),
+        "max_concurrency": Scalar(Whole(1, 200)),
+    },
+    "transform": {
+        "instance_type": TEXT,
+        **dict.fromkeys(("instance_count", "max_minutes", "max_concurrent"), COUNT),
+        "transform_ami": TEXT,
+    },
 }
 # A setting, another one that must not be less, and which of the two follows a flag of the other.
 ORDERED = (
@@ -60,39 +61,47 @@ ORDERED = (
 )
 
 
-def check_settings(settings: Namespace, flags: Collection[str]) -> None:
+def check_file(values: Mapping[str, object], path: object) -> dict[str, dict[str, object]]:
+    """Return the sections of settings.toml, which has `values`, with every setting parsed.
+
+    Raises UserError, with the file's `path`, if one is missing, not known or not accepted.
+    """
+    check_known(values, SECTIONS, f"{path} has ")
+    parsed = {}
+    for section, accepted in SECTIONS.items():
+        settings = values.get(section)
+        if not isinstance(settings, dict):
+            raise UserError(f"{path} has {'no' if settings is None else 'a setting, not a'} section [{section}]")
+        check_known(settings, accepted, f"{path}, section [{section}], has ")
+        parsed[section] = parse_values(settings, accepted, f"{path}, section [{section}]: ")
+    return parsed
+
+
+def check_known(names: Collection[str], accepted: Collection[str], within: str) -> None:
+    """Raise UserError, which begins with `within`, if one of `names` is not accepted."""
+    for name in names:
+        if name not in accepted:
+            near = get_close_matches(name, accepted, 1)
+            advice = f"did you mean {near[0]}" if near else f"accepted: {', '.join(accepted)}"
+            raise UserError(f"{within}{shown(name)}, which is not known; {advice}")
+
+
+def check_settings(settings: Namespace, accepted: Mapping[str, Accepted], flags: Collection[str]) -> None:
     """Parse every setting in place; `flags` has the names of all flags that the command line gave.
 
     Raises UserError for a value that is not accepted and for settings that contradict each other.
     """
     values = vars(settings)
-    for name in filter(ACCEPTED.__contains__, list(values)):
-        values[name] = parse_setting(name, values[name])
-    for name, price in values.get("prices", {}).items():
-        if isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price < math.inf:
-            raise UserError(f"the price of {name} is {price!r}; accepted: a number from 0")
+    values |= parse_values(values, accepted)
     if bool(values.get("subnets")) != bool(values.get("security_groups")):
         raise UserError("a VPC needs both subnets and security_groups; accepted: both, or neither")
     for lower, upper, follower in ORDERED:
         if lower in values and upper in values and (upper != "max_wait_minutes" or settings.spot):
             check_order(values, lower, upper, follower, flags)
-    for name in values.get("hyperparameters", ()):
-        check_name(name)
-    as_texts(values.get("hyperparameters", {}))
+    if "hyperparameters" in values:
+        as_texts(values["hyperparameters"])
     if "ranges" in values:
         check_tuning(settings, flags)
-
-
-def parse_setting(name: str, value: object) -> object:
-    accepted = ACCEPTED[name]
-    try:
-        if not isinstance(accepted, Kind):
-            return accepted.parse(text_of(value))
-        if isinstance(value, accepted.type):
-            return value
-    except (ValueError, KeyError):
-        pass
-    raise UserError(f"{name} is {value!r}; accepted: {accepted}")
 
 
 def check_order(values: dict[str, int], lower: str, upper: str, follower: str, flags: Collection[str]) -> None:

@@ -10,7 +10,7 @@ from argparse import Namespace
 from classifier.errors import UserError
 from launch import console, hosting, status
 from launch.aws import Aws
-from launch.settings import make_parser
+from launch.settings import LOCAL, make_parser
 from local import places, server
 
 MADE_BY_PUSH = {"Key": "created-by", "Value": "build_and_push.sh"}
@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--images", action="store_true", help="also delete the ECR repository of build_and_push.sh")
     parser.add_argument("--local", action="store_true", help="stop only the server that deploy.py --local started")
     parser.add_argument("--yes", action="store_true", help="do not ask before deleting")
+    parser.exclude("local", "outputs", "data", "images", settings_but=LOCAL)
     settings = parser.parse_args()
     print("the server on this computer is stopped" if server.stop() else "on this computer: no server is known to run")
     if not settings.local:

@@ -1,6 +1,7 @@
 """Run a script's main function with errors as one sentence, and ask before anything costs money."""
 
 import io
+import os
 import signal
 import sys
 from argparse import Namespace
@@ -23,13 +24,16 @@ def run(main: Callable[[], int | None]) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        sentence = str(error)
-        if not isinstance(error, UserError):
-            if not type(error).__module__.startswith(("botocore", "boto3")):
-                raise
+        if isinstance(error, UserError):
+            sentence = str(error)
+        elif isinstance(error, OSError) and error.filename:
+            sentence = f"{os.fsdecode(error.filename)}: {error.strerror}"
+        elif type(error).__module__.startswith(("botocore", "boto3")):
             from launch.aws import sentence_for
 
             sentence = sentence_for(error)
+        else:
+            raise
         print(f"{Path(sys.argv[0]).stem}: {printable(sentence)}", file=sys.stderr)
         sys.exit(1)
 

@@ -10,20 +10,23 @@ from classifier.images import SUFFIXES
 from launch import console, hosting
 from launch.aws import Aws, tags
 from launch.predict import endpoint_sender, show_answers
-from launch.settings import make_parser
+from launch.settings import LOCAL, make_parser, path
 from local import pictures, places, sending, server
 
 DAY = 24
+OF_INSTANCES = ("instance_type", "instance_count", "max_instances", "requests_per_instance", "inference_ami")
 
 
 def main() -> None:
     parser = make_parser(__doc__, "aws", "cost", "hosting")
     parser.add_argument("--job", metavar="NAME", help="the training job to deploy (default: the last one)")
     parser.add_argument("--endpoint", metavar="NAME", help="the endpoint's name (default: prefix)")
-    parser.add_argument("--picture", metavar="FILE", type=Path, help="the picture to send (default: a training image)")
+    parser.add_argument("--picture", metavar="FILE", type=path, help="the picture to send (default: a training image)")
     parser.add_argument("--serverless", action="store_true", help="an endpoint that costs nothing while idle")
     parser.add_argument("--local", action="store_true", help="serve on this computer; with --image in a container")
     parser.add_argument("--yes", action="store_true", help="do not ask before starting")
+    parser.exclude("local", "serverless", "endpoint", settings_but=LOCAL)
+    parser.exclude("serverless", *OF_INSTANCES)
     settings = parser.parse_args()
     picture = pictures.find_pictures(settings.picture)[0] if settings.picture else None
     deploy_here(settings, picture) if settings.local else deploy_on_aws(settings, picture)
@@ -31,10 +34,11 @@ def main() -> None:
 
 def deploy_here(settings: Namespace, picture: Path | None) -> None:
     job = settings.job or places.latest("local_job")
-    url = server.start(job, settings.image)
-    picture = picture or pictures.find_pictures(places.RUNS / job / "input/data/train")[0]
+    root = server.folder_of(job)
+    picture = picture or pictures.find_pictures(root / "input/data/train")[0]
+    url = server.start(root, settings.image)
     show_answers([sending.classify("/".join(picture.parts[-2:]), picture.read_bytes(), sending.sender(url))])
-    print(f"{job} answers at {url}; its log: {places.RUNS / job / 'serve.log'}")
+    print(f"{job} answers at {url}; its log: {root / 'serve.log'}")
     print("next: launch/predict.py --local FILE, and at the end launch/cleanup.py --local")
 
 

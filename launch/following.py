@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from classifier.errors import UserError
 from launch.aws import Aws, split_uri
 from local import places
-from local.trials import COMPLETED, FAILED, RUNNING, STOPPED, Trial, Tuning
+from local.trials import Trial, Tuning
+from local.tuning_fields import COMPLETED, FAILED, RUNNING, STOPPED
 
 LOGS = "/aws/sagemaker/TrainingJobs"
 STATUS = {"Completed": COMPLETED, "Stopped": STOPPED, "Failed": FAILED}

@@ -2,23 +2,24 @@
 
 import json
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from launch import console
 from launch.aws import Aws
-from launch.settings import make_parser
+from launch.settings import LOCAL, make_parser, path
 from local import pictures, places, sending, tables
 
 
 def main() -> int:
-    parser = make_parser(__doc__, "aws")
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a picture, or a folder of pictures")
+    parser = make_parser(__doc__, "aws", takes="FILE [FILE ...]")
+    parser.add_argument("files", nargs="+", type=path, metavar="FILE", help="a picture, or a folder of pictures")
     parser.add_argument("--endpoint", metavar="NAME", help="the endpoint (default: the last deployed)")
     parser.add_argument("--url", help="send to this server instead, such as 127.0.0.1:8080")
     parser.add_argument("--local", action="store_true", help="send to the server that deploy.py --local started")
     parser.add_argument("--json", action="store_true", help="print one JSON line per picture, with all its classes")
+    parser.exclude("local", "url", "endpoint", settings_but=LOCAL)
+    parser.exclude("url", "endpoint", settings_but=LOCAL)
     settings = parser.parse_args()
-    files = [file for path in settings.files for file in pictures.find_pictures(path)]
+    files = [file for given in settings.files for file in pictures.find_pictures(given)]
     if settings.local or settings.url is not None:
         send = sending.sender(places.latest("local_url") if settings.url is None else settings.url)
     else:

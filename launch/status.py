@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from launch import console
 from launch.aws import Aws, tags
-from launch.settings import make_parser
+from launch.settings import LOCAL, make_parser
 from local import places, server, tables
 
 # The console's page for each kind, in the order in which cleanup.py ends them: referrers before what they refer to.
@@ -23,6 +23,7 @@ PAGES = {
 def main() -> None:
     parser = make_parser(__doc__, "aws", "cost")
     parser.add_argument("--local", action="store_true", help="list only what runs on this computer")
+    parser.exclude("local", settings_but=LOCAL)
     settings = parser.parse_args()
     here = f"a server at {places.latest('local_url')}" if server.running() else "nothing runs"
     print(f"on this computer: {here}")

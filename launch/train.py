@@ -10,7 +10,7 @@ from classifier.errors import UserError
 from launch import console, jobs
 from launch.aws import Aws
 from launch.following import follow_training
-from launch.settings import make_parser
+from launch.settings import LOCAL, make_parser
 from local import pictures, places, programs
 from local.search import as_texts
 from local.trials import Tuning
@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument("--local", action="store_true", help="train on this computer; with --image in a container")
     parser.add_argument("--debugger", action="store_true", help="use SageMaker Debugger, for accounts that have it")
     parser.add_argument("--yes", action="store_true", help="do not ask before starting")
+    parser.exclude("local", "debugger", settings_but=LOCAL)
     settings = parser.parse_args()
     name = train_here(settings) if settings.local else train_on_aws(settings)
     report = places.RUNS / name / "output/data/report.html"

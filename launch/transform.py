@@ -15,7 +15,7 @@ SUFFIX = ".out"
 
 
 def main() -> None:
-    parser = make_parser(__doc__, "aws", "cost", "transform")
+    parser = make_parser(__doc__, "aws", "cost", "transform", takes="S3_URI")
     parser.add_argument("images", metavar="S3_URI", help="the images' S3 URI, as upload.py prints it")
     parser.add_argument("--job", metavar="NAME", help="the training job to use (default: the last one)")
     parser.add_argument("--yes", action="store_true", help="do not ask before starting")

@@ -12,7 +12,7 @@ from classifier.errors import UserError
 from launch import console, jobs
 from launch.aws import Aws
 from launch.following import follow_tuning, read_metrics
-from launch.settings import make_parser
+from launch.settings import LOCAL, make_parser
 from local import pictures, places, tables
 from local.search import as_texts, search_space
 from local.trials import Tuning
@@ -23,6 +23,8 @@ def main() -> None:
     parser.add_argument("--local", action="store_true", help="train on this computer; with --image in a container")
     parser.add_argument("--resume", nargs="?", const="", metavar="NAME", help="continue this tuning, or the last one")
     parser.add_argument("--yes", action="store_true", help="do not ask before starting")
+    parser.exclude("local", settings_but=LOCAL)
+    parser.exclude("resume", settings_but=("region", "profile"))  # the tuning has its own
     settings = parser.parse_args()
     tuning = tune_here(settings) if settings.local else tune_on_aws(settings)
     from local.page import write_page

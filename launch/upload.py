@@ -11,13 +11,13 @@ from classifier.errors import UserError
 from classifier.training.data.names import printable
 from launch import console
 from launch.aws import Aws
-from launch.settings import make_parser
+from launch.settings import make_parser, path
 from local import pictures, places
 
 
 def main() -> None:
-    parser = make_parser(__doc__, "aws")
-    parser.add_argument("folder", type=Path, help="the folder of images")
+    parser = make_parser(__doc__, "aws", takes="FOLDER")
+    parser.add_argument("folder", type=path, help="the folder of images")
     parser.add_argument("--name", help="the folder's name in S3 (default: its own)")
     parser.add_argument("--yes", action="store_true", help="do not ask before removing")
     settings = parser.parse_args()

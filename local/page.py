@@ -12,7 +12,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from classifier.training.hyperparameters import FIELDS, Real
 from classifier.training.reporting.charts import GRAY, STYLE, TRAIN, VALIDATION, svg
-from local.trials import STOPPED, Tuning, short
+from local.trials import Tuning, short
+from local.tuning_fields import STOPPED
 
 # Metrics that are charted over the epochs, besides the objective.
 OVER_TIME = ("validation:loss", "validation:accuracy")

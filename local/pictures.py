@@ -1,5 +1,6 @@
 """The pictures on this computer: find them, by default the handwritten digits, and check that they can be read."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,26 @@ PROGRESS: dict[str, Any] = {"unit": "image", "leave": False, "disable": None}
 
 
 def data_and_defaults(data: str, image: str) -> tuple[Path, dict[str, object]]:
-    """Return the folder of images, by default the handwritten digits, and hyperparameters that suit them."""
+    """Return the folder of images, by default the handwritten digits, and hyperparameters that suit them.
+
+    Raises UserError if `data` is not a folder whose layout training accepts.
+    """
     if not image:
         places.need("torch", INSTALL)
     if not data:
         places.need("sklearn", INSTALL)
         return write_digits(places.RUNS / "digits"), DIGITS
-    folder = Path(data).resolve()
-    if not folder.is_dir():
-        raise UserError(f"{data} is not a folder; accepted with --local: a folder of images")
-    return folder, {} if image or (imagenet.FOLDER / imagenet.FILE).exists() else {"weights": "none"}
+    folder, has_weights = existing_folder(data), image or (imagenet.FOLDER / imagenet.FILE).exists()
+    read_dataset({"train": folder}, seed=0)  # training would say the same, later and of a path that no user typed
+    return folder.resolve(), {} if has_weights else {"weights": "none"}
+
+
+def existing_folder(path: str) -> Path:
+    """Return the path. Raises UserError if it is not a folder."""
+    with suppress(OSError):  # of a name that is too long
+        if Path(path).is_dir():
+            return Path(path)
+    raise UserError(f"{printable(path)} is not a folder; accepted with --local: a folder of images")
 
 
 def find_pictures(path: Path) -> list[Path]:

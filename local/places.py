@@ -2,18 +2,24 @@
 
 import importlib.util
 import json
-import re
 import sys
 import time
 from pathlib import Path
 
 from classifier.errors import UserError
 from classifier.files import read_json, write_file
+from local.accepted import CONTROL, Accepted, Text, parse_values
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTAINER = ROOT / "container"
 RUNS = ROOT / "runs"
 LATEST = RUNS / "latest.json"
+# A tuning job's name has at most 32 characters, of which the time has 14.
+PREFIX = Text("[a-zA-Z0-9](-?[a-zA-Z0-9]){0,17}", "1 to 18 letters, digits and single hyphens between them")
+RUN = Text(
+    "[a-zA-Z0-9](-?[a-zA-Z0-9]){0,62}(/trial-[0-9]{3,6})?",
+    "a name such as resnet18-260102-030405, or resnet18-260102-030405/trial-001",
+)
 MISSING = {
     "data": "no images: run launch/upload.py FOLDER, or use --data",
     "tuning": "no tuning job was started from here: run launch/tune.py",
@@ -22,6 +28,12 @@ MISSING = {
     "local_tuning": "no tuning was started here: run launch/tune.py --local",
     "local_job": "no model was trained here: run launch/train.py --local",
     "local_url": "nothing is deployed here: run launch/deploy.py --local",
+}
+# What the file of the latest names may have; "" if there is none any more.
+NAMED: dict[str, Accepted] = {
+    **dict.fromkeys(("data", "local_url"), Text(f"[^{CONTROL}]{{0,2000}}", "text of up to 2,000 characters")),
+    **dict.fromkeys(("tuning", "job", "endpoint", "local_tuning", "local_job"), Text(f"|{RUN.pattern}", RUN.words)),
+    "local_pid": Text("[0-9]{0,9}", "the number of a process, in quotes"),
 }
 
 
@@ -32,10 +44,14 @@ def need(package: str, advice: str) -> None:
 
 
 def new_name(prefix: str) -> str:
-    """Return a new name for a job; a tuning job's has at most 32 characters. Raises UserError for another `prefix`."""
-    if not re.fullmatch(r"[a-zA-Z0-9](-?[a-zA-Z0-9]){0,17}", prefix):
-        raise UserError(f"prefix is {prefix!r}; accepted: 1 to 18 letters, digits and single hyphens between them")
+    """Return a new name for a job."""
     return f"{prefix}-{time.strftime('%y%m%d-%H%M%S')}"
+
+
+def run_folder(name: str) -> Path:
+    """Return the folder of a job in RUNS. Raises UserError if this is not the name of a job."""
+    parse_values({"the job's name": name}, {"the job's name": RUN})
+    return RUNS / name
 
 
 def new_run(prefix: str) -> str:
@@ -59,15 +75,16 @@ def noted() -> dict[str, str]:
     """Return the names that were kept, by kind. Raises UserError if their file is damaged."""
     try:
         names = read_json(LATEST)
-        if wrong := [kind for kind, name in names.items() if not isinstance(name, str)]:
-            raise UserError(f"{LATEST} has {wrong[0]!r}: {names[wrong[0]]!r}; accepted: a name in quotes")
+        parse_values(
+            names, {kind: accepted for kind, accepted in NAMED.items() if kind in names}, f"{LATEST} is damaged: "
+        )
     except FileNotFoundError:
         return {}
     except UserError as error:
         raise UserError(
             f"{error}. It has the names of what was made last: give them as options, or remove it"
         ) from error
-    return names
+    return {kind: name for kind, name in names.items() if kind in NAMED}
 
 
 def noted_or_none() -> dict[str, str]:

@@ -86,5 +86,5 @@ def training(root: Path, image: str, output: int | None = None) -> Iterator[subp
             raise
     if process.returncode:
         failure = root / "output/failure"
-        cause = failure.read_text().partition("\n")[0] if failure.exists() else "the log says why"
+        cause = failure.read_text(errors="replace").partition("\n")[0] if failure.is_file() else "the log says why"
         raise UserError(f"training failed: {cause}")

@@ -5,7 +5,8 @@ from argparse import Namespace
 from collections.abc import Mapping
 
 from classifier.errors import UserError
-from classifier.training.hyperparameters import FIELDS, SEARCH_SPACE, Between, OneOf, Real, parse, text_of
+from classifier.json_text import shown
+from classifier.training.hyperparameters import FIELDS, SEARCH_SPACE, Between, OneOf, Real, parse, text_of, unknown_name
 
 # SageMaker's limit for a list of values.
 MOST_VALUES = 30
@@ -20,7 +21,7 @@ def as_texts(hyperparameters: Mapping[str, object]) -> dict[str, str]:
 def check_name(name: str) -> None:
     """Raise UserError unless a user may set this hyperparameter: training ignores those that SageMaker adds."""
     if name not in FIELDS:
-        raise UserError(f"unknown hyperparameter {name!r}; accepted: {', '.join(FIELDS)}")
+        raise unknown_name(name)
 
 
 def search_space(settings: Namespace) -> dict[str, Between | OneOf]:
@@ -52,7 +53,7 @@ def search_space(settings: Namespace) -> dict[str, Between | OneOf]:
 def search_range(name: str, values: object) -> Between | OneOf:
     """Return the range of a setting: two values of a real number are its limits, other lists are the values to try."""
     check_name(name)
-    given = f"the range of {name} is {shown if len(shown := repr(values)) <= 100 else f'{shown[:100]}...'}"
+    given = f"the range of {name} is {shown(values)}"
     if name == "objective":
         raise UserError(f"{given}; accepted: no range, since a tuning has one objective")
     if not isinstance(values, list) or not 1 <= len(values) <= MOST_VALUES:

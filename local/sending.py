@@ -1,16 +1,19 @@
 """Send pictures to a server, and read its answers."""
 
-import json
 import re
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from classifier.errors import UserError
+from classifier.json_text import parse_json
 
-# Time limits: until a connection is made, TLS included, and between two parts of the answer. The second is SageMaker's.
+# Time limits: until a connection is made, TLS included, and until the whole answer is there. The second is SageMaker's.
 CONNECT_SECONDS, ANSWER_SECONDS = 10, 60
+MOST_BYTES = 10_000_000
 IMAGE_TYPE = "application/x-image"
 PATH = "/invocations"
 
@@ -39,25 +42,49 @@ def sender(url: str) -> Callable[[bytes], bytes]:
     Raises UserError, as does that function, if no HTTP server answers there in time.
     """
     import requests
+    from urllib3.exceptions import HTTPError
 
     address = invocations_url(url)
 
     def send(data: bytes) -> bytes:
         try:
-            answer = requests.post(
-                *(address, data),
-                headers={"Content-Type": IMAGE_TYPE},
-                timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
-                allow_redirects=False,  # it would repeat the request without the picture
-            )
-        except (requests.RequestException, ValueError) as error:  # urllib3's, for a name that no host can have
+            with limited_time(ANSWER_SECONDS):
+                answer = requests.post(
+                    *(address, data),
+                    headers={"Content-Type": IMAGE_TYPE},
+                    timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
+                    allow_redirects=False,  # it would repeat the request without the picture
+                    stream=True,
+                )
+                content = answer.raw.read(MOST_BYTES, decode_content=True)
+                answer.close()
+        except (OSError, HTTPError, ValueError) as error:  # ValueError for a name that no host can have
             raise UserError(f"no server answers at {url}: {reason(error, address)}") from error
         if answer.is_redirect:
             location = answer.headers["Location"]
             raise UserError(f"the server at {url} redirects to {location!r}: give --url that address")
-        return answer.content
+        return content
 
     return send
+
+
+@contextmanager
+def limited_time(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in the block after `seconds`: timeouts of sockets begin anew with every byte.
+
+    It needs the main thread.
+    """
+
+    def expire(*_: object) -> None:
+        raise TimeoutError(f"no whole answer within {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, expire)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def reason(error: BaseException, address: str) -> str:
@@ -81,12 +108,12 @@ def classify(name: str, data: bytes, send: Callable[[bytes], bytes]) -> dict[str
 def read_answer(answer: bytes) -> dict[str, Any]:
     """Return the predictions or the error of an answer; an error if it is not one of our server's."""
     try:
-        result = json.loads(answer)
+        result: Any = parse_json(answer.decode())
         texts = [result["error"]] if "error" in result else [one["class"] for one in result["predictions"]]
         probabilities = [one["probability"] for one in result.get("predictions", ())]
         if texts and all(isinstance(text, str) for text in texts) and all(0 <= value <= 1 for value in probabilities):
             return result
-    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         pass  # perhaps a proxy's page, or another server
     text = " ".join(answer[:200].decode(errors="replace").split())
     return {"error": f"not an answer of our server: {text!r}"}

@@ -4,6 +4,7 @@ import socket
 import time
 import urllib.request
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
@@ -14,14 +15,19 @@ from local import places, programs
 START_SECONDS, STOP_SECONDS = 240, 30
 
 
-def start(job: str, image: str) -> str:
-    """Start a server with the model of `job` in the background, after stopping the last one; return its URL.
-
-    Raises UserError if the job has no model, or if the server does not answer in time.
-    """
-    root = places.RUNS / job
+def folder_of(job: str) -> Path:
+    """Return the folder of a job. Raises UserError if there is none, or if it has no model."""
+    root = places.run_folder(job)
     if not (root / "model/model.json").exists():
         raise UserError(f"{job} has no model in {root / 'model'}")
+    return root
+
+
+def start(root: Path, image: str) -> str:
+    """Start a server with the model of a job's folder in the background, after stopping the last one; return its URL.
+
+    Raises UserError if the server does not answer in time.
+    """
     stop()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

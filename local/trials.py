@@ -11,8 +11,9 @@ from classifier.errors import UserError
 from classifier.files import read_json, write_file
 from classifier.training.metrics import EPOCH, METRICS
 from local import places
-
-STATUSES = RUNNING, COMPLETED, STOPPED, FAILED = "running", "completed", "stopped early", "failed"
+from local.accepted import parse_values
+from local.tuning_fields import COMPLETED, RUNNING, STOPPED
+from local.tuning_fields import TUNING as FIELDS
 
 
 @dataclass
@@ -80,36 +81,32 @@ class Tuning:
 
     @staticmethod
     def file(name: str) -> Path:
-        return places.RUNS / name / "tuning.json"
+        return places.run_folder(name) / "tuning.json"
 
     @classmethod
     def load(cls, name: str) -> "Tuning":
         """Read the tuning from its file. Raises UserError if there is none, or it is damaged."""
         file = cls.file(name)
         try:
-            values = read_json(file)
-            tuning = cls(*(values[field] for field in ("name", "objective", "tuned", "trials", "settings")))
-            tuning.trials = [Trial(**trial) for trial in values["trials"]]
+            values: dict[str, Any] = parse_values(read_json(file), FIELDS, f"{file} is damaged: ")
         except FileNotFoundError:
-            raise UserError(f"{file} is missing: name another tuning, or finish this one with --resume") from None
-        except (KeyError, TypeError) as error:
-            raise UserError(f"{file} is damaged: {type(error).__name__}: {error}; name another tuning") from error
-        if fault := tuning.find_fault():
-            raise UserError(f"{file} is damaged: it has {fault}; name another tuning")
+            raise UserError(f"{file} is missing: name another tuning") from None
+        except UserError as error:
+            raise UserError(f"{error}; name another tuning") from error
+        values["trials"] = [Trial(**trial) for trial in values["trials"]]
+        tuning = cls(**values)
+        if fault := tuning.find_contradiction(name):
+            raise UserError(f"{file} is damaged: {fault}; name another tuning")
         return tuning
 
-    def find_fault(self) -> str:
-        """Return the first value of a wrong kind, which a file that was edited may have; "" if there is none."""
-        for value_of, kind in {"name": str, "objective": str, "tuned": list, "settings": dict}.items():
-            if not isinstance(value := getattr(self, value_of), kind):
-                return f"{value_of} {value!r}; accepted: a {kind.__name__}"
-        for trial in self.trials:
-            if trial.status not in STATUSES or not isinstance(trial.hyperparameters, dict):
-                return f"the trial {trial.name!r} with status {trial.status!r}; accepted: {', '.join(STATUSES)}"
-            numbers = [trial.seconds, *([] if trial.value is None else [trial.value])]
-            if not all(isinstance(number, int | float) for number in numbers) or not isinstance(trial.metrics, dict):
-                return f"the trial {trial.name!r} with value {trial.value!r}; accepted: a number, or null"
-        return "" if self.objective in METRICS else f"objective {self.objective!r}; accepted: {', '.join(METRICS)}"
+    def find_contradiction(self, name: str) -> str:
+        """Return a contradiction between fields that are valid each for itself; "" if there is none."""
+        if self.name != name:
+            return f"name is {self.name!r}; accepted: {name!r}, its folder's"
+        for number, trial in enumerate(self.trials):
+            if missing := [tuned for tuned in self.tuned if tuned not in trial.hyperparameters]:
+                return f"trials[{number}].hyperparameters.{missing[0]} is missing; accepted: a value, since it is tuned"
+        return ""
 
     def save(self) -> None:
         file = self.file(self.name)

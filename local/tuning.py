@@ -16,8 +16,10 @@ from optuna.trial import TrialState
 from classifier.errors import UserError
 from classifier.training.hyperparameters import Between, OneOf, text_of
 from local import pictures, places, programs
+from local.accepted import parse_values
 from local.search import as_texts, search_space
-from local.trials import COMPLETED, FAILED, RUNNING, STOPPED, Trial, Tuning
+from local.trials import Trial, Tuning
+from local.tuning_fields import COMPLETED, FAILED, RUNNING, SETTINGS, STOPPED
 
 # The number of trials to finish before any is stopped early, and the first epoch at which one may be.
 FIRST_TRIALS, FIRST_EPOCH = 3, 2
@@ -30,8 +32,9 @@ def begin_tuning(settings: Namespace) -> str:
     data, defaults = pictures.data_and_defaults(settings.data, settings.image)
     defaults = {name: value for name, value in defaults.items() if name not in settings.ranges}
     settings.data, settings.hyperparameters = str(data), defaults | settings.hyperparameters
+    tuned = list(search_space(settings))
     name = places.new_run(settings.prefix)
-    Tuning(name, settings.objective, list(search_space(settings)), settings=vars(settings)).save()
+    Tuning(name, settings.objective, tuned, settings={kept: vars(settings)[kept] for kept in SETTINGS}).save()
     places.note(local_tuning=name)
     return name
 
@@ -57,8 +60,39 @@ def locked(tuning: Tuning) -> Iterator[None]:
         yield
 
 
+def settings_of(tuning: Tuning) -> Namespace:
+    """Return the settings that a tuning on this computer keeps.
+
+    Raises UserError if they are damaged, or contradict its trials or the images that there are.
+    """
+    file = tuning.file(tuning.name)
+    if not tuning.settings:
+        raise UserError(f"{file} has no settings, since it was not started with --local: continue it without")
+    settings = Namespace(**parse_values(tuning.settings, SETTINGS, f"{file} is damaged: settings."))
+    space = search_space(settings)
+    if (settings.objective, list(space)) != (tuning.objective, tuning.tuned):
+        raise UserError(f"{file} is damaged: objective and tuned are not those of settings")
+    try:
+        pictures.existing_folder(settings.data)
+    except UserError as error:
+        raise UserError(f"{file} has the images in settings.data: {error}") from error
+    for number, trial in enumerate(tuning.trials, 1):
+        if trial.name != name_of(tuning, number):
+            raise UserError(f"{file} is damaged: the trial {trial.name!r} is where {name_of(tuning, number)!r} belongs")
+        for name, searched in space.items():
+            if not contains(searched, trial.hyperparameters[name]):
+                found = f"{trial.name} has {name} {trial.hyperparameters[name]!r}"
+                raise UserError(f"{file} is damaged: {found}; accepted: {searched}")
+    return settings
+
+
+def name_of(tuning: Tuning, number: int) -> str:
+    """Return the name of a trial; the first has number 1."""
+    return f"{tuning.name}/trial-{number:03}"
+
+
 def run_trials(tuning: Tuning) -> Iterator[Tuning]:
-    settings = Namespace(**tuning.settings)
+    settings = settings_of(tuning)
     space = search_space(settings)
     study = new_study(settings, tuning, space)
     distributions = {name: distribution_of(searched) for name, searched in space.items()}
@@ -66,13 +100,14 @@ def run_trials(tuning: Tuning) -> Iterator[Tuning]:
         proposed = study.ask(distributions)
         if number == len(tuning.trials):
             texts = as_texts(settings.hyperparameters | {"objective": settings.objective} | proposed.params)
-            tuning.trials.append(Trial(f"{tuning.name}/trial-{number + 1:03}", texts))
+            tuning.trials.append(Trial(name_of(tuning, number + 1), texts))
         trial = tuning.trials[number]
         for epoch, value in enumerate(trial.metrics.get(tuning.objective, ()), 1):
             proposed.report(value, epoch)
         if trial.status == RUNNING:
             yield from run_trial(trial, proposed, tuning, settings)
-        study.tell(proposed, trial.value if trial.status == COMPLETED else None, STATES[trial.status])
+        state = STATES[trial.status] if trial.value is not None else TrialState.FAIL
+        study.tell(proposed, trial.value if state == TrialState.COMPLETE else None, state)
         if number + 1 == FAILURES and all(trial.status == FAILED for trial in tuning.trials):
             raise UserError(f"the first {FAILURES} trials failed: {trial.reason}")
     yield tuning
@@ -107,6 +142,13 @@ def distribution_of(searched: Between | OneOf) -> BaseDistribution:
     return CategoricalDistribution(searched.values)
 
 
+def contains(searched: Between | OneOf, text: str) -> bool:
+    """Return whether a hyperparameter's text is in its range."""
+    if isinstance(searched, Between):
+        return searched.low <= float(text) <= searched.high
+    return text in map(text_of, searched.values)
+
+
 def typed(searched: Between | OneOf, text: str) -> object:
     """Return a hyperparameter's text as the value that Optuna proposed."""
     return float(text) if isinstance(searched, Between) else {text_of(value): value for value in searched.values}[text]
@@ -114,7 +156,7 @@ def typed(searched: Between | OneOf, text: str) -> object:
 
 def run_trial(trial: Trial, proposed: optuna.Trial, tuning: Tuning, settings: Namespace) -> Iterator[Tuning]:
     """Run one trial, stopped early if Optuna's pruner says so, and yield the tuning at every line of its log."""
-    root, before = places.RUNS / trial.name, trial.seconds
+    root, before = places.run_folder(trial.name), trial.seconds
     reported = len(trial.metrics.get(tuning.objective, ()))
     programs.prepare_job(root, Path(settings.data), trial.hyperparameters)
     tuning.save()

@@ -10,6 +10,8 @@ import torch
 
 from classifier import network
 from classifier.artifact import Artifact
+from classifier.training.artifact_files import save_artifact
+from classifier.training.export_onnx import add_onnx
 from helpers import NOBODY
 from waits import LIMIT_S
 
@@ -54,5 +56,6 @@ def artifact_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("root") / "model"
     torch.manual_seed(0)
     weights = network.build(len(CLASSES), eps=1e-5).state_dict()
-    Artifact(classes=CLASSES, image_size=IMAGE_SIZE, eps=1e-5).save(folder, weights)
+    save_artifact(folder, Artifact(classes=CLASSES, image_size=IMAGE_SIZE, eps=1e-5), weights)
+    add_onnx(folder)
     return folder

@@ -1,8 +1,10 @@
-"""A network like a trained one, and images for it."""
+"""A network like a trained one, and the weights of an artifact."""
+
+from pathlib import Path
 
 import torch
 
-from classifier import network
+from classifier import artifact, network
 
 
 def trained() -> network.ResNet18:
@@ -18,6 +20,6 @@ def trained() -> network.ResNet18:
     return model
 
 
-def images(size: int, n: int = 4) -> torch.Tensor:
-    torch.manual_seed(1)
-    return torch.randn(n, 3, size, size).contiguous(memory_format=torch.channels_last)
+def stored_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Return the weights of the artifact in `folder`."""
+    return network.as_tensors(artifact.read_weights(folder, artifact.read(folder)))

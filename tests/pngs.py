@@ -43,3 +43,28 @@ def png(samples: np.ndarray, depth: int, color: int, interlace: int = 0, others:
     passes = PASSES if interlace else [(0, 0, 1, 1)]
     data = b"".join(rows(samples[y::dy, x::dx], depth) for x, y, dx, dy in passes)
     return png_of(width, height, depth, color, zlib.compress(data), interlace, b"".join(others))
+
+
+def bits(*values: tuple[int, int]) -> np.ndarray:
+    """Return values of so many bits each, the lowest first, as deflate writes them."""
+    return np.concatenate([value >> np.arange(count) & 1 for value, count in values]).astype(np.uint8)
+
+
+# A block without a byte of data in it, but with two tables of codes: zlib makes these for each block.
+EMPTY_BLOCK = np.packbits(
+    np.tile(
+        bits(
+            *[(0, 1), (2, 2), (0, 5), (0, 5), (14, 4)],  # not the last one, with tables: 257 and 1 codes, 18 lengths
+            *[(0, 3), (0, 3), (1, 3), (2, 3), *[(0, 3)] * 13, (2, 3)],  # lengths of the codes for 18, 0 and 1
+            *[(0, 1), (127, 7), (0, 1), (107, 7)],  # 138 and 118 unused codes
+            *[(3, 2), (3, 2), (0, 1)],  # two codes of 1 bit, and the one for the end
+        ),
+        8,
+    ),
+    bitorder="little",
+).tobytes()
+
+
+def empty_blocks(width: int, height: int, size: int) -> bytes:
+    """Return a PNG of about `size` bytes that holds no pixels, and takes zlib long to find that out."""
+    return png_of(width, height, 8, 2, b"\x78\1" + EMPTY_BLOCK * (size // len(EMPTY_BLOCK)))

@@ -25,6 +25,7 @@ import psutil
 
 from classifier import network
 from classifier.artifact import Artifact
+from classifier.training.artifact_files import save_artifact
 from helpers import Server, encode, photo, serve
 from waits import PATIENCE_S
 
@@ -48,7 +49,7 @@ def main() -> str | None:
     total = parser.parse_args().requests
     with tempfile.TemporaryDirectory() as name:
         weights = network.build(10, eps=1e-5).state_dict()
-        Artifact(tuple("abcdefghij"), 64, 1e-5).save(Path(name, "model"), weights)
+        save_artifact(Path(name, "model"), Artifact(tuple("abcdefghij"), 64, 1e-5), weights)
         with serve(Path(name), Path(name, "log"), SERVE_ACCESS_LOG="off") as server:
             server.wait_for_ping(200)
             return soak(server, total)

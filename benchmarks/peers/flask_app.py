@@ -1,11 +1,12 @@
-"""A server like AWS's sample of a custom container: Flask, for gunicorn's sync workers."""
+"""A server like AWS's sample of a custom container, with OpenVINO: Flask, for gunicorn's sync workers, one per core.
 
-import io
+Environment: MODEL; FILE, its ONNX file. github.com/aws/amazon-sagemaker-examples: scikit_bring_your_own.
+"""
 
+import decoders
+import engines
 import flask
-import resnet18
-import torch
-from PIL import Image
+from shared import FILE, SIZE, answer
 
 app = flask.Flask(__name__)
 
@@ -16,14 +17,12 @@ class Service:
     @classmethod
     def get_model(cls):
         if cls.model is None:
-            cls.model = resnet18.load()
+            cls.model = engines.openvino(FILE, threads=1, batch=1)
         return cls.model
 
     @classmethod
-    def predict(cls, data: bytes) -> list[dict]:
-        image = Image.open(io.BytesIO(data)).convert("RGB")
-        with torch.no_grad():
-            return resnet18.top(cls.get_model()(resnet18.TRANSFORM(image)[None])[0])
+    def predict(cls, data: bytes) -> dict:
+        return answer(cls.get_model()(decoders.by_pillow(data, SIZE)[None])[0])
 
 
 @app.route("/ping")
@@ -33,4 +32,4 @@ def ping():
 
 @app.route("/invocations", methods=["POST"])
 def invocations():
-    return flask.jsonify(predictions=Service.predict(flask.request.data))
+    return flask.jsonify(Service.predict(flask.request.data))

@@ -1,43 +1,35 @@
 """The model artifact, which training writes and serving reads.
 
-It is two files in one flat folder: the weights (safetensors, on the CPU, under torchvision's names) and a JSON file
-with everything needed to use them, and their SHA-256. Neither is a pickle.
+It is one flat folder: the weights (safetensors, under torchvision's names), the network as ONNX files, and a JSON file
+with everything needed to use them, and their SHA-256. None is a pickle.
 """
 
 import dataclasses
 import hashlib
 import json
-import platform
-import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy
-import PIL
+import numpy as np
 import safetensors
-import safetensors.torch
-import torch
+import safetensors.numpy
 
-from classifier import files, network
-from classifier.artifact_fields import check_fields
+from classifier import files
+from classifier.artifact_fields import FILES, WEIGHTS_FILE, check_fields
 from classifier.errors import UserError
-from classifier.weights import check_values
+from classifier.json_text import shown
+from classifier.layers import ARCHITECTURE, COUNTER, MEAN, STD, list_shapes
 
 FORMAT_VERSION = 1
-WEIGHTS_FILE = "model.safetensors"
 METADATA_FILE = "model.json"
-# safetensors' names.
-STORED_AS = {torch.float32: "F32", torch.int64: "I64"}
-VERSIONS = {
-    "python": platform.python_version(),
-    "torch": torch.__version__,
-    "torchvision": metadata.version("torchvision"),
-    "pillow": PIL.__version__,
-    "numpy": numpy.__version__,
-}
+# Ten times what an artifact of 10,000 classes has.
+MOST_BYTES = 1 << 30
+MOST_ACCURACY_LOST = 0.003
+# A convolution's lowest and highest result.
+Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -47,9 +39,14 @@ class Quantization:
     `ranges` maps each convolution's name to its lowest and highest result.
     """
 
-    ranges: Mapping[str, tuple[float, float]]
+    ranges: Mapping[str, Range]
     images: int
     accuracy_lost: float
+
+    @property
+    def loses_little(self) -> bool:
+        """Whether int8 is the default on a processor."""
+        return self.accuracy_lost < MOST_ACCURACY_LOST
 
 
 @dataclass(frozen=True)
@@ -63,44 +60,21 @@ class Artifact:
     hyperparameters: Mapping[str, object] = field(default_factory=dict)
     metrics: Mapping[str, object] = field(default_factory=dict)
     quantization: Quantization | None = None
-    mean: tuple[float, ...] = network.MEAN
-    std: tuple[float, ...] = network.STD
-    architecture: str = network.ARCHITECTURE
-    versions: Mapping[str, str] = field(default_factory=VERSIONS.copy)
-    weights_sha256: str | None = None  # in hexadecimal; None in artifacts from before it was stored
+    mean: tuple[float, ...] = MEAN
+    std: tuple[float, ...] = STD
+    architecture: str = ARCHITECTURE
+    versions: Mapping[str, str] = field(default_factory=dict)  # of the packages that made it
+    sha256: Mapping[str, str] = field(default_factory=dict)  # of the other files, in hexadecimal, by their names
+    networks_key: str = ""  # the key below when the ONNX files were written
     format_version: int = FORMAT_VERSION
 
-    def save(self, folder: Path, weights: Mapping[str, torch.Tensor]) -> None:
-        """Write weights and metadata to `folder`. Raises OSError, and then those of before are still there.
-
-        Readers need the metadata, which are gone while the weights are replaced. A process that is killed at any point
-        leaves the old artifact, the new one or none, and never one's weights with the other's metadata.
-        """
-        folder.mkdir(parents=True, exist_ok=True)
-        data = safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
-        described = dataclasses.replace(self, weights_sha256=hashlib.sha256(data).hexdigest())
-        weights_path, metadata_path = folder / WEIGHTS_FILE, folder / METADATA_FILE
-        with (
-            files.written_aside(weights_path, data) as new_weights,
-            files.written_aside(metadata_path, described._as_json()) as new_metadata,
-        ):
-            metadata_path.unlink(missing_ok=True)
-            new_weights.replace(weights_path)
-            new_metadata.replace(metadata_path)
-        files.flush_folder(folder)
-
-    def save_metadata(self, folder: Path) -> None:
-        """Write only the metadata to `folder`, which has the weights already."""
-        files.write_file(folder / METADATA_FILE, self._as_json())
-
-    def _as_json(self) -> bytes:
-        return (json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def remove_partial_files(folder: Path) -> None:
-    """Remove from `folder` what a process that was killed has left of a `save`."""
-    for name in (WEIGHTS_FILE, METADATA_FILE):
-        files.partial_of(folder / name).unlink(missing_ok=True)
+    @property
+    def key(self) -> str:
+        """A digest of what the ONNX files are made from. If it differs from `networks_key`, they are stale."""
+        values = self.image_size, len(self.classes), self.eps, self.mean, self.std, self.temperature
+        ranges = self.quantization and sorted(self.quantization.ranges.items())
+        text = json.dumps([*values, ranges, self.sha256.get(WEIGHTS_FILE)])
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def locate(folder: Path) -> Path:
@@ -120,7 +94,7 @@ def locate(folder: Path) -> Path:
 
 
 def read(folder: Path) -> Artifact:
-    """Read the metadata in `folder`, and check the weights' names, shapes, types and SHA-256 against them.
+    """Read the metadata in `folder`, and check the other files' SHA-256, and the weights' names, shapes and values.
 
     Raises UserError if the artifact is missing, damaged, mismatched or newer than this image.
     """
@@ -135,19 +109,45 @@ def read(folder: Path) -> Artifact:
         artifact = _parse(values, path)
     except ValueError as error:
         raise UserError(f"{path} is damaged: {error}") from error
-    _check_weights(folder / WEIGHTS_FILE, artifact)
+    _check_weights(folder / WEIGHTS_FILE, len(artifact.classes))
+    read_weights(folder, artifact)
+    for name in artifact.sha256.keys() - {WEIGHTS_FILE}:
+        read_file(folder, artifact, name)
     return artifact
 
 
-def load_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """Return the weights in `folder`, on the CPU, under torchvision's names for ResNet18.
+def read_file(folder: Path, artifact: Artifact, name: str) -> bytes:
+    """Return the contents of the file `name`. Raises UserError if their SHA-256 is not that in the metadata."""
+    path = folder / name
+    with _explained(path):
+        files.check_regular(path)
+        if path.stat().st_size > MOST_BYTES:
+            raise UserError(f"{path} has more than {MOST_BYTES:,} bytes; accepted: up to that many")
+        data = path.read_bytes()
+    sha256 = hashlib.sha256(data).hexdigest()
+    if artifact.sha256.get(name, sha256) != sha256:
+        sentence = f"its SHA-256 is {sha256}; expected: {artifact.sha256[name]}"
+        raise UserError(f"{path} is not the file that its {METADATA_FILE} was written with: {sentence}")
+    return data
 
-    Raises UserError if a value is not finite.
+
+def read_weights(folder: Path, artifact: Artifact) -> dict[str, np.ndarray]:
+    """Return the weights in `folder`, under torchvision's names for ResNet18.
+
+    Raises UserError if the file is another than that of `artifact`, or a value is not finite.
     """
-    path = folder / WEIGHTS_FILE
-    weights = safetensors.torch.load_file(path)
-    check_values(weights, str(path))
+    weights = safetensors.numpy.load(read_file(folder, artifact, WEIGHTS_FILE))
+    check_values(weights, str(folder / WEIGHTS_FILE))
     return weights
+
+
+def check_values(weights: Mapping[str, np.ndarray], origin: str) -> None:
+    """Raise UserError, which names `origin` and the tensor, if a value is not finite, or a variance negative."""
+    for name, values in weights.items():
+        if not np.isfinite(values).all():
+            raise UserError(f"{origin}: {name!r} has values that are not finite (NaN or infinity) in float32")
+        if name.endswith("running_var") and (values < 0).any():
+            raise UserError(f"{origin}: {name!r} has negative values; accepted: variances, from 0")
 
 
 def _parse(values: dict[str, Any], path: Path) -> Artifact:
@@ -155,12 +155,15 @@ def _parse(values: dict[str, Any], path: Path) -> Artifact:
 
     Raises UserError if it is another version's or architecture's, and ValueError if a field is missing or invalid.
     """
-    for name, accepted in (("format_version", FORMAT_VERSION), ("architecture", network.ARCHITECTURE)):
+    for name, accepted in (("format_version", FORMAT_VERSION), ("architecture", ARCHITECTURE)):
         if name not in values:
             raise ValueError(f"{name} is missing; accepted: {accepted!r}")
         if type(values[name]) is not type(accepted) or values[name] != accepted:
-            raise UserError(f"{path} has {name} {reprlib.repr(values[name])}; accepted by this image: {accepted!r}")
+            raise UserError(f"{path} has {name} {shown(values[name])}; accepted by this image: {accepted!r}")
     check_fields(values)
+    if sha256 := values.get("weights_sha256"):  # in earlier artifacts, which had one file
+        values["sha256"] = {WEIGHTS_FILE: sha256}
+    values["sha256"] = {name: sha256 for name, sha256 in values.get("sha256", {}).items() if name in FILES}
     known = {field.name for field in dataclasses.fields(Artifact)}
     fields: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key in known
@@ -171,28 +174,30 @@ def _parse(values: dict[str, Any], path: Path) -> Artifact:
     return Artifact(**fields)
 
 
-def _check_weights(path: Path, artifact: Artifact) -> None:
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
     try:
-        files.check_regular(path)
-        with safetensors.safe_open(path, framework="pt") as file:
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118, it is not a mapping
-            found = {name: (one.get_dtype(), one.get_shape()) for name, one in slices.items()}
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        yield
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing") from error
     except (safetensors.SafetensorError, OSError) as error:
         raise UserError(f"{path} is damaged or truncated: {error}") from error
-    empty = network.build_empty(len(artifact.classes), artifact.eps).state_dict()
-    expected = {name: (STORED_AS[tensor.dtype], list(tensor.shape)) for name, tensor in empty.items()}
+
+
+def _check_weights(path: Path, classes: int) -> None:
+    with _explained(path):
+        files.check_regular(path)
+        with safetensors.safe_open(path, framework="numpy") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118, it is not a mapping
+            found = {name: (one.get_dtype(), one.get_shape()) for name, one in slices.items()}
+    shapes = list_shapes(classes).items()
+    # By safetensors' names of types.
+    expected = {name: ("I64" if name.endswith(COUNTER) else "F32", list(shape)) for name, shape in shapes}
     wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
     if wrong:
         name = wrong[0]
         sentence = f"{name!r} is {_words(found.get(name))}; expected: {_words(expected.get(name))}"
         raise UserError(f"{path} does not fit its {METADATA_FILE}: {sentence}")
-    if artifact.weights_sha256 not in (None, sha256):
-        sentence = f"its SHA-256 is {sha256}; expected: {artifact.weights_sha256}"
-        raise UserError(f"{path} is not the file that its {METADATA_FILE} was written with: {sentence}")
 
 
 def _words(tensor: tuple[str, list[int]] | None) -> str:

@@ -1,12 +1,16 @@
 """The fields of model.json, and what each accepts: a program may have changed the file since training wrote it."""
 
 import math
-import reprlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
+from classifier.json_text import shown
 from classifier.layers import CONVOLUTIONS, IMAGE_SIZES
+
+WEIGHTS_FILE = "model.safetensors"
+NETWORK_FILE = "model.onnx"
+INT8_FILE = "model.int8.onnx"
 
 
 def is_number(value: object, low: float, high: float) -> bool:
@@ -44,6 +48,9 @@ def is_range(value: object) -> bool:
     return isinstance(value, list) and are_numbers(value, 2, -largest, largest) and value[0] <= 0 <= value[1]
 
 
+DIGEST = "64 hexadecimal digits, in small letters"
+
+
 class Field(NamedTuple):
     is_valid: Callable[[object], bool]
     accepted: str
@@ -65,11 +72,14 @@ FIELDS = {
     "hyperparameters": Field(is_object, "an object"),
     "metrics": Field(is_object, "an object"),
     "versions": Field(is_object, "an object"),
-    "weights_sha256": Field(lambda value: value is None or is_sha256(value), "64 hexadecimal digits, in small letters"),
+    "weights_sha256": Field(lambda value: value is None or is_sha256(value), DIGEST),
+    "sha256": Field(is_object, "an object"),
+    "networks_key": Field(lambda value: value == "" or is_sha256(value), DIGEST),
     "quantization": Field(
         lambda value: value is None or (is_object(value) and bool(value)), "an object with values, or null"
     ),
 }
+FILES: dict[str, Field] = dict.fromkeys((WEIGHTS_FILE, NETWORK_FILE, INT8_FILE), Field(is_sha256, DIGEST))
 QUANTIZATION = {
     "ranges": Field(is_object, "an object", required=True),
     "images": Field(partial(is_whole, low=1, high=math.inf), "a whole number from 1", required=True),
@@ -81,6 +91,7 @@ RANGE = Field(is_range, "the lowest result, at most 0, and the highest, at least
 def check_fields(values: dict[str, Any]) -> None:
     """Raise ValueError if a field of model.json is missing, or has a value that it does not accept."""
     _check(values, FIELDS)
+    _check(values.get("sha256", {}), FILES, "sha256.")
     if measured := values.get("quantization"):
         _check(measured, QUANTIZATION, "quantization.")
         _check(measured["ranges"], dict.fromkeys(CONVOLUTIONS, RANGE), "quantization.ranges.")
@@ -89,6 +100,6 @@ def check_fields(values: dict[str, Any]) -> None:
 def _check(values: Mapping[str, object], fields: Mapping[str, Field], within: str = "") -> None:
     for name, field in fields.items():
         if name in values and not field.is_valid(values[name]):
-            raise ValueError(f"{within}{name} is {reprlib.repr(values[name])}; accepted: {field.accepted}")
+            raise ValueError(f"{within}{name} is {shown(values[name])}; accepted: {field.accepted}")
         if name not in values and field.required:
             raise ValueError(f"{within}{name} is missing; accepted: {field.accepted}")

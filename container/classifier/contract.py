@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from classifier import files
-from classifier.errors import UserError, shown
+from classifier.errors import UserError
+from classifier.json_text import shown
 
 # SageMaker plans endpoints for 6 MB and real-time invocations for up to 25 MB; a batch transform may send 100.
 DEFAULT_MAX_PAYLOAD_MB = 25

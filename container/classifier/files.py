@@ -2,17 +2,15 @@
 
 import json
 import os
-import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from classifier.errors import UserError
+from classifier.json_text import parse_json
 
 # A hundred times what a configuration or the metadata of an artifact needs.
 MOST_BYTES = 16_000_000
-# More than any number needs, and fewer than Python refuses to convert.
-MOST_DIGITS = 1000
 
 
 def read_text(path: Path) -> str:
@@ -42,29 +40,12 @@ def read_json(path: Path) -> dict:
     """Return the JSON object in `path`. Raises FileNotFoundError, and UserError if it is not one."""
     text = read_text(path)
     try:
-        value = json.loads(text, object_pairs_hook=_without_repetition, parse_int=_parse_int)
-    except RecursionError as error:
-        raise UserError(f"{path} is not valid JSON: it is nested too deeply") from error
+        value = parse_json(text)
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(value, dict):
         raise UserError(f"{path} holds a JSON {type(value).__name__}; accepted: an object")
     return value
-
-
-def _without_repetition(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in values if names.count(name) > 1)
-        raise ValueError(f"it has {reprlib.repr(twice)} more than once")
-    return values
-
-
-def _parse_int(digits: str) -> int:
-    if len(digits) > MOST_DIGITS:  # Python refuses them too, in words that are no use to a user
-        raise ValueError(f"it has a whole number of {len(digits):,} digits; accepted: up to {MOST_DIGITS:,}")
-    return int(digits)
 
 
 def check_regular(path: Path) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from classifier.errors import ImageError
+from classifier.formats.budget import READING, Cost
 from classifier.formats.jpeg import Jpeg
 from classifier.formats.png import Png
 from classifier.formats.webp import WebP
@@ -31,7 +32,6 @@ Image.MAX_IMAGE_PIXELS = None
 # Exif is often damaged, and Pillow warns of that.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
-_ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -43,8 +43,8 @@ _UPRIGHT = {
 }
 
 
-# Called with the number of pixels to decode; the image is decoded within the context that it returns.
-Turn = Callable[[int], contextlib.AbstractContextManager]
+# Called with READING, and then with the cost of the pixels; each is done within the context that it returns.
+Turn = Callable[[Cost], contextlib.AbstractContextManager]
 
 
 class Picture(Protocol):
@@ -53,20 +53,20 @@ class Picture(Protocol):
     width: int
     height: int
 
-    def cost(self, short_side: int) -> int:
-        """Return the number of pixels of a PNG that takes as long to decode."""
+    def cost(self, short_side: int) -> Cost:
+        """Return what load() takes, and laying transparency on white."""
         ...
 
     def load(self, short_side: int) -> Image.Image:
         """Decode the pixels, all or so many that the shorter side keeps `short_side` of them."""
         ...
 
-    def described(self) -> Image.Image | None:
-        """Return an image with the metadata alone, or None if there is none."""
+    def orientation(self) -> int:
+        """Return Exif's number of how the picture is turned; other numbers than 2 to 8 leave it as it is."""
         ...
 
 
-def at_once(pixels: int) -> contextlib.AbstractContextManager:
+def at_once(cost: Cost) -> contextlib.AbstractContextManager:
     """The default Turn: decode at once."""
     return contextlib.nullcontext()
 
@@ -77,24 +77,24 @@ def decode(data: bytes, short_side: int, turn: Turn = at_once) -> Image.Image:
     A JPEG is decoded at 1/2, 1/4 or 1/8 of its size if its shorter side keeps at least `short_side` pixels, and other
     images are reduced if it keeps at least twice that.
     Transparency becomes white, 16-bit samples keep their upper 8 bits, and of an animation the first frame is decoded.
-    Metadata and whatever follows the image never decide whether it can be decoded.
+    Metadata and whatever follows the image never decide whether it can be decoded, and take no time.
 
     Raises ImageError if the bytes are not such an image or pixels are missing, and what `turn` raises.
     """
-    with _image_errors():
+    with turn(READING), _image_errors():
         picture = _read(data)
         size, cost = f"{picture.width} x {picture.height} pixels", picture.cost(short_side)
         if not picture.width * picture.height:
             raise ImageError(f"damaged image: it has {size}")
         if picture.width * picture.height > MAX_PIXELS:
             raise ImageError(f"{size} are too many; accepted: up to {MAX_PIXELS:,}")
-        if isinstance(picture, Jpeg) and cost > MAX_PIXELS:
-            raise ImageError(f"{size} in {picture.scans} scans are too many")
+        if isinstance(picture, Jpeg) and cost.pixels > MAX_PIXELS:
+            raise ImageError(f"{size} in {picture.coding()} are too many")
     with turn(cost), _image_errors():
         image = picture.load(short_side)
         # Converting an image to its own mode would copy it.
         plain = image.convert("RGBA") if image.has_transparency_data and image.mode != "RGBA" else image
-        return _upright(_rgb(_reduced(plain, short_side)), _orientation(picture))
+        return _upright(_rgb(_reduced(plain, short_side)), picture.orientation())
 
 
 def _read(data: bytes) -> Picture:
@@ -115,6 +115,8 @@ def _image_errors() -> Iterator[None]:
         yield
     except ImageError:
         raise
+    except MemoryError as error:
+        raise ImageError("too little memory is left to decode this image") from error
     except Exception as error:
         raise ImageError(f"damaged image: {str(error) or type(error).__name__}") from error
 
@@ -164,15 +166,6 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGBA":
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _orientation(picture: Picture) -> int:
-    try:
-        image = picture.described()
-        # The class of a format would decode pixels first.
-        return 1 if image is None else Image.Image.getexif(image).get(_ORIENTATION_TAG, 1)
-    except Exception:  # the pixels may be fine even if the metadata is broken
-        return 1
 
 
 def _upright(image: Image.Image, orientation: int) -> Image.Image:

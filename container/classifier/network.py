@@ -4,18 +4,16 @@ The layers and their names are torchvision's, so that its weights load here, and
 importing torchvision takes as long as importing torch, and a server needs nothing else of it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-ARCHITECTURE = "resnet18"
-FEATURES = 512  # inputs of the last layer
-# The statistics of ImageNet, which the pretrained weights were made with.
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
+from classifier.artifact import Artifact
+from classifier.layers import FEATURES, MEAN, STD
 
 
 def build(classes: int, eps: float) -> "ResNet18":
@@ -27,6 +25,17 @@ def build_empty(classes: int, eps: float) -> "ResNet18":
     """Return a ResNet18 on device "meta": its tensors have shapes and no values, and take neither time nor memory."""
     with torch.device("meta"), _NoRandomWeights():
         return build(classes, eps)
+
+
+def load(about: Artifact, weights: Mapping[str, np.ndarray]) -> "ResNet18":
+    """Return the network of an artifact with these `weights`, in evaluation mode and on the CPU."""
+    model = build_empty(len(about.classes), about.eps).eval()
+    model.load_state_dict(as_tensors(weights), assign=True)
+    return model
+
+
+def as_tensors(weights: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    return {name: torch.tensor(values) for name, values in weights.items()}
 
 
 class _NoRandomWeights(TorchFunctionMode):

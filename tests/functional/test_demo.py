@@ -58,4 +58,4 @@ def test_your_own_pictures(checkout, tmp_path):
 def test_a_folder_that_is_absent_is_one_sentence(checkout, tmp_path):
     code, _, error = checkout.run(f"demo/demo.py --data {tmp_path / 'absent'}")
     assert code == 1
-    assert re.fullmatch(r"demo: .*absent is not a folder; accepted: .*\n", error)
+    assert re.fullmatch(r"demo: .*absent is not a folder; accepted with --local: .*\n", error)

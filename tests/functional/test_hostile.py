@@ -19,10 +19,11 @@ import psutil
 import pytest
 from PIL import Image
 
-from classifier.device import usable_cores
+from classifier.machine import usable_cores
 from classifier.serving.decoding import MOST_PIXELS
 from helpers import Answer, Server, encode, photo, serve
 from jpegs import repeated_scan, segment
+from pngs import empty_blocks, png_of
 from waits import PATIENCE_S
 
 # For one request. With LARGE_WAITS_S before it, that answers within 2 s on a machine that is slower than most.
@@ -142,6 +143,10 @@ BOMB = png_bomb(6000, 4000)
         (SMALL[:-2] + b"\xff\xd0" * 8_000_000, "image/jpeg", 200),
         (BOMB, "image/png", 200),
         (png_bomb(6000, 4001), "image/png", 400),
+        (empty_blocks(60, 50, 24_000_000), "image/png", 400),
+        (json_of(*[empty_blocks(60, 50, 550_000)] * 32), "application/json", 400),
+        (json_of(*[SMALL[:2] + segment(0xFE, b"") * 130_000 + SMALL[2:]] * 32), "application/json", 400),
+        (png_of(60, 50, 8, 2, zlib.compress(bytes(181 * 50 - 1)) + bytes(20_000_000)), "image/png", 400),
         (json_of(*[BOMB] * 32), "application/json", 200),
         (json_of(*[SMALL] * 33), "application/json", 400),
         (json_of(k=10**500), "application/json", 400),

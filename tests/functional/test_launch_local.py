@@ -21,10 +21,73 @@ def checkout(module_path):
     return Checkout(module_path, AWS_ACCESS_KEY_ID="")
 
 
+NAME = "the job's name is '{}'; accepted: a name such as resnet18-260102-030405"
+# What each command of this computer says, before it makes anything.
+REFUSED = {
+    "predict.py --local --url 127.0.0.1:8080 pictures": "--url has no effect with --local; accepted: one of them",
+    "predict.py --url 127.0.0.1:8080 --endpoint dogs pictures": "--endpoint has no effect with --url",
+    "deploy.py --local --serverless": "--serverless has no effect with --local",
+    "deploy.py --local --instance-type ml.m5.large": "--instance-type has no effect with --local",
+    "train.py --local --debugger": "--debugger has no effect with --local",
+    "tune.py --local --resume --max-jobs 3": "--max-jobs has no effect with --resume",
+    "tune.py --local --resume --data pictures": "--data has no effect with --resume",
+    "cleanup.py --local --outputs": "--outputs has no effect with --local",
+    "status.py --local --region eu-west-1": "--region has no effect with --local",
+    "deploy.py --local --job ../../etc": NAME.format("../../etc"),
+    f"deploy.py --local --job {'a' * 300}": "the job's name is 'aaaaa",
+    "tune.py --local --resume /etc": NAME.format("/etc"),
+    "train.py --local --data pictures --tuning ..": NAME.format(".."),
+    "train.py --local --data pictures --tuning none learning_rate=0.1": "'learning_rate', did you mean lr; accepted: ",
+    "tune.py --local --data pictures epoch=3": "unknown hyperparameter 'epoch', did you mean epochs; accepted: ",
+    "tune.py epochs=0 --local --data pictures": "hyperparameter epochs is 0; accepted: a whole number",
+    "tune.py epochs=1 --local --data pictures epochs=2": "--hyperparameters has epochs twice, as 1 and as 2",
+    "train.py --local --data pictures --tuning none lr=true": "hyperparameter lr is true; accepted: a number",
+    "tune.py --local --max-jobs many": "max_jobs is 'many'; accepted: a whole number from 1",
+    f"tune.py --local --max-jobs {'9' * 5000}": "max_jobs is '999",
+    f"tune.py --local --hyperparameters epochs=0x{'f' * 5000}": "a number of about 6,020 digits",
+    f"tune.py --local --data {'a' * 400}": "is not a folder; accepted with --local: a folder of images",
+    "train.py --local --data pictures/digit-0": "the train folder pictures/digit-0 holds 30 images but no class folder",
+    "tune.py --local --data demo": "the train folder demo holds neither class folders nor images",
+}
+
+
+def test_what_cannot_be_done_is_said_before_anything_is_made(checkout):
+    for command, expected in REFUSED.items():
+        sentence = checkout.refuses(command)
+        assert expected in sentence, command
+        assert len(sentence) < 1000, command
+    assert not (checkout.folder / "runs").exists()
+
+
+def test_settings_that_are_damaged_are_named(checkout):
+    file = checkout.folder / "launch/settings.toml"
+    text = file.read_text()
+    for before, after, expected in (
+        (
+            "max_jobs = 8  ",
+            "max_job = 8  ",
+            "section [tuning], has 'max_job', which is not known; did you mean",
+        ),
+        ('region = ""  ', "# ", "section [aws]: region is missing; accepted: text"),
+        ("[aws]\n", "aws = 1\n", "has "),
+        ("max_jobs = 8  ", f"max_jobs = 0x{'f' * 5000}", "max_jobs is a number of about 6,020 digits; accepted:"),
+        ("spot = true", "spot = 1", "section [training]: spot is 1; accepted: true, false"),
+    ):
+        assert text.count(before) == 1
+        file.write_text(text.replace(before, after))
+        for command in ("tune.py --local", "train.py --local", "status.py --local"):
+            sentence = checkout.refuses(command)
+            assert sentence.partition(": ")[2].startswith(str(file))
+            assert expected in sentence
+    file.write_text(text)
+    assert not (checkout.folder / "runs").exists()
+
+
 def test_what_is_missing_is_said_in_a_sentence(checkout):
     assert "no model was trained here: run launch/train.py --local" in checkout.refuses("deploy.py --local")
     assert "nothing is deployed here: run launch/deploy.py --local" in checkout.refuses("predict.py --local pictures")
     assert "absent is not a folder; accepted with --local" in checkout.refuses("tune.py --local --data absent")
+    assert not (checkout.folder / "runs").exists()
     assert "no tuning was started here" in checkout.refuses("tune.py --local --resume")
 
 
@@ -35,7 +98,7 @@ def test_settings_are_checked_first(checkout):
 
 
 def test_a_tuning_is_interrupted_and_resumed(checkout):
-    flags = f"--max-jobs 2 --data pictures --hyperparameters {QUICK_PAIRS} epochs=30"
+    flags = f"--max-jobs 2 --hyperparameters {QUICK_PAIRS} --data pictures epochs=30"
     process = checkout.start(f"tune.py --local {flags}")
     told = iter(process.stdout.readline, "")
     (name,) = re.findall(r"(\S+)/trial-001: running", next(line for line in told if "validation:accuracy" in line))
@@ -46,6 +109,11 @@ def test_a_tuning_is_interrupted_and_resumed(checkout):
     folder = checkout.folder / "runs" / name
     before = json.loads((folder / "trial-001/input/config/hyperparameters.json").read_text())
     kept = json.loads((folder / "tuning.json").read_text())
+    for damage in ({"settings": {"ranges": [1]}}, {"trials": [None]}, {"objective": None}, {"tuned": "lr"}):
+        (folder / "tuning.json").write_text(json.dumps(kept | damage))
+        for command in ("tune.py --local --resume", "train.py --local --data pictures"):
+            if command.startswith("tune") or "settings" not in damage:  # which training does not need
+                assert f"{folder / 'tuning.json'} is damaged: {next(iter(damage))}" in checkout.refuses(command)
     # The rest of the test needs no more epochs.
     kept["settings"]["hyperparameters"]["epochs"] = 2
     kept["trials"][0]["hyperparameters"]["epochs"] = "2"

@@ -20,9 +20,8 @@ import numpy as np
 import pytest
 
 from classifier import artifact, images
-from classifier.serving.predictor import Predictor
-from classifier.serving.settings import SETTINGS
-from classifier.serving.worker import SPARE_THREADS
+from classifier.serving.predictor import load_predictor
+from classifier.serving.settings import THREADS
 from conftest import CLASSES, IMAGE_SIZE
 from helpers import SERVE, Answer, Server, encode, free_port, photo, serve
 from waits import PATIENCE_S, signals, wait_until
@@ -30,12 +29,14 @@ from waits import PATIENCE_S, signals, wait_until
 # SageMaker's deadlines: for the first good ping, for each ping, for each answer, and between SIGTERM and SIGKILL.
 START_SECONDS, PING_SECONDS, ANSWER_SECONDS, STOP_SECONDS = 240, 2, 60, 30
 JPEG = encode(photo(300, 200))
-# The requests that have a thread, while all others wait in the queue.
-THREADS = SETTINGS["threads"] - SPARE_THREADS
 SLOW_ANSWERS = """
-import classifier.serving.predictor as p, time
-f = p.Predictor.probabilities
-p.Predictor.probabilities = lambda *a: time.sleep({}) or f(*a)
+import time
+from classifier.engine import Engine
+open_engine = Engine.open
+def open_slow_engine(self):
+    run = open_engine(self)
+    return lambda pixels: time.sleep({}) or run(pixels)
+Engine.open = open_slow_engine
 """
 
 
@@ -59,17 +60,20 @@ def assert_error(answer: Answer, status: int, sentence: str) -> None:
     assert sentence in json.loads(answer.body)["error"]
 
 
-def held(method: str, file: Path) -> str:
-    """Return Python that makes the Predictor's `method` wait as long as `file` exists."""
+def held(file: Path) -> str:
+    """Return Python that makes the network wait as long as `file` exists."""
     return f"""
 import os, time
-from classifier.serving.predictor import Predictor
-method = Predictor.{method}
-def wait_and_call(*arguments):
-    while os.path.exists({str(file)!r}):
-        time.sleep(0.01)
-    return method(*arguments)
-Predictor.{method} = wait_and_call
+from classifier.engine import Engine
+open_engine = Engine.open
+def open_held_engine(self):
+    run = open_engine(self)
+    def wait_and_run(pixels):
+        while os.path.exists({str(file)!r}):
+            time.sleep(0.01)
+        return run(pixels)
+    return wait_and_run
+Engine.open = open_held_engine
 """
 
 
@@ -91,7 +95,7 @@ def test_ping_is_prompt_and_becomes_200_with_an_empty_body(server):
 
 def test_while_the_model_loads(artifact_folder, tmp_path):
     (hold := tmp_path / "hold").touch()
-    with serve(artifact_folder.parent, tmp_path / "log", held("warm_up", hold)) as server:
+    with serve(artifact_folder.parent, tmp_path / "log", held(hold)) as server:
         answer = server.wait_for_ping(503)[-1]
         assert answer.seconds < PING_SECONDS
         assert answer.body == b""
@@ -199,9 +203,10 @@ def test_no_artifact(tmp_path):
 
 
 REFUSE_GPU = """
-import os, classifier.device as d, classifier.errors as e
+import os, classifier.device as d, classifier.errors as e, classifier.machine as m
 def refuse(): raise e.UserError(f"process {os.getpid()}: driver too old")
 d.choose_device = refuse
+m.has_gpu = lambda: True
 """
 
 
@@ -214,12 +219,31 @@ def test_a_gpu_that_cannot_be_used_ends_the_server_after_the_fork(artifact_folde
     assert "Traceback" not in log
 
 
-def test_a_worker_killed_while_loading_ends_the_server(artifact_folder, tmp_path):
-    patch = "import classifier.artifact as a, os; a.load_weights = lambda _: os.kill(os.getpid(), 9)"
+KILLED_WHILE_LOADING = """
+import classifier.images as i, os, pathlib
+starts, warm_up = pathlib.Path({!r}), i.warm_up
+def kill_or_go_on():
+    starts.write_text(starts.read_text() + "x")
+    return os.kill(os.getpid(), 9) if len(starts.read_text()) <= {} else warm_up()
+i.warm_up = kill_or_go_on
+"""
+
+
+def test_a_worker_killed_while_loading_is_started_again(artifact_folder, tmp_path):
+    (starts := tmp_path / "starts").touch()
+    patch = KILLED_WHILE_LOADING.format(str(starts), 2)
+    with serve(artifact_folder.parent, tmp_path / "log", patch) as server:
+        server.wait_for_ping(200)
+        assert len(server.workers) == 3
+
+
+def test_workers_killed_while_loading_end_the_server(artifact_folder, tmp_path):
+    (starts := tmp_path / "starts").touch()
+    patch = KILLED_WHILE_LOADING.format(str(starts), 99)
     code, log, server = run_to_its_end(artifact_folder.parent, tmp_path / "log", patch)
     assert code not in (0, None)
-    assert len(server.workers) == 1
-    assert "the worker ended before its model was loaded" in log
+    assert len(server.workers) == 3
+    assert "3 workers ended before their model was loaded" in log
     assert "Traceback" not in log
 
 
@@ -227,8 +251,8 @@ def test_a_worker_killed_while_loading_ends_the_server(artifact_folder, tmp_path
 
 
 def test_the_answer_is_that_of_the_model(server, artifact_folder):
-    predictor = Predictor(artifact_folder, artifact.read(artifact_folder))
-    row = predictor.probabilities(images.evaluation_pixels(JPEG, IMAGE_SIZE)[None])[0]
+    predictor = load_predictor(artifact_folder, artifact.read(artifact_folder))
+    row = predictor.in_lane(1)(images.evaluation_pixels(JPEG, IMAGE_SIZE)[None])[0]
     predictions = json.loads(invoke(server).body)["predictions"]
     assert [p["index"] for p in predictions] == list(np.argsort(-row)[:5])
     assert [p["class"] for p in predictions] == [CLASSES[p["index"]] for p in predictions]
@@ -350,7 +374,7 @@ def test_when_the_queue_is_full_the_rest_is_refused_at_once(artifact_folder, tmp
     """At once: while none of the others is answered."""
     queue, too_many, hold = 20, 30, tmp_path / "hold"
     number = THREADS + queue + too_many
-    patch = f"import classifier.serving.worker as w; w.QUEUE = {queue}\n" + held("probabilities", hold)
+    patch = f"import classifier.serving.front as f; f.QUEUE = {queue}\n" + held(hold)
     with ThreadPoolExecutor(number) as pool, serve(artifact_folder.parent, tmp_path / "log", patch) as server:
         server.wait_for_ping(200)
         hold.touch()
@@ -371,9 +395,9 @@ def test_slow_clients_hold_up_nobody(artifact_folder, tmp_path):
     (hold := tmp_path / "hold").touch()
     patch = f"""
 import os
-from classifier.serving.receiving import ARRIVAL_S, ReceivingWorker
-close = ReceivingWorker.close_stalled
-ReceivingWorker.close_stalled = lambda self, now: close(self, now + ARRIVAL_S * (not os.path.exists({str(hold)!r})))
+from classifier.serving.worker import Worker
+end = Worker.end_late
+Worker.end_late = lambda self, now, patience: end(self, now + 60 * (not os.path.exists({str(hold)!r})), patience)
 """
     head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 9999\r\n\r\n"
     with serve(artifact_folder.parent, tmp_path / "log", patch) as server:
@@ -390,7 +414,7 @@ ReceivingWorker.close_stalled = lambda self, now: close(self, now + ARRIVAL_S * 
 
 def test_a_worker_that_dies_under_load_is_replaced(artifact_folder, tmp_path):
     """Only its own requests are lost, and /ping answers 503 until the new worker is ready."""
-    patch = held("probabilities", hold := tmp_path / "hold")
+    patch = held(hold := tmp_path / "hold")
     with ThreadPoolExecutor(30) as pool, serve(artifact_folder.parent, tmp_path / "log", patch) as server:
         server.wait_for_ping(200)
         hold.touch()
@@ -403,6 +427,7 @@ def test_a_worker_that_dies_under_load_is_replaced(artifact_folder, tmp_path):
         assert {ping.status for ping in pings[:-1]} <= {503}
         assert max(ping.seconds for ping in pings) < PING_SECONDS
         assert len(server.workers) == 2
+        assert re.search("SIGKILL.*out of memory", server.log)
         assert {answer.status for answer in pool.map(lambda _: invoke(server), range(30))} == {200}
 
 
@@ -459,7 +484,7 @@ def test_a_signal_finishes_what_was_accepted(artifact_folder, tmp_path, number):
 def test_a_stop_under_more_load_than_can_be_computed_answers_everybody(artifact_folder, tmp_path):
     """The requests in the queue are refused, and those that have a thread are still answered."""
     in_queue, hold = 100, tmp_path / "hold"
-    patch = "import classifier.serving.worker as w; w.WORK_WHEN_STOPPING_S = 2\n" + held("probabilities", hold)
+    patch = "import classifier.serving.worker as w; w.WORK_WHEN_STOPPING_S = 2\n" + held(hold)
     number = THREADS + in_queue
     with ThreadPoolExecutor(number + 1) as pool, serve(artifact_folder.parent, tmp_path / "log", patch) as server:
         server.wait_for_ping(200)
@@ -485,7 +510,7 @@ def test_a_stalled_client_does_not_hold_up_the_stop(artifact_folder, tmp_path):
 
 def test_a_signal_while_the_model_loads(artifact_folder, tmp_path):
     (hold := tmp_path / "hold").touch()
-    with serve(artifact_folder.parent, tmp_path / "log", held("warm_up", hold)) as server:
+    with serve(artifact_folder.parent, tmp_path / "log", held(hold)) as server:
         server.wait_for_ping(503)
         assert stop(server, signal.SIGTERM) < STOP_SECONDS
         assert "Traceback" not in server.log
@@ -500,26 +525,19 @@ def test_a_signal_before_anything_is_ready(artifact_folder, tmp_path):
 # What serving never does
 
 
-def test_serving_imports_neither_training_nor_a_compiler(artifact_folder):
+def test_serving_on_a_processor_imports_neither_training_nor_torch(artifact_folder):
     code = """
 import pathlib, sys
 from classifier import artifact
 from classifier.serving import server
 folder = pathlib.Path(sys.argv[1])
-server.Predictor(folder, artifact.read(folder)).warm_up()
-print([m for m in sys.modules if m.startswith(("classifier.train", "sympy", "torch._dynamo"))])
+server.load_predictor(folder, artifact.read(folder))
+print([m for m in sys.modules if m.startswith("classifier.train") or m in ("torch", "torchvision", "onnx", "pandas")])
 """
     command = [sys.executable, "-c", code, str(artifact_folder)]
     environ = os.environ | {"PYTHONPATH": str(SERVE.parent)}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environ)
     assert done.stdout == "[]\n"
-
-
-def test_the_app_imports_no_torch():
-    code = "import sys; import classifier.serving.app; print('torch' in sys.modules)"
-    environ = os.environ | {"PYTHONPATH": str(SERVE.parent)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environ)
-    assert done.stdout == "False\n"
 
 
 def test_serving_loads_no_pickle():

@@ -14,8 +14,10 @@ from classifier import artifact, network
 from classifier.training.metrics import METRICS
 from datasets import QUICK, TRAIN, altered_train, digit_jpegs, train, write_channel, write_hyperparameters
 from helpers import encode, photo
+from networks import stored_weights
 from waits import PATIENCE_S
 
+SAVED = {"model.json", "model.onnx", "model.safetensors"}
 FOUR = range(4)
 OBSERVED = {"debug": "auto", "profile": "auto"}
 
@@ -87,7 +89,7 @@ def test_the_log_says_what_was_read_and_what_was_not(job):
 
 def test_the_artifact_is_flat_and_describes_itself(job):
     root, _ = job
-    assert sorted(path.name for path in (root / "model").iterdir()) == ["model.json", "model.safetensors"]
+    assert {path.name for path in (root / "model").iterdir()} - {"model.int8.onnx"} == SAVED
     about = artifact.read(root / "model")
     assert about.classes == ("digit-0", "digit-1", "digit-2", "digit-3")
     assert about.image_size == 32
@@ -219,7 +221,7 @@ def test_a_model_channel_continues_with_other_classes(job, tmp_path):
     result = train(tmp_path)
     assert result.returncode == 0, result.stdout
     assert "weights from channel model; a new head" in result.stdout
-    new, old = (artifact.load_weights(path / "model") for path in (tmp_path, root))
+    new, old = (stored_weights(path / "model") for path in (tmp_path, root))
     assert torch.equal(new["layer4.1.bn2.running_mean"], old["layer4.1.bn2.running_mean"])
     assert artifact.read(tmp_path / "model").classes == ("digit-4", "digit-5")
 
@@ -233,4 +235,4 @@ def test_help_lists_every_hyperparameter_without_reading_anything(tmp_path):
 
 def test_the_architecture_is_torchvisions(job):
     root, _ = job
-    assert set(artifact.load_weights(root / "model")) == set(network.build(4, 1e-5).state_dict())
+    assert set(stored_weights(root / "model")) == set(network.build(4, 1e-5).state_dict())

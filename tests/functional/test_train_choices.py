@@ -10,6 +10,7 @@ import torch
 
 from classifier import artifact
 from datasets import QUICK, WITHOUT_A_NAME, digit_jpegs, train, write_channel, write_hyperparameters
+from networks import stored_weights
 
 FOUR = range(4)
 
@@ -95,7 +96,7 @@ def test_pretrained_weights_gain_over_a_random_start(tmp_path):
             write_channel(root, channel, digit_jpegs(range(5, 10), first, last))
         if weights == "imagenet":
             (root / "input/data/pretrained").mkdir()
-            torch.save(artifact.load_weights(before / "model"), root / "input/data/pretrained/resnet18.pth")
+            torch.save(stored_weights(before / "model"), root / "input/data/pretrained/resnet18.pth")
         few = {"weights": weights, "epochs": 3, "batch_size": 8, "lr": 0.0003, "seed": seed}
         write_hyperparameters(root, **QUICK | few)
         result = train(root)

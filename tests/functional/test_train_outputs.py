@@ -105,8 +105,9 @@ def test_a_folder_that_the_user_may_not_change(tmp_path):
     for path in (tmp_path, *tmp_path.rglob("*")):
         os.chown(path, 4321, 4321)
     (tmp_path / "model").chmod(0o555)
-    sentence = f"{tmp_path}/model cannot be written by user 4321; accepted: a folder that this user may change"
-    assert refused(train(tmp_path, WITHOUT_A_NAME.split())) == sentence
+    assert refused(train(tmp_path, WITHOUT_A_NAME.split())) == (
+        f"user 4321 cannot write to {tmp_path}/model: Permission denied; accepted: a folder that this user may change"
+    )
 
 
 def test_weights_that_become_infinite_leave_no_artifact(tmp_path):

@@ -8,7 +8,9 @@ import torch
 
 from checkout import Checkout
 from classifier import artifact, network
-from classifier.artifact import METADATA_FILE, WEIGHTS_FILE, Artifact
+from classifier.artifact import METADATA_FILE, Artifact
+from classifier.artifact_fields import WEIGHTS_FILE
+from classifier.training.artifact_files import save_artifact
 from datasets import QUICK, altered_train, digit_jpegs, train, write_channel, write_hyperparameters
 from helpers import serve
 from waits import PATIENCE_S
@@ -100,7 +102,7 @@ os.replace = killed
 def test_a_job_that_is_killed_between_the_two_files_leaves_no_mixture_and_can_be_started_again(tmp_path, rename):
     prepare(tmp_path)
     model = tmp_path / "model"
-    Artifact(TWO, 32, 1e-5, metrics={"old": 1}).save(model, build().state_dict())
+    save_artifact(model, Artifact(TWO, 32, 1e-5, metrics={"old": 1}), build().state_dict())
     command = [*altered_train(KILL.format(rename, str(model))), "--root", str(tmp_path)]
     killed = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
     assert killed.returncode == -9, killed.stdout + killed.stderr
@@ -111,8 +113,9 @@ def test_a_job_that_is_killed_between_the_two_files_leaves_no_mixture_and_can_be
         assert "serve: no model artifact in " in server.log
     result = train(tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert sorted(path.name for path in model.iterdir()) == [METADATA_FILE, WEIGHTS_FILE]
-    assert "epoch" in artifact.read(model).metrics
+    about = artifact.read(model)
+    assert {path.name for path in model.iterdir()} == {METADATA_FILE, *about.sha256}
+    assert "epoch" in about.metrics
 
 
 def test_a_full_disk_at_the_artifact_names_the_file(tmp_path):
@@ -120,7 +123,7 @@ def test_a_full_disk_at_the_artifact_names_the_file(tmp_path):
     (tmp_path / "model").mkdir()
     # A link, which is what the job removes: never the device.
     link = f"(folder / '.{WEIGHTS_FILE}.partial').symlink_to('/dev/full')"
-    change = f"from classifier import artifact; artifact.remove_partial_files = lambda folder: {link}"
+    change = f"from classifier.training import best; best.remove_partial_files = lambda folder: {link}"
     command = [*altered_train(change), "--root", str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
     assert result.returncode == 1
@@ -139,11 +142,14 @@ def test_a_full_disk_at_the_artifact_names_the_file(tmp_path):
             "model.json is damaged: image_size is 1000000; accepted: a whole number from 32 to",
         ),
         ({"mean": [0.5]}, "model.json is damaged: mean is [0.5]; accepted: 3 numbers from 0 to 1"),
-        ({"weights_sha256": "0" * 64}, "model.safetensors is not the file that its model.json was written with"),
+        (
+            {"sha256": {WEIGHTS_FILE: "0" * 64}},
+            "model.safetensors is not the file that its model.json was written with",
+        ),
     ],
 )
 def test_a_server_refuses_an_artifact_that_is_not_one(tmp_path, changes, sentence):
-    Artifact(TWO, 32, 1e-5).save(tmp_path / "model", build().state_dict())
+    save_artifact(tmp_path / "model", Artifact(TWO, 32, 1e-5), build().state_dict())
     path = tmp_path / "model" / METADATA_FILE
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     with serve(tmp_path, tmp_path / "log") as server:
@@ -154,7 +160,7 @@ def test_a_server_refuses_an_artifact_that_is_not_one(tmp_path, changes, sentenc
 
 def test_a_server_refuses_weights_that_are_not_finite(tmp_path):
     weights = build().state_dict() | {"fc.bias": torch.tensor([0.0, float("nan")])}
-    Artifact(TWO, 32, 1e-5).save(tmp_path / "model", weights)
+    save_artifact(tmp_path / "model", Artifact(TWO, 32, 1e-5), weights)
     with serve(tmp_path, tmp_path / "log") as server:
         assert server.process.wait(PATIENCE_S) != 0
         assert "model.safetensors: 'fc.bias' has values that are not finite (NaN or infinity)" in server.log

@@ -13,10 +13,15 @@ import torch
 from safetensors.torch import save_file
 
 from classifier import artifact, network
-from classifier.artifact import METADATA_FILE, WEIGHTS_FILE, Artifact, Quantization
+from classifier.artifact import METADATA_FILE, Artifact, Quantization
+from classifier.artifact_fields import INT8_FILE, NETWORK_FILE, WEIGHTS_FILE
 from classifier.errors import UserError
 from classifier.layers import CONVOLUTIONS
+from classifier.training.artifact_files import add_networks, remove_partial_files, save_artifact
 from conftest import CLASSES, IMAGE_SIZE
+from networks import stored_weights
+
+SAVED = [METADATA_FILE, WEIGHTS_FILE]
 
 
 @pytest.fixture
@@ -42,14 +47,14 @@ def test_what_was_saved_is_read(tmp_path):
         metrics={"test": {"accuracy": 0.5}},
         quantization=Quantization(dict.fromkeys(CONVOLUTIONS, (0.0, 2.5)), 10, -0.1),
     )
-    saved.save(tmp_path / "model", model.state_dict())
-    read = artifact.read(tmp_path / "model")
-    sha256 = hashlib.sha256((tmp_path / "model" / WEIGHTS_FILE).read_bytes()).hexdigest()
-    assert read == replace(saved, weights_sha256=sha256)
-    loaded = artifact.load_weights(tmp_path / "model")
+    save_artifact(folder := tmp_path / "model", saved, model.state_dict())
+    read = artifact.read(folder)
+    sha256 = {WEIGHTS_FILE: hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()}
+    assert read == replace(saved, sha256=sha256, networks_key=read.key, versions=read.versions)
+    loaded = stored_weights(folder)
     assert loaded.keys() == model.state_dict().keys()
     assert all(torch.equal(loaded[name], tensor) for name, tensor in model.state_dict().items())
-    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [METADATA_FILE, WEIGHTS_FILE]
+    assert sorted(path.name for path in folder.iterdir()) == SAVED
 
 
 def test_the_file_describes_itself(artifact_folder):
@@ -58,7 +63,7 @@ def test_the_file_describes_itself(artifact_folder):
     assert values["classes"] == list(CLASSES)
     assert values["image_size"] == IMAGE_SIZE
     assert values["format_version"] == 1
-    assert values["versions"].keys() == {"python", "torch", "torchvision", "pillow", "numpy"}
+    assert values["versions"].keys() == {"python", "torch", "torchvision", "onnx", "openvino", "pillow", "numpy"}
 
 
 def test_locate(folder):
@@ -142,6 +147,8 @@ NAN, INFINITE = float("nan"), float("inf")
     + [{"std": std} for std in ([0.5], [0.5, 0.5, 0.0], [-0.5] * 3, [INFINITE] * 3, [1e-300] * 3, [True] * 3, "abc")]
     + [{name: value} for name in ("hyperparameters", "metrics", "versions") for value in (None, [], "a", 1)]
     + [{"weights_sha256": value} for value in ("", "0" * 63, "g" * 64, 0, ["0" * 64])]
+    + [{"sha256": value} for value in (None, [], "a", {WEIGHTS_FILE: "0"}, {NETWORK_FILE: None}, {INT8_FILE: "g" * 64})]
+    + [{"networks_key": value} for value in (None, "0", 1, [])]
     + [{"quantization": {}}, {"quantization": {"ranges": []}}, {"quantization": [1]}, measured(ranges=[1])]
     + [measured(images=number) for number in (0, -1, 1.5, "1", True, None)]
     + [measured(accuracy_lost=lost) for lost in (NAN, INFINITE, 1.1, "0", None, True)]
@@ -170,13 +177,63 @@ def test_a_field_with_another_value_that_serves(folder, changes):
 
 
 def test_an_artifact_from_before_the_sha256_was_stored(folder):
-    edit(folder, weights_sha256=REMOVED)
-    assert artifact.read(folder).weights_sha256 is None
+    edit(folder, sha256=REMOVED)
+    assert artifact.read(folder).sha256 == {}
+
+
+def test_an_artifact_from_before_it_had_networks(folder):
+    sha256 = artifact.read(folder).sha256[WEIGHTS_FILE]
+    edit(folder, sha256=REMOVED, networks_key=REMOVED, weights_sha256=sha256)
+    assert artifact.read(folder).sha256 == {WEIGHTS_FILE: sha256}
+    edit(folder, weights_sha256="0" * 64)
+    with pytest.raises(UserError, match="model.safetensors is not the file that its model.json was written with"):
+        artifact.read(folder)
+
+
+@pytest.mark.parametrize("name", [NETWORK_FILE, INT8_FILE])
+def test_a_network_that_is_damaged_or_missing(folder, name):
+    about = artifact.read(folder)
+    ranges = dict.fromkeys(CONVOLUTIONS, (0.0, 2.5))
+    add_networks(folder, replace(about, quantization=Quantization(ranges, 10, 0.0)), {INT8_FILE: b"network"})
+    assert artifact.read(folder).sha256.keys() == {WEIGHTS_FILE, NETWORK_FILE, INT8_FILE}
+    (folder / name).write_bytes(b"other")
+    with pytest.raises(UserError, match=f"{name} is not the file that its model.json was written with: its SHA-256"):
+        artifact.read(folder)
+    (folder / name).unlink()
+    with pytest.raises(UserError, match=f"{name} is missing"):
+        artifact.read(folder)
+
+
+def test_a_file_that_is_not_the_artifacts_is_not_read(folder):
+    edit(folder, sha256={"../../secret": "0" * 64})
+    assert artifact.read(folder).sha256 == {}
+
+
+def test_a_file_that_is_too_large_is_not_read(folder, monkeypatch):
+    monkeypatch.setattr(artifact, "MOST_BYTES", 1_000_000)
+    with pytest.raises(UserError, match="model.safetensors has more than 1,000,000 bytes; accepted: up to that many"):
+        artifact.read(folder)
+
+
+@pytest.mark.parametrize("change", [{"temperature": 2.0}, {"mean": [0, 0, 0]}, {"eps": 1e-6}, {"image_size": 64}])
+def test_networks_are_stale_once_a_value_that_they_were_made_with_changes(folder, change):
+    about = artifact.read(folder)
+    assert about.networks_key == about.key
+    edit(folder, **change)
+    about = artifact.read(folder)
+    assert about.networks_key != about.key
+
+
+def test_saving_anew_removes_the_networks(folder):
+    add_networks(folder, artifact.read(folder), {INT8_FILE: b"network"})
+    save_artifact(folder, artifact.read(folder), stored_weights(folder))
+    assert sorted(path.name for path in folder.iterdir()) == SAVED
+    assert artifact.read(folder).sha256.keys() == {WEIGHTS_FILE}
 
 
 def test_weights_of_another_training_with_the_same_classes(folder):
     before = (folder / METADATA_FILE).read_bytes()
-    Artifact(CLASSES, IMAGE_SIZE, 1e-5).save(folder, network.build(len(CLASSES), eps=1e-5).state_dict())
+    save_artifact(folder, Artifact(CLASSES, IMAGE_SIZE, 1e-5), network.build(len(CLASSES), eps=1e-5).state_dict())
     (folder / METADATA_FILE).write_bytes(before)
     with pytest.raises(
         UserError, match="model.safetensors is not the file that its model.json was written with: its SHA"
@@ -186,7 +243,7 @@ def test_weights_of_another_training_with_the_same_classes(folder):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float64, torch.int32])
 def test_weights_of_another_type(folder, dtype):
-    weights = artifact.load_weights(folder)
+    weights = stored_weights(folder)
     save_file(weights | {"conv1.weight": weights["conv1.weight"].to(dtype)}, folder / WEIGHTS_FILE)
     with pytest.raises(UserError, match=r"'conv1.weight' is \w+ of shape .*; expected: F32 of shape "):
         artifact.read(folder)
@@ -194,21 +251,21 @@ def test_weights_of_another_type(folder, dtype):
 
 @pytest.mark.parametrize("value", [NAN, INFINITE, -INFINITE])
 def test_weights_that_are_not_finite(folder, value):
-    weights = artifact.load_weights(folder)
+    weights = stored_weights(folder)
     weights["layer3.1.bn2.bias"][7] = value
-    save_file(weights, folder / WEIGHTS_FILE)
+    save_artifact(folder, artifact.read(folder), weights)
     with pytest.raises(UserError, match=r"model.safetensors: 'layer3.1.bn2.bias' has values that are not finite"):
-        artifact.load_weights(folder)
+        artifact.read(folder)
 
 
 def test_large_finite_weights_are_finite(folder):
-    weights = artifact.load_weights(folder)
-    weights["conv1.weight"].fill_(3e38)
-    save_file(weights, folder / WEIGHTS_FILE)
-    assert artifact.load_weights(folder).keys() == weights.keys()
+    weights = stored_weights(folder)
+    weights["layer1.0.bn1.bias"].fill_(3e38)
+    save_artifact(folder, artifact.read(folder), weights)
+    assert stored_weights(folder).keys() == weights.keys()
 
 
-@pytest.mark.parametrize("name", [METADATA_FILE, WEIGHTS_FILE])
+@pytest.mark.parametrize("name", SAVED)
 def test_what_is_not_a_regular_file_is_not_opened(folder, name):
     (folder / name).unlink()
     os.mkfifo(folder / name)
@@ -247,6 +304,7 @@ from pathlib import Path
 import torch
 from classifier import network
 from classifier.artifact import Artifact
+from classifier.training.artifact_files import save_artifact
 torch.manual_seed(1)
 weights = network.build(3, eps=1e-5).state_dict()
 left = 0
@@ -262,7 +320,7 @@ for name in ("replace", "rename", "unlink", "fsync", "link"):
     setattr(os, name, killed(getattr(os, name)))
 for left, folder in enumerate(sys.argv[1:], 1):
     if not os.fork():
-        Artifact(("new", "b", "c"), 64, 1e-5).save(Path(folder), weights)
+        save_artifact(Path(folder), Artifact(("new", "b", "c"), 64, 1e-5), weights)
         os._exit(0)
     print(os.wait()[1])
 """
@@ -271,31 +329,31 @@ for left, folder in enumerate(sys.argv[1:], 1):
 def test_a_kill_at_any_call_leaves_one_whole_artifact_or_none(tmp_path):
     torch.manual_seed(0)
     old = network.build(3, eps=1e-5).state_dict()
-    folders = [tmp_path / str(number) for number in range(12)]
+    folders = [tmp_path / str(number) for number in range(16)]
     for folder in folders:
-        Artifact(("old", "b", "c"), 64, 1e-5).save(folder, old)
+        save_artifact(folder, Artifact(("old", "b", "c"), 64, 1e-5), old)
     told = subprocess.run([sys.executable, "-c", KILLED, *map(str, folders)], stdout=subprocess.PIPE, check=True)
     codes = list(map(int, told.stdout.split()))
-    assert codes[:8] == [signal.SIGKILL] * 8
+    assert codes[:10] == [signal.SIGKILL] * 10
     assert codes[-1] == 0
     kept = []
     for folder in folders:
         if (folder / METADATA_FILE).exists():
-            about, weights = artifact.read(folder), artifact.load_weights(folder)
+            about, weights = artifact.read(folder), stored_weights(folder)
             kept.append(about.classes[0])
             assert torch.equal(weights["conv1.weight"], old["conv1.weight"]) == (kept[-1] == "old")
-        artifact.remove_partial_files(folder)
-        assert {path.name for path in folder.iterdir()} <= {METADATA_FILE, WEIGHTS_FILE}
-    # Without one for no longer than two renames.
+        remove_partial_files(folder)
+        assert {path.name for path in folder.iterdir()} <= set(SAVED)
+    # Without one for no longer than four renames and removals.
     assert kept.count("old") == 3
-    assert kept.count("new") == 7
+    assert kept.count("new") == 9
 
 
-@pytest.mark.parametrize("name", [METADATA_FILE, WEIGHTS_FILE])
+@pytest.mark.parametrize("name", SAVED)
 def test_a_full_disk_leaves_the_artifact_of_before_and_names_the_file(folder, name):
     (folder / f".{name}.partial").symlink_to("/dev/full")
     before = artifact.read(folder)
     with pytest.raises(OSError, match=f"No space left on device: '{folder / name}'"):
-        Artifact(CLASSES, 64, 1e-5).save(folder, artifact.load_weights(folder))
+        save_artifact(folder, Artifact(CLASSES, 64, 1e-5), stored_weights(folder))
     assert artifact.read(folder) == before
-    assert sorted(path.name for path in folder.iterdir()) == [METADATA_FILE, WEIGHTS_FILE]
+    assert {path.name for path in folder.iterdir()} == {METADATA_FILE, *before.sha256}

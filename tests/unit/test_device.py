@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import pytest
@@ -64,27 +63,6 @@ def test_the_control_device_alone_is_not_a_gpu(system):
 
 
 @pytest.mark.parametrize(
-    ("files", "cores"),
-    [
-        ({}, 8),
-        ({"cpu.max": "max 100000"}, 8),
-        ({"cpu.max": "200000 100000"}, 2),
-        ({"cpu.max": "150000 100000"}, 2),
-        ({"cpu.max": "50000 100000"}, 1),
-        ({"cpu.max": "9900000 100000"}, 8),
-        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 8),
-        ({"cpu.max": "garbage"}, 8),
-    ],
-)
-def test_usable_cores(system, monkeypatch, files, cores):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
-    for name, text in files.items():
-        write_file(system / "sys/fs/cgroup" / name, text)
-    assert device.usable_cores(system) == cores
-
-
-@pytest.mark.parametrize(
     ("precision", "capability", "dtype"),
     [
         ("auto", (7, 5), torch.float16),  # T4
@@ -101,27 +79,12 @@ def test_precision_on_a_gpu(monkeypatch, precision, capability, dtype):
     assert device.compute_dtype(precision, CUDA) == dtype
 
 
-@pytest.mark.parametrize(
-    ("kernels", "instructions", "precision"),
-    [(True, True, "bf16"), (True, False, "fp32"), (False, True, "fp32"), (False, False, "fp32")],
-)
-def test_a_cpu_takes_bf16_where_it_has_instructions_for_it(monkeypatch, kernels, instructions, precision):
-    monkeypatch.setattr(device, "_is_supported", lambda dtype: kernels or dtype == torch.float32)
-    monkeypatch.setattr(device, "_has_bf16_instructions", lambda: instructions)
-    assert device.serving_precision("auto", CPU) == precision
-    assert device.compute_dtype("auto", CPU) == device.compute_dtype(precision, CPU)
+@pytest.mark.parametrize("native", [True, False])
+def test_a_cpu_takes_bf16_where_it_has_instructions_for_it(monkeypatch, native):
+    monkeypatch.setattr(device, "_has_bf16", lambda: native)
+    assert device.compute_dtype("auto", CPU) == (torch.bfloat16 if native else torch.float32)
 
 
-def test_serving_takes_what_a_gpu_is_good_at(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
-    assert device.serving_precision("auto", CUDA) == "fp16"
-    assert device.serving_precision("fp32", CUDA) == "fp32"
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 6))
-    assert device.serving_precision("auto", CUDA) == "bf16"
-
-
-def test_a_precision_that_the_processor_does_not_support(monkeypatch):
-    monkeypatch.setattr(device, "_is_supported", lambda dtype: dtype == torch.float32)
-    with pytest.raises(UserError, match="precision 'bf16' is not supported by this processor; accepted: auto, fp32$"):
-        device.serving_precision("bf16", CPU)
-    assert device.serving_precision("fp32", CPU) == "fp32"
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_the_name_of_a_precision(precision):
+    assert device.name_precision(device.compute_dtype(precision, CPU)) == precision

@@ -4,8 +4,11 @@ import math
 import struct
 from dataclasses import dataclass
 
+from classifier.errors import ImageError
+
 MARKERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_SEQUENTIAL, _PROGRESSIVE, _LOSSLESS = {0xC0, 0xC1, 0xC9}, {0xC2, 0xCA}, {0xC3, 0xCB}
+_SEQUENTIAL, _PROGRESSIVE, _LOSSLESS, _ARITHMETIC = {0xC0, 0xC1, 0xC9}, {0xC2, 0xCA}, {0xC3, 0xCB}, {0xC9, 0xCA, 0xCB}
+LAYERS = (1, 3, 4)
 COEFFICIENTS = 64
 _NO_BITS = 99
 
@@ -36,6 +39,17 @@ class Frame:
     @property
     def is_lossless(self) -> bool:
         return self.marker in _LOSSLESS
+
+    @property
+    def is_arithmetic(self) -> bool:
+        return self.marker in _ARITHMETIC
+
+    @property
+    def samples(self) -> int:
+        """How many samples all components have together."""
+        horizontal, vertical = zip(*self.components.values(), strict=True)
+        share = sum(map(math.prod, self.components.values())) / (max(horizontal) * max(vertical))
+        return math.ceil(self.width * self.height * share)
 
     @property
     def is_whole(self) -> bool:
@@ -70,10 +84,12 @@ class Frame:
 
 
 def read_frame(marker: int, body: bytes) -> Frame | None:
-    """Return the frame, or None if the segment is not one."""
+    """Return the frame, or None if the segment is not one. Raises ImageError if its components are not in LAYERS."""
     if len(body) < 9 or len(body) != 6 + 3 * body[5]:
         return None
     _, height, width, layers = struct.unpack_from(">BHHB", body)
+    if layers not in LAYERS:
+        raise ImageError(f"a JPEG with {layers} components; accepted: 1, 3 or 4")
     components = {body[i]: (body[i + 1] >> 4 or 1, body[i + 1] & 15 or 1) for i in range(6, len(body), 3)}
     unknown = {identifier: [_NO_BITS] * COEFFICIENTS for identifier in components}
     return Frame(marker, width, height, layers, components, unknown)

@@ -14,10 +14,16 @@ from PIL import Image, JpegImagePlugin
 
 from classifier.errors import ImageError
 from classifier.formats import holes, segments
+from classifier.formats.budget import Cost
+from classifier.formats.orientation import read_orientation
 
 # Each scan of a progressive JPEG passes over all its pixels; real ones have up to 12. 20 scans take as long as decoding
 # a PNG with the same number of pixels.
 SCANS_AS_PIXELS = 20
+# A restart takes 1 us. Arithmetic coding, which no camera writes, can take 30 ns for each sample in each scan.
+RESTART_AS_PIXELS = 25
+# 12 bytes for each pixel: as libjpeg-turbo writes it, in Pillow, and converted.
+BYTES_PER_PIXEL, BYTES_PER_COEFFICIENT = 12, 2
 # What libjpeg-turbo leaves in the place of missing pixels.
 GRAY = 128
 ALIGNMENT = 32
@@ -31,8 +37,6 @@ _LOSSES = (
 # By the number of components: libjpeg-turbo's format and its samples, Pillow's mode and its name for that format.
 # Pixels of four bytes are faster. CMYK is stored inverted, by Adobe's programs and those that follow them.
 _FORMATS = {1: ("GRAY", 1, "L", "L"), 3: ("RGBX", 4, "RGB", "RGBX"), 4: ("CMYK", 4, "CMYK", "CMYK;I")}
-# Frame and scan of a gray pixel, without data.
-_ONE_PIXEL = segments.segment(0xC0, bytes([8, 0, 1, 0, 1, 1, 1, 0x11, 0])) + segments.segment(segments.SOS, bytes(6))
 
 
 class Jpeg:
@@ -42,22 +46,25 @@ class Jpeg:
         self._frame, self._segments = segments.read_segments(data)
         self.width, self.height = self._frame.width, self._frame.height
         self.scans = len(self._segments.scans)
+        self._restarts = sum(scan.restarts for scan in self._segments.scans)
 
-    def cost(self, short_side: int) -> int:
-        """Return the number of pixels of a PNG that takes as long to decode."""
-        scale = self._scale(short_side)
+    def cost(self, short_side: int) -> Cost:
+        scale, whole = self._scale(short_side), self.width * self.height
         pixels = math.ceil(self.height / scale) * math.ceil(self.width / scale)
-        return max(pixels, self.width * self.height * self.scans // SCANS_AS_PIXELS)
+        work = max(pixels, whole * self.scans // SCANS_AS_PIXELS)
+        if self._frame.is_arithmetic:
+            work = max(work, self._frame.samples * self.scans)
+        work += RESTART_AS_PIXELS * self._restarts
+        # Several scans are decoded once all their coefficients are known.
+        coefficients = self._frame.samples if self.scans > 1 else 0
+        return Cost(work, BYTES_PER_PIXEL * pixels + BYTES_PER_COEFFICIENT * coefficients)
 
     def load(self, short_side: int) -> Image.Image:
         """Decode at 1/2, 1/4 or 1/8 of the size if the shorter side keeps `short_side` pixels.
 
         Raises ImageError if pixels are missing, and ValueError with libjpeg-turbo's reason if it cannot decode them.
         """
-        layers = self._frame.layers
-        if layers not in _FORMATS:
-            raise ImageError(f"a JPEG with {layers} components; accepted: 1, 3 or 4")
-        colorspace, samples, mode, raw_mode = _FORMATS[layers]
+        colorspace, samples, mode, raw_mode = _FORMATS[self._frame.layers]
         scale = self._scale(short_side)
         rows, columns = math.ceil(self.height / scale), math.ceil(self.width / scale)
         pixels = _unaligned(rows, columns, samples)
@@ -76,12 +83,15 @@ class Jpeg:
                 raise ImageError("damaged image: some of its pixels are missing")
         return Image.frombytes(mode, (columns, rows), pixels, "raw", raw_mode)
 
-    def described(self) -> Image.Image | None:
-        """Return an image with the metadata alone, or None if there is none."""
-        if not self._segments.metadata:
-            return None
-        stream = b"".join([segments.SIGNATURE, *self._segments.metadata, _ONE_PIXEL])
-        return JpegImagePlugin.JpegImageFile(io.BytesIO(stream))
+    def coding(self) -> str:
+        """Say what makes the JPEG take long for its pixels."""
+        kind = "arithmetic " if self._frame.is_arithmetic else ""
+        restarts = f" with {self._restarts:,} restarts" if self._restarts else ""
+        return f"{self.scans} {kind}scan{'s' if self.scans > 1 else ''}{restarts}"
+
+    def orientation(self) -> int:
+        # A camera divides Exif that is longer than a segment.
+        return read_orientation(b"".join(self._segments.exif), b"".join(self._segments.xmp))
 
     def _scale(self, short_side: int) -> int:
         if self._frame.is_lossless:

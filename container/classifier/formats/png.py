@@ -1,7 +1,5 @@
 """PNG: Pillow decodes the chunks that decide the pixels, and does not see the others."""
 
-import io
-import math
 import struct
 import zlib
 from collections.abc import Iterator
@@ -10,20 +8,18 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from classifier.errors import ImageError
+from classifier.formats import texts
+from classifier.formats.budget import Clock, Cost, Watched, most_parts
+from classifier.formats.orientation import read_orientation
+from classifier.formats.rows import check_rows
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# Some programs write pixels in chunks of a few kB.
-MAX_CHUNKS = 100_000
-# Exif or XMP, as chunks or as texts with these keywords. Others are not read, nor are those that are larger.
-METADATA = (b"eXIf", b"iTXtXML:com.adobe.xmp\0", b"zTXtRaw profile type exif\0", b"tEXtRaw profile type exif\0")
-MAX_METADATA, MAX_METADATA_BYTES = 8, 1_000_000
 VITAL = (b"IHDR", b"PLTE", b"tRNS")
 GRAY, RGB, PALETTE = 0, 2, 3
 SAMPLES = {GRAY: 1, RGB: 3, PALETTE: 1, 4: 2, 6: 4}
 DEPTHS = {GRAY: (1, 2, 4, 8, 16), RGB: (8, 16), PALETTE: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
-# First column, first row, and the steps from there, of each pass of an interlaced image.
-PASSES = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
-PIECE = 1_000_000
+# Of memory: for a picture without transparency, for one that is laid on white, and for one that is decoded twice.
+PLAIN, TRANSPARENT, TWICE = 7, 14, 20
 
 
 class Png:
@@ -32,15 +28,15 @@ class Png:
     def __init__(self, data: bytes):
         chunks: dict[bytes, memoryview] = {}
         self._data: list[memoryview] = []
-        self._metadata: list[bytes] = []
+        self._texts: dict[bytes, memoryview] = {}
         for name, body, checksum in _walk(data):
             if name == b"IDAT":  # has a checksum of its own inside, which Pillow checks
                 self._data.append(body)
             elif name in VITAL:
                 if name not in chunks and _checksum(name, body) == checksum:
                     chunks[name] = body
-            elif _is_metadata(name, body) and len(self._metadata) < MAX_METADATA:
-                self._metadata.append(_chunk(name, body))
+            elif kind := texts.kind_of(name, body):
+                self._texts.setdefault(kind, body)
         header = bytes(chunks.get(b"IHDR", b""))
         if len(header) != 13:
             raise ImageError("damaged image: the PNG's header (IHDR) is missing or damaged")
@@ -62,37 +58,39 @@ class Png:
         samples = struct.unpack(f">{SAMPLES[self._color]}H", self._transparency)
         return tuple(sample & (1 << self._depth) - 1 for sample in samples)
 
-    def cost(self, short_side: int) -> int:
-        """Return the number of pixels to decode; it is the same for each size."""
-        return self.width * self.height * (2 if self._needs_lower_bytes() else 1)
+    def cost(self, short_side: int) -> Cost:
+        pixels = self.width * self.height
+        if self._needs_lower_bytes():
+            return Cost(2 * pixels, TWICE * pixels)
+        return Cost(pixels, (TRANSPARENT if self._color in (4, 6) or self._transparency else PLAIN) * pixels)
 
     def load(self, short_side: int) -> Image.Image:
         """Decode the whole image, to 8 bits per sample and with the transparent colour, if there is one, white.
 
         Raises ImageError if rows are missing, and what Pillow raises.
         """
-        image = self._opened()
+        clock = Clock(self.cost(short_side).pixels)
+        image = self._opened(clock)
         try:
             image.load()
         except OSError:
-            self._check_rows()
+            self._check_rows(clock)
             raise
         # Pillow does not notice that compressed data end too early, and leaves zeros.
         if any(not np.asarray(image.crop((0, y, image.width, y + 1))).any() for y in self._last_rows()):
-            self._check_rows()
+            self._check_rows(clock)
         # Converting 16-bit gray would clip instead of scale.
         plain = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)) if image.mode == "I;16" else image
         if self._key is not None:
-            plain.paste(255 if self._color == GRAY else "white", mask=Image.fromarray(self._is_key(image, self._key)))
+            plain.paste(
+                255 if self._color == GRAY else "white", mask=Image.fromarray(self._is_key(image, self._key, clock))
+            )
         return plain
 
-    def described(self) -> Image.Image | None:
-        """Return an image with the metadata alone, or None if there is none."""
-        if not self._metadata:
-            return None
-        return PngImagePlugin.PngImageFile(io.BytesIO(b"".join([self._header, *self._metadata, _chunk(b"IDAT", b"")])))
+    def orientation(self) -> int:
+        return read_orientation(*texts.exif_and_xmp(self._texts))
 
-    def _opened(self) -> PngImagePlugin.PngImageFile:
+    def _opened(self, clock: Clock) -> PngImagePlugin.PngImageFile:
         chunks = [self._header]
         if self._color == PALETTE:
             colours = len(self._palette) // 3
@@ -100,12 +98,12 @@ class Png:
         # Pillow does not read the checksum of IDAT.
         length = struct.pack(">I", sum(map(len, self._data)))
         stream = b"".join([*chunks, length, b"IDAT", *self._data, bytes(4), _chunk(b"IEND", b"")])
-        return PngImagePlugin.PngImageFile(io.BytesIO(stream))
+        return PngImagePlugin.PngImageFile(Watched(stream, clock))
 
     def _needs_lower_bytes(self) -> bool:
         return self._key is not None and self._color == RGB and self._depth == 16
 
-    def _is_key(self, image: Image.Image, key: tuple[int, ...]) -> np.ndarray:
+    def _is_key(self, image: Image.Image, key: tuple[int, ...], clock: Clock) -> np.ndarray:
         """Return where the samples of an `image` without alpha are the transparent colour."""
         samples = np.asarray(image)
         if self._color == GRAY:  # of which Pillow has scaled fewer bits than 8
@@ -113,11 +111,11 @@ class Png:
         if not self._needs_lower_bytes():
             return _are_equal(samples, key)
         upper, lower = tuple(sample >> 8 for sample in key), tuple(sample & 255 for sample in key)
-        return _are_equal(samples, upper) & _are_equal(self._lower_bytes(), lower)
+        return _are_equal(samples, upper) & _are_equal(self._lower_bytes(clock), lower)
 
-    def _lower_bytes(self) -> np.ndarray:
+    def _lower_bytes(self, clock: Clock) -> np.ndarray:
         """Decode the lower bytes of 16-bit RGB: Pillow takes them for the upper ones if told that they come last."""
-        image = self._opened()
+        image = self._opened(clock)
         image.tile = [tile._replace(args="RGB;16L") for tile in image.tile]
         return np.asarray(image)
 
@@ -125,37 +123,11 @@ class Png:
         """The last rows; of an interlaced image one of the last two belongs to the last pass."""
         return range(max(0, self.height - 1 - self._is_interlaced), self.height)
 
-    def _passes(self) -> list[tuple[int, int]]:
-        """Return width and height of each pass."""
-        if not self._is_interlaced:
-            return [(self.width, self.height)]
-        return [(-((x - self.width) // dx), -((y - self.height) // dy)) for x, y, dx, dy in PASSES]
-
-    def _check_rows(self) -> None:
+    def _check_rows(self, clock: Clock) -> None:
         """Raise ImageError if the compressed data has fewer rows than the image."""
         bits = SAMPLES[self._color] * self._depth
-        sizes = [(1 + math.ceil(width * bits / 8), height) for width, height in self._passes() if width > 0]
-        expected = sum(row * rows for row, rows in sizes)
-        found = self._count(expected)
-        if found >= expected:
-            return
-        missing = math.ceil((expected - found) / sizes[-1][0])
-        what = "some of its pixels" if self._is_interlaced else f"the last {missing} of its {self.height} rows"
-        raise ImageError(f"damaged image: {what} are missing")
-
-    def _count(self, expected: int) -> int:
-        """Return how many bytes of samples the compressed data has, or `expected` if Pillow has its own word for it."""
-        inflate, count = zlib.decompressobj(), 0
-        for rest in self._data:
-            while count < expected:
-                try:
-                    found = inflate.decompress(rest, PIECE)
-                except zlib.error:
-                    return expected
-                rest, count = inflate.unconsumed_tail, count + len(found)
-                if not found and not rest:
-                    break
-        return count
+        data = Watched(b"".join(self._data), clock)
+        check_rows(data, self.width, self.height, bits, self._is_interlaced)
 
 
 def _are_equal(pixels: np.ndarray, colour: tuple[int, ...]) -> np.ndarray:
@@ -164,10 +136,6 @@ def _are_equal(pixels: np.ndarray, colour: tuple[int, ...]) -> np.ndarray:
     for other in others:
         first &= other
     return first
-
-
-def _is_metadata(name: bytes, body: memoryview) -> bool:
-    return len(body) <= MAX_METADATA_BYTES and (name + bytes(body[:40])).startswith(METADATA)
 
 
 def _checksum(name: bytes, body: bytes | memoryview) -> int:
@@ -180,12 +148,12 @@ def _chunk(name: bytes, body: bytes | memoryview) -> bytes:
 
 def _walk(data: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
     """Yield name, body and checksum of each chunk up to the last; a body that is cut off ends early."""
-    view, position = memoryview(data), len(SIGNATURE)
-    for _ in range(MAX_CHUNKS):
+    view, position, most = memoryview(data), len(SIGNATURE), most_parts(data)
+    for _ in range(most):
         length, name = int.from_bytes(data[position : position + 4]), data[position + 4 : position + 8]
         if not name.isalpha() or name == b"IEND":
             return
         end = position + 8 + length
         yield name, view[position + 8 : end], int.from_bytes(data[end : end + 4])
         position = end + 4
-    raise ImageError(f"the PNG has too many chunks; accepted: up to {MAX_CHUNKS:,}")
+    raise ImageError(f"the PNG has too many chunks; accepted: up to {most:,}")

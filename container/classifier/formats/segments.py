@@ -8,12 +8,14 @@ from typing import NamedTuple
 
 from classifier.errors import ImageError
 from classifier.formats import frame
+from classifier.formats.budget import most_parts
 from classifier.formats.frame import Frame
 
 SIGNATURE = b"\xff\xd8"
-# Photos have up to a few hundred segments.
-MAX_SEGMENTS = 10_000
-# Segments of Exif or XMP; a camera writes one of each.
+# The most tables a scan uses have 2.7 kB, and real JPEGs have up to some dozen scans.
+MAX_TABLE_BYTES = 250_000
+MAX_SCANS = 500
+# Segments of Exif, and of XMP; a camera writes one of each.
 MAX_METADATA = 8
 
 SOI, EOI, SOS, DHT, DRI, APP0, APP1, APP14 = 0xD8, 0xD9, 0xDA, 0xC4, 0xDD, 0xE0, 0xE1, 0xEE
@@ -26,6 +28,7 @@ _END_OF_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 # The rest is a version, a density and a thumbnail.
 _JFIF = b"JFIF\0" + bytes([1, 1, 0, 0, 1, 0, 1, 0, 0])
 _ADOBE = b"Adobe" + bytes(6)
+_EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/"
 
 
 class Part(NamedTuple):
@@ -51,13 +54,15 @@ class Scan(NamedTuple):
 class Segments:
     """What decides a JPEG's pixels, without comments, junk between segments, and what follows the image.
 
-    `parts` are tables, frame and scans in their order, `metadata` the segments of Exif and XMP.
+    `parts` are tables, frame and scans in their order; `exif` and `xmp` have no other metadata.
     """
 
     frame: Frame | None = None
     scans: list[Scan] = field(default_factory=list)
     parts: list[bytes | memoryview] = field(default_factory=list)
-    metadata: list[bytes] = field(default_factory=list)
+    exif: list[bytes] = field(default_factory=list)
+    xmp: list[bytes] = field(default_factory=list)
+    _table_bytes: int = 0
     _zeros_are_flat: bool = True  # whether bits that are 0 decode as an area of one colour
     _interval: int = 0
     _is_jfif: bool = False
@@ -88,24 +93,32 @@ class Segments:
             self._is_jfif = True
         elif marker == APP14 and body.startswith(b"Adobe") and len(body) > len(_ADOBE):
             self._transform = body[len(_ADOBE)]
-        elif marker == APP1 and body.startswith((b"Exif\0", b"http://ns.adobe.com/xap/")):
-            self.metadata = [*self.metadata, segment(marker, body)][:MAX_METADATA]
+        elif marker == APP1 and body.startswith(_EXIF) and len(self.exif) < MAX_METADATA:
+            self.exif.append(body[len(_EXIF) :])
+        elif marker == APP1 and body.startswith(_XMP) and len(self.xmp) < MAX_METADATA:
+            self.xmp.append(body)
 
     def _add_table(self, marker: int, body: bytes) -> None:
+        self._table_bytes += len(body)
+        if self._table_bytes > MAX_TABLE_BYTES:
+            raise ImageError(f"the JPEG's tables are too long; accepted: up to {MAX_TABLE_BYTES:,} bytes")
         self.parts.append(segment(marker, body))
         if marker == DRI:
             self._interval = int.from_bytes(body[:2])
         elif marker == DHT:
             # Each has a number, how many codes there are of 1 to 16 bits, and their symbols. The first symbol's code is
             # all zeros; it stands for "as the block before" and for "no more in this block" if it is 0.
-            while len(body) > 17:
-                self._zeros_are_flat &= body[17] == 0
-                body = body[17 + sum(body[1:17]) :]
+            start = 0
+            while len(body) > start + 17:
+                self._zeros_are_flat &= body[start + 17] == 0
+                start += 17 + sum(body[start + 1 : start + 17])
 
     def _add_scan(self, frame: Frame, part: Part) -> None:
         body, components = part.body, part.body[1:-3:2]
         if len(body) < 6 or len(body) != 4 + 2 * body[0] or not frame.components.keys() >= set(components):
             return
+        if len(self.scans) == MAX_SCANS:
+            raise ImageError(f"the JPEG has too many scans; accepted: up to {MAX_SCANS:,}")
         frame.learn(components, body[-3], body[-2], body[-1] & 15)
         if frame.is_sequential:  # these three bytes say nothing there, but libjpeg warns of some
             body = body[:-3] + bytes([0, 63, 0])
@@ -126,7 +139,7 @@ def read_segments(data: bytes) -> tuple[Frame, Segments]:
     found = Segments()
     for part in _walk(data):
         found.add(part)
-        if found.scans and found.frame and found.frame.is_whole:
+        if part.marker == SOS and found.scans and found.frame and found.frame.is_whole:
             return found.frame, found
     if not found.scans:
         raise ImageError("damaged image: the JPEG ends before its pixels")
@@ -135,8 +148,8 @@ def read_segments(data: bytes) -> tuple[Frame, Segments]:
 
 def _walk(data: bytes) -> Iterator[Part]:
     """Yield each segment that has a body, up to the end of the image."""
-    position = len(SIGNATURE)
-    for _ in range(MAX_SEGMENTS):
+    position, most = len(SIGNATURE), most_parts(data)
+    for _ in range(most):
         found = _MARKER.search(data, position)
         if not found or found[0][1] == EOI:
             return
@@ -151,4 +164,4 @@ def _walk(data: bytes) -> Iterator[Part]:
             end = following.start() if following else len(data)
         yield Part(marker, body, memoryview(data)[position:end], following is not None)
         position = end
-    raise ImageError(f"the JPEG has too many segments; accepted: up to {MAX_SEGMENTS:,}")
+    raise ImageError(f"the JPEG has too many segments; accepted: up to {most:,}")

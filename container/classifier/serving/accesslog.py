@@ -29,6 +29,7 @@ class Trace:
     queue_ms: float = 0
     model_ms: float = 0
     batch_size: int = 0
+    decode_cpu_ms: float = 0
 
 
 current: ContextVar[Trace] = ContextVar("trace")

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -29,6 +30,14 @@ TRANSFORM_MB = 100
 DEADLINE_S = 60
 
 
+# The page is one file: its own style and script, and pictures that the user has chosen.
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; img-src blob: data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+PAGE_HEADERS = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY"}
+
+
 class Model(NamedTuple):
     """The loaded model: a short description, its classes, the side of its input in pixels, the batcher's submit()."""
 
@@ -49,8 +58,10 @@ def create_app(model: Future, max_payload_mb: int, cores: int) -> Flask:
     decoder = Decoder(cores)
 
     @app.get("/")
-    def page() -> str:
-        return render_template("page.html", model=model.result() if model.done() else None)
+    def page() -> Response:
+        nonce = secrets.token_urlsafe(16)
+        text = render_template("page.html", model=model.result() if model.done() else None, nonce=nonce)
+        return Response(text, headers=PAGE_HEADERS | {"Content-Security-Policy": PAGE_POLICY.format(nonce=nonce)})
 
     @app.get("/ping")
     def ping() -> Response:
@@ -151,7 +162,7 @@ def _http_error(error: HTTPException) -> BaseResponse:
         405: f"{request.path} does not take {request.method}; accepted: {response.headers.get('Allow')}",
         413: f"the request body is larger than {(request.max_content_length or 0) >> 20} MB, the most that is accepted",
     }
-    response.data = _error_body(sentences.get(error.code) or error.description or error.name)
+    response.data = answers.error_body(sentences.get(error.code) or error.description or error.name)
     response.mimetype = "application/json"
     return response
 
@@ -159,9 +170,5 @@ def _http_error(error: HTTPException) -> BaseResponse:
 def _unexpected_error(error: Exception) -> Response:
     log.error("%s %s failed", request.method, request.path, exc_info=error)
     return Response(
-        _error_body("the server failed on this request; its log says why"), 500, mimetype="application/json"
+        answers.error_body("the server failed on this request; its log says why"), 500, mimetype="application/json"
     )
-
-
-def _error_body(sentence: str) -> str:
-    return json.dumps({"error": sentence}) + "\n"

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+# uint8 pixels (n, ...), n >= 1, to an array with n rows.
 Forward = Callable[[np.ndarray], np.ndarray]
 
 

@@ -6,7 +6,7 @@ import re
 # Standard base64 for the URL-safe alphabet, whose text is otherwise the same.
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 _SPACE = b" \t\n\r\f\v"
-_OTHER = re.compile(rb"[^A-Za-z0-9+/]")
+_OTHER = re.compile(rb"[^A-Za-z0-9+/=]")
 _DATA_URL = re.compile(r"\s*data:[^,]{0,200},", re.IGNORECASE)
 
 
@@ -24,11 +24,7 @@ def decode_base64(text: str) -> bytes:
         return binascii.a2b_base64(data + b"=" * (-len(data) % 4), strict_mode=True)
     except binascii.Error as error:
         if other := _OTHER.search(data):
-            raise ValueError(f"remove or replace {other.group().decode()!r}") from error
+            raise ValueError(f"remove or replace {other.group().decode()!a}") from error
+        if b"=" in data:
+            raise ValueError("remove each '=' but one or two at its end, and what follows") from error
         raise ValueError("characters are missing at its end") from error
-
-
-def short(value: object) -> str:
-    """Return a value for an error's sentence, escaped and cut off."""
-    text = repr(value[:100] if isinstance(value, str) else value)
-    return text if len(text) <= 40 else f"{text[:40]}..."

@@ -8,7 +8,8 @@ from itertools import islice
 from flask import Request
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
-from classifier.serving.encoded import decode_base64, short
+from classifier.json_text import parse_json, shown
+from classifier.serving.encoded import decode_base64
 
 # The bytes decide the image's format; these types, or none, only say that the body is one image.
 IMAGE_TYPES = ("image/*", "application/x-image", "application/octet-stream", "binary/octet-stream")
@@ -55,7 +56,7 @@ def read_queries(request: Request) -> list[Query]:
     for header, accepted in CODINGS.items():
         value = request.headers.get(header, "")
         if not {coding.strip().lower() for coding in value.split(",")} <= {"", *accepted}:
-            raise UnsupportedMediaType(f"{header} {short(value)} is not accepted; accepted: {' or '.join(accepted)}")
+            raise UnsupportedMediaType(f"{header} {shown(value)} is not accepted; accepted: {' or '.join(accepted)}")
     if has_lines(request):
         return _read_lines(_body(request), k)
     mimetype = request.mimetype
@@ -63,7 +64,7 @@ def read_queries(request: Request) -> list[Query]:
         return [_read_json(_body(request), k, "the request body")]
     if request.content_type and mimetype not in IMAGE_TYPES and not mimetype.startswith("image/"):
         accepted = ", ".join((*IMAGE_TYPES, JSON_TYPE, LINES_TYPE))
-        raise UnsupportedMediaType(f"content type {short(request.content_type)} is not accepted; accepted: {accepted}")
+        raise UnsupportedMediaType(f"content type {shown(request.content_type)} is not accepted; accepted: {accepted}")
     return [Query([_body(request)], k)]
 
 
@@ -110,7 +111,7 @@ def _read_json(body: bytes, k: int, name: str) -> Query:
         raise BadRequest(f"{name} is a JSON {kind}; accepted: an object with {FORM}")
     unknown = sorted(value.keys() - set(KEYS))
     if unknown:
-        raise BadRequest(f"unknown key {short(unknown[0])}; accepted: {FORM}")
+        raise BadRequest(f"unknown key {shown(unknown[0])}; accepted: {FORM}")
     images = value.get("images")
     if not isinstance(images, list):
         raise BadRequest(f"images is {_kind(images)}; accepted: a list of 1 to {MAX_IMAGES} base64 strings")
@@ -126,10 +127,10 @@ def _read_json(body: bytes, k: int, name: str) -> Query:
 def _parse_json(body: bytes, name: str) -> object:
     text = _text(body, name)
     if text.count(",") > MOST_COMMAS and re.match(r"\s*[\[{]", text):
-        raise BadRequest(f"{name} has thousands of values; accepted: {FORM}. It begins with {short(text)}")
+        raise BadRequest(f"{name} has thousands of values; accepted: {FORM}. It begins with {shown(text[:40])}")
     try:
-        return json.loads(text, strict=False)  # base64 may have line breaks that are not escaped
-    except (ValueError, RecursionError) as error:
+        return parse_json(text, control_characters=True)  # base64 may have line breaks that are not escaped
+    except ValueError as error:
         raise BadRequest(f"{name} is not valid JSON: {error}") from error
 
 
@@ -148,7 +149,7 @@ def _decode_image(text: object, name: str) -> bytes:
     try:
         return decode_base64(text)
     except ValueError as error:
-        raise BadRequest(f"{name} {short(text)} is not valid base64: {error}") from error
+        raise BadRequest(f"{name} {shown(text)} is not valid base64: {error}") from error
 
 
 def _k_of_header(attributes: str) -> int:
@@ -163,7 +164,7 @@ def _k_of_header(attributes: str) -> int:
 
 def _valid_k(k: object, name: str) -> int:
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise BadRequest(f"{name} is {short(k)}; accepted: a whole number from 1")
+        raise BadRequest(f"{name} is {shown(k)}; accepted: a whole number from 1")
     return k
 
 

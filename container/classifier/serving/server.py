@@ -1,7 +1,7 @@
 """The serving processes: their start, and the loading of the model while /ping already answers.
 
 The master checks the artifact and binds the port. The only worker loads the model after the fork, which neither CUDA
-nor torch's threads would survive.
+nor an engine's threads would survive.
 """
 
 import logging
@@ -19,18 +19,22 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
-from classifier import artifact, device, images, memory
+from classifier import artifact, images, machine, memory
 from classifier.artifact import Artifact
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.serving import accesslog
 from classifier.serving.app import Model, create_app
 from classifier.serving.batcher import Batcher
-from classifier.serving.predictor import Predictor
-from classifier.serving.settings import LOG_FORMAT, SETTINGS, WORKERS
-from classifier.serving.worker import Worker
+from classifier.serving.front import Front
+from classifier.serving.predictor import Predictor, load_predictor
+from classifier.serving.settings import LOG_FORMAT, SETTINGS, THREADS, WORKERS
+from classifier.serving.worker import BACKLOG, Worker
 
 log = logging.getLogger(__name__)
+
+# Workers in turn that may end before they have loaded the model.
+STARTS = 3
 
 
 class Master(Arbiter):
@@ -44,35 +48,36 @@ class Server(BaseApplication):
 
     def __init__(self, contract: Contract, folder: Path, description: Artifact, listener: int):
         self.contract, self.folder, self.description, self.listener = contract, folder, description, listener
-        # One byte that master and worker share: 1 if the worker has loaded its model.
+        # One byte that the master shares with the worker that it forks next: 1 once that has loaded its model.
         self.ready = mmap.mmap(-1, 1)
+        self.starts_left = STARTS
         super().__init__()
 
     def load_config(self) -> None:
-        hooks = {"bind": f"fd://{self.listener}", "pre_fork": self._forget_ready, "child_exit": self._halt_unless_ready}
+        hooks = {"bind": f"fd://{self.listener}", "pre_fork": self._before_fork, "child_exit": self._after_exit}
         for name, value in (SETTINGS | hooks).items():
             self.cfg.set(name, value)
 
     def load(self) -> Callable:
-        """Return the WSGI application; gunicorn calls this in the worker, where the model is to be loaded."""
+        """Return the ASGI application; gunicorn calls this in the worker, where the model is to be loaded."""
         memory.share_heaps()
         model: Future[Model] = Future()
         threading.Thread(target=self._load_model, args=(model,), name="load").start()
-        return create_app(model, self.contract.max_payload_mb, device.usable_cores())
+        application = create_app(model, self.contract.max_payload_mb, machine.usable_cores())
+        return Front(application, self.contract.max_payload_mb, THREADS)
 
     def run(self) -> None:
         """Run the master, and in the forked process the worker, to its end. Never returns."""
         try:
             Master(self).run()
         except SystemExit as end:
-            # Every request is answered. Unloading torch in order would take seconds of the 30 before SIGKILL.
+            # Every request is answered. Unloading an engine in order would take seconds of the 30 before SIGKILL.
             _exit_now(int(end.code or 0))
 
     def _load_model(self, result: Future) -> None:
         start = time.monotonic()
         try:
-            predictor = Predictor(self.folder, self.description, self.contract.precision)
-            predictor.warm_up()
+            predictor = load_predictor(self.folder, self.description, self.contract.precision)
             images.warm_up()
         except UserError as error:
             _exit_worker(f"serve: {error}")
@@ -82,27 +87,27 @@ class Server(BaseApplication):
         else:
             self.ready[0] = 1
             result.set_result(model_of(predictor))
-            where, seconds = device.describe(predictor.device), time.monotonic() - start
             log.info(
                 "ready after %.1f s: device %s, precision %s, %d cores",
-                *(seconds, where, predictor.precision, predictor.cores),
+                *(time.monotonic() - start, predictor.device, predictor.precision, machine.usable_cores()),
             )
 
-    def _forget_ready(self, arbiter: Arbiter, worker: Worker) -> None:
-        self.ready[0] = 0
+    def _before_fork(self, arbiter: Arbiter, worker: Worker) -> None:
+        worker.ready = self.ready = mmap.mmap(-1, 1)
 
-    def _halt_unless_ready(self, arbiter: Arbiter, worker: Worker) -> None:
-        # gunicorn replaces a worker that was killed, for example because memory ran out. If that happened while it
-        # loaded the model, it would happen again, for ever. Without listeners the master is stopping anyway.
-        if arbiter.LISTENERS and not self.ready[0]:
-            raise HaltServer("the worker ended before its model was loaded", Arbiter.WORKER_BOOT_ERROR)
+    def _after_exit(self, arbiter: Arbiter, worker: Worker) -> None:
+        # gunicorn replaces a worker that was killed, for example because memory ran out. If that happens again and
+        # again while workers load the model, it does so for ever. Without listeners the master is stopping anyway.
+        self.starts_left = STARTS if worker.ready[0] else self.starts_left - 1
+        if arbiter.LISTENERS and not self.starts_left:
+            raise HaltServer(f"{STARTS} workers ended before their model was loaded", Arbiter.WORKER_BOOT_ERROR)
 
 
 def model_of(predictor: Predictor) -> Model:
     """Return the Model of a loaded predictor, with a batcher in front of it."""
     batcher = Batcher(predictor.in_lane, predictor.lanes, predictor.batch_size)
     about = predictor.artifact
-    words = f"{about.architecture} on {device.describe(predictor.device)} in {predictor.precision}"
+    words = f"{about.architecture} on {predictor.device} in {predictor.precision}"
     return Model(words, about.classes, about.image_size, batcher.submit)
 
 
@@ -119,7 +124,7 @@ def run(contract: Contract) -> None:
 def _bind(port: int) -> int:
     """Return the file descriptor of a socket on `port`; gunicorn itself would take 5 s and ten lines to fail."""
     try:
-        return socket.create_server(("0.0.0.0", port), backlog=2048).detach()
+        return socket.create_server(("0.0.0.0", port), backlog=BACKLOG).detach()
     except OSError as error:
         raise UserError(
             f"port {port}: {os.strerror(error.errno or 0)}; SAGEMAKER_BIND_TO_PORT chooses another"
@@ -138,14 +143,8 @@ def _log_start(contract: Contract, folder: Path, description: Artifact) -> None:
     )
     log.info(
         "port %d, %d worker, %d threads, %d cores, precision %s, bodies up to %d MB",
-        *(
-            contract.port,
-            WORKERS,
-            SETTINGS["threads"],
-            device.usable_cores(),
-            contract.precision,
-            contract.max_payload_mb,
-        ),
+        *(contract.port, WORKERS, THREADS, machine.usable_cores()),
+        *(contract.precision, contract.max_payload_mb),
     )
 
 

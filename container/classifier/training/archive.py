@@ -1,4 +1,4 @@
-"""model.tar.gz, as SageMaker packs an artifact: only the artifact's two files are unpacked, and only up to a size."""
+"""model.tar.gz, as SageMaker packs an artifact: only the artifact's files are unpacked, and only up to a size."""
 
 import gzip
 import posixpath
@@ -10,10 +10,11 @@ from pathlib import Path
 from shutil import copyfileobj
 from typing import IO
 
-from classifier.artifact import METADATA_FILE, WEIGHTS_FILE
+from classifier.artifact import METADATA_FILE
+from classifier.artifact_fields import FILES, WEIGHTS_FILE
 from classifier.errors import UserError
 
-# An artifact has 45 MB, and 2 kB more for each class.
+# An artifact has 100 MB, and 4 kB more for each class.
 MOST_BYTES = 1 << 30
 CHUNK = 1 << 20
 ACCEPTED = "a tar file, packed with gzip or not at all"
@@ -60,7 +61,7 @@ def _find_artifact(archive: Path, members: list[tarfile.TarInfo]) -> list[tarfil
     folders: dict[str, dict[str, tarfile.TarInfo]] = defaultdict(dict)
     for member in members:
         folder, name = posixpath.split(posixpath.normpath(member.name))
-        if name in (METADATA_FILE, WEIGHTS_FILE) and "/" not in folder and folder != ".." and member.isreg():
+        if name in (METADATA_FILE, *FILES) and "/" not in folder and folder != ".." and member.isreg():
             folders[folder][name] = member
     holders = [folder for folder, files in folders.items() if METADATA_FILE in files]
     if "" in holders or len(holders) == 1:

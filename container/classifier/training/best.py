@@ -6,8 +6,9 @@ from pathlib import Path
 
 import torch
 
-from classifier.artifact import Artifact, remove_partial_files
+from classifier.artifact import Artifact
 from classifier.training import metrics
+from classifier.training.artifact_files import remove_partial_files, save_artifact
 from classifier.training.evaluate import Evaluation
 from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
@@ -78,7 +79,7 @@ class BestArtifact:
         """Write the artifact with `metrics`: the best weights, or the model's if no epoch is complete."""
         if self.folder is None:
             return
-        artifact = Artifact(
+        about = Artifact(
             classes=self.classes,
             image_size=self.hp.image_size,
             eps=self.hp.eps,
@@ -86,4 +87,4 @@ class BestArtifact:
             metrics=finite(metrics),
             temperature=self.history.best.temperature if self.history.best else 1.0,
         )
-        artifact.save(self.folder, self.history.best_weights or self.model.state_dict())
+        save_artifact(self.folder, about, self.history.best_weights or self.model.state_dict())

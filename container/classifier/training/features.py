@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import torch
 
-from classifier.network import FEATURES
+from classifier.layers import FEATURES
 from classifier.training.compute import Compute
 from classifier.training.data.batch import Batch, make_batch
 from classifier.training.data.batches import Batches, EpochBatches, ImageBatches

@@ -6,9 +6,11 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
-from classifier.errors import UserError, shown
+from classifier.errors import UserError
+from classifier.json_text import shown
 from classifier.layers import IMAGE_SIZES, STAGES
 from classifier.training.debugging.names import RuleName
 from classifier.training.metrics import OBJECTIVES
@@ -16,6 +18,8 @@ from classifier.training.metrics import OBJECTIVES
 # SageMaker's tuning jobs and SDKs add names of their own.
 RESERVED_PREFIXES = ("_tuning_", "sagemaker_")
 NO_RULE = "none"
+# What other programs call ours.
+OTHER_NAMES = {"learning_rate": "lr", "bs": "batch_size", "wd": "weight_decay", "l2": "weight_decay"}
 
 # Python's own are wider: they take 1_000, and digits of other scripts.
 WHOLE = re.compile("[+-]?[0-9]{1,20}")
@@ -203,13 +207,21 @@ def parse(values: Mapping[str, object]) -> Hyperparameters:
         if name.startswith(RESERVED_PREFIXES):
             continue
         if name not in FIELDS:
-            raise UserError(f"unknown hyperparameter {shown(name)}; accepted: {', '.join(FIELDS)}")
+            raise unknown_name(name)
         accepted = FIELDS[name].metadata["accepted"]
         try:
             parsed[name] = accepted.parse(_text(value))
         except (ValueError, KeyError, OverflowError):
             raise UserError(f"hyperparameter {name} is {shown(value)}; accepted: {accepted}") from None
     return Hyperparameters(**parsed)
+
+
+def unknown_name(name: str) -> UserError:
+    """Return the error for a name that no hyperparameter has, with the one that was meant if that is clear."""
+    near = [OTHER_NAMES[name]] if name in OTHER_NAMES else get_close_matches(name, FIELDS, 1)
+    near = near or [known for known in FIELDS if len(name) > 3 and (name in known or known in name)]
+    meant = f", did you mean {near[0]}" if len(near) == 1 else ""
+    return UserError(f"unknown hyperparameter {shown(name)}{meant}; accepted: {', '.join(FIELDS)}")
 
 
 def rows() -> list[tuple[str, str, str, str]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from classifier import device, memory
+from classifier.artifact import METADATA_FILE
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.training import hyperparameters, model
@@ -22,6 +23,7 @@ from classifier.training.data.readers import count_workers
 from classifier.training.data.skipped import SkippedImages
 from classifier.training.debugging.factory import make_debugger
 from classifier.training.debugging.rules.verdicts import sentence
+from classifier.training.export_onnx import add_onnx
 from classifier.training.features import open_batches
 from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
@@ -90,6 +92,8 @@ def run_process(contract: Contract, interrupt: Interrupt, group: Group) -> None:
                 write_report(report, replace(summary, photos=False))
         if outcome.failure:
             raise outcome.failure
+        if group.is_first and (contract.model / METADATA_FILE).exists():
+            add_onnx(contract.model)
         if group.is_first and not outcome.ending:
             # After a signal the artifact is complete without int8.
             with explained_losses(trainer.validation), contextlib.suppress(Interrupted):

@@ -1,67 +1,84 @@
 """Measures int8 for the server after training, on validation images, and adds the result to the artifact.
 
-The server uses int8 by default only if it loses less accuracy than quantized.py allows.
+The server uses int8 by default only if it loses less accuracy than classifier.artifact allows.
 """
 
 import logging
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import torch
+import numpy as np
 
-from classifier import artifact, network, quantized
-from classifier.artifact import Artifact, Quantization
-from classifier.device import compute_dtype, serving_precision
+from classifier import artifact, engine, machine, onnx_network
+from classifier.artifact import Quantization, Range
+from classifier.artifact_fields import INT8_FILE
+from classifier.engine import OUTPUT, Engine
+from classifier.layers import CONVOLUTIONS
+from classifier.training.artifact_files import add_networks
 from classifier.training.data.batch import Batch
 from classifier.training.data.batches import Batches
 from classifier.training.interrupt import Interrupt
 
 logger = logging.getLogger(__name__)
-CPU = torch.device("cpu")
 # Small batches stay in the processor's caches.
 BATCH = 8
 # 2,000 images of 224 px, for which two cores take a minute.
 MOST_PIXELS = 100_000_000
+# uint8 pixels (n, size, size, 3) to probabilities, float32 (n, classes).
+Classify = Callable[[np.ndarray], np.ndarray]
 
 
 def add_int8(folder: Path, validation: Batches, interrupt: Interrupt) -> None:
     """Add the ranges that int8 needs, and the accuracy that it loses, to the artifact in `folder`.
 
-    The artifact stays as it is, and complete, if this machine does not compute in int8, or after a signal.
+    If it loses little, add the network in int8 too. The artifact stays as it is, and complete, if this machine does not
+    compute in int8, or after a signal.
     """
-    if not quantized.is_possible(CPU):
+    if "int8" not in engine.list_precisions():
         return
     about = artifact.read(folder)
-    model = network.build(len(about.classes), about.eps)
-    model.load_state_dict(artifact.load_weights(folder))
-    most = max(1, MOST_PIXELS // about.image_size**2)
-    plain, ranges = quantized.observe(model.eval(), about.image_size)
-    right, seen = count_right(plain, about, validation.pixels_of_some(most), interrupt)
-    if not seen or not all(math.isfinite(value) for low_high in ranges.values() for value in low_high):
+    weights = artifact.read_weights(folder, about)
+    most, cores = max(1, MOST_PIXELS // about.image_size**2), machine.usable_cores()
+    plain = Observed(Engine(engine.read(onnx_network.build_observed(about, weights)), "fp32", cores))
+    right, seen = count_right(plain, validation.pixels_of_some(most), interrupt)
+    if not seen or not all(np.isfinite(plain.ranges[name]).all() for name in CONVOLUTIONS):
         return
-    dtype = compute_dtype(serving_precision("auto", CPU), CPU)
-    in_int8 = quantized.quantize(model, about.image_size, ranges, dtype)
-    right_in_int8, seen_again = count_right(in_int8, about, validation.pixels_of_some(most), interrupt)
+    network = onnx_network.build(about, weights, plain.ranges)
+    run = Engine(engine.read(network), "int8", cores).open()
+    in_int8, seen_again = count_right(lambda pixels: run(pixels)[OUTPUT], validation.pixels_of_some(most), interrupt)
     if interrupt.signal or seen_again != seen:
         return
-    replace(about, quantization=Quantization(ranges, seen, (right - right_in_int8) / seen)).save_metadata(folder)
-    logger.info("int8: right in %d of %d validation images, without it in %d", right_in_int8, seen, right)
+    quantization = Quantization(plain.ranges, seen, (right - in_int8) / seen)
+    networks = {INT8_FILE: network} if quantization.loses_little else {}
+    add_networks(folder, replace(about, quantization=quantization), networks)
+    logger.info("int8: right in %d of %d validation images, without it in %d", in_int8, seen, right)
 
 
-@torch.inference_mode()
-def count_right(
-    model: Callable[[torch.Tensor], torch.Tensor], about: Artifact, batches: Iterator[Batch], interrupt: Interrupt
-) -> tuple[int, int]:
-    """Return how many images of `batches` the model classifies rightly, and how many it has seen until a signal."""
-    normalize = network.Normalize(about.mean, about.std)
+class Observed:
+    """A network in fp32 that keeps the range of each convolution's results, over all images that it has classified."""
+
+    def __init__(self, engine: Engine):
+        self.run = engine.open()
+        self.ranges: dict[str, Range] = dict.fromkeys(CONVOLUTIONS, (0.0, 0.0))
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        found = self.run(pixels)
+        for name, (low, high) in self.ranges.items():
+            # numpy's, which keep a value that is not a number.
+            new_low, new_high = np.minimum(low, found[f"{name}.low"]), np.maximum(high, found[f"{name}.high"])
+            self.ranges[name] = float(new_low), float(new_high)
+        return found[OUTPUT]
+
+
+def count_right(classify: Classify, batches: Iterator[Batch], interrupt: Interrupt) -> tuple[int, int]:
+    """Return how many images of `batches` are classified rightly, and how many were seen until a signal."""
     right = seen = 0
     for batch in interrupt.watch(batches):
         for pixels, labels in zip(batch.inputs.split(BATCH), batch.labels.split(BATCH), strict=True):
             if interrupt.signal:
                 return right, seen
             if len(labels):
-                right += int((model(normalize(pixels)).argmax(1) == labels).sum())
+                right += int((classify(pixels.numpy()).argmax(1) == labels.numpy()).sum())
                 seen += len(labels)
     return right, seen

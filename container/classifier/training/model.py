@@ -129,10 +129,10 @@ def _from_artifact(channel: Path) -> StartingPoint:
 
 
 def _from_folder(folder: Path) -> StartingPoint:
-    classes = artifact.read(folder).classes
-    weights = artifact.load_weights(folder)
+    about = artifact.read(folder)
+    weights = network.as_tensors(artifact.read_weights(folder, about))
     check_magnitude(weights, "channel model")
-    return StartingPoint("channel model", weights, classes)
+    return StartingPoint("channel model", weights, about.classes)
 
 
 def _only_file(folder: Path) -> Path:

@@ -3,9 +3,11 @@
 import os
 import shutil
 import stat
+import tempfile
 from pathlib import Path
 
-from classifier.artifact import METADATA_FILE, WEIGHTS_FILE
+from classifier.artifact import METADATA_FILE
+from classifier.artifact_fields import FILES
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.training.debugging.config import CONFIG, TENSORS
@@ -23,7 +25,7 @@ def check_outputs(contract: Contract) -> None:
     if contract.failure.is_dir():
         raise UserError(f"{contract.failure} is a folder; accepted: nothing there, or a regular file")
     contract.failure.unlink(missing_ok=True)
-    for path in [contract.model / name for name in (METADATA_FILE, WEIGHTS_FILE)] + _written(contract):
+    for path in [contract.model / name for name in (METADATA_FILE, *FILES)] + _written(contract):
         _check_file(path)
 
 
@@ -43,10 +45,12 @@ def _check_folder(folder: Path) -> None:
     place = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
     if not place.is_dir():
         raise UserError(f"{place} is not a folder; accepted: nothing there, or a folder that this job can write to")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise UserError(
-            f"{place} cannot be written by user {os.geteuid()}; accepted: a folder that this user may change"
-        )
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        fault = f"user {os.geteuid()} cannot write to {place}: {error.strerror}"
+        raise UserError(f"{fault}; accepted: a folder that this user may change") from error
 
 
 def _check_file(path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from classifier.artifact import check_values
 from classifier.errors import UserError
 from classifier.network import ResNet18
 from classifier.training.best import BestArtifact
@@ -27,7 +28,6 @@ from classifier.training.optimization import learning_rate
 from classifier.training.profiling.profiler import Profile, Profiler
 from classifier.training.progress import progress
 from classifier.training.step import Step
-from classifier.weights import check_values
 
 logger = logging.getLogger(__name__)
 
@@ -185,7 +185,8 @@ class Trainer:
     def check_weights(self) -> None:
         """Raises Diverged if a weight is no number: batch normalisation can hide that from the loss."""
         try:
-            check_values(self.model.state_dict(), f"the network after {self.history.steps} steps")
+            weights = {name: tensor.cpu().numpy() for name, tensor in self.model.state_dict().items()}
+            check_values(weights, f"the network after {self.history.steps} steps")
         except UserError as error:
             raise Diverged(f"{error}: lr={self.hp.lr:g} is likely too high") from error
 

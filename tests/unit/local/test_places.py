@@ -1,8 +1,10 @@
+import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import damages
 from classifier.errors import UserError
 from local import places, server
 
@@ -48,9 +50,25 @@ def test_the_last_server_is_not_known_from_a_damaged_file(runs, capsys):
 
 def test_a_name_is_one_that_sagemaker_takes():
     assert re.fullmatch(r"dog-breeds-\d{6}-\d{6}", places.new_name("dog-breeds"))
-    for prefix in ("", "dog breeds", "-dogs", "x" * 19):
-        with pytest.raises(UserError, match="accepted: 1 to 18 letters, digits and single hyphens"):
-            places.new_name(prefix)
+    for prefix in ("", "dog breeds", "-dogs", "x" * 19, "dogs\n", 5):
+        with pytest.raises(ValueError):
+            places.PREFIX.parse(prefix)
+
+
+@pytest.mark.parametrize("name", ["", "a" * 300, "a\0", "../a", "a/b", "a/trial-", "/etc", ".", "é", "a\n", "-a"])
+def test_a_name_that_no_job_has_is_refused(runs, name):
+    with pytest.raises(UserError, match="the job's name is '.*'; accepted: a name such as resnet18-260102-030405"):
+        places.run_folder(name)
+    runs.mkdir()
+    places.LATEST.write_text(json.dumps({"local_job": name}))
+    if name:
+        with pytest.raises(UserError, match="runs/latest.json is damaged: local_job is '"):
+            places.latest("local_job")
+
+
+def test_a_jobs_folder(runs):
+    for name in (places.new_name("dog-breeds"), "resnet18-260102-030405/trial-001"):
+        assert places.run_folder(name) == runs / name
 
 
 def test_a_package_that_is_missing_is_one_sentence():
@@ -65,3 +83,20 @@ def test_two_processes_never_get_the_same_run(tmp_path, monkeypatch):
         names = list(pool.map(places.new_run, ["job"] * 3))
     assert len(set(names)) == 3
     assert {path.name for path in (tmp_path / "runs").iterdir()} == set(names)
+
+
+def test_no_damage_of_the_names_is_a_traceback(runs, capsys):
+    names = dict.fromkeys(("tuning", "job", "endpoint", "local_tuning", "local_job"), "resnet18-260102-030405")
+    names |= {"data": "s3://a/b/", "local_url": "http://127.0.0.1:8080", "local_pid": "999999999"}
+    runs.mkdir()
+    refused = 0
+    for what, text in damages.texts(names):
+        places.LATEST.write_text(text)
+        try:
+            assert all(isinstance(name, str) for name in places.noted().values()), what
+        except UserError as error:
+            refused += 1
+            assert str(places.LATEST) in str(error), what
+        assert server.running() is None, what
+    assert refused > 100
+    capsys.readouterr()

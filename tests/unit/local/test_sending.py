@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -186,3 +187,28 @@ def test_https_to_a_server_without_tls(serve, answer, monkeypatch):
 def test_a_name_that_no_host_can_have():
     with pytest.raises(UserError, match="no server answers at aaa.*label"):
         sending.sender("a" * 99)(b"x")
+
+
+@pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\nA: ", b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n"])
+def test_an_answer_that_drips_ends_in_time(start, monkeypatch):
+    monkeypatch.setattr(sending, "ANSWER_SECONDS", 0.5)
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+
+        def drip() -> None:
+            client, _ = slow.accept()
+            with client, suppress(OSError):
+                client.sendall(start)
+                while not over.wait(0.05):
+                    client.sendall(b"x")
+
+        threading.Thread(target=drip, daemon=True).start()
+        with pytest.raises(UserError, match="no server answers at 127.0.0.1:.*no whole answer within 0.5 s"):
+            sending.sender(f"127.0.0.1:{slow.getsockname()[1]}")(b"x")
+    over.set()
+
+
+def test_an_answer_without_an_end_is_cut_off(serve, monkeypatch):
+    monkeypatch.setattr(sending, "MOST_BYTES", 1000)
+    port = serve(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2000)
+    assert sending.sender(f"127.0.0.1:{port}")(b"x") == b"x" * 1000

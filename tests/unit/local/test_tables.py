@@ -3,7 +3,8 @@ import io
 from rich.console import Console
 
 from local.tables import of_tuning, terminal, watch
-from local.trials import COMPLETED, FAILED, RUNNING, STOPPED, Trial, Tuning
+from local.trials import Trial, Tuning
+from local.tuning_fields import COMPLETED, FAILED, RUNNING, STOPPED
 
 ACCURACY = "validation:accuracy"
 TUNED = ["batch_size", "lr", "weight_decay", "eps"]

@@ -7,7 +7,8 @@ from classifier.errors import UserError
 from classifier.training.metrics import METRICS
 from local import places
 from local.page import write_page
-from local.trials import COMPLETED, FAILED, STOPPED, Trial, Tuning
+from local.trials import Trial, Tuning
+from local.tuning_fields import COMPLETED, FAILED, STOPPED
 
 ACCURACY, LOSS = "validation:accuracy", "validation:loss"
 
@@ -42,20 +43,20 @@ def test_the_best_is_of_the_completed_or_else_of_those_that_ended_early():
 
 def test_json_and_page(tmp_path, monkeypatch):
     monkeypatch.setattr(places, "RUNS", tmp_path)
-    some = [trial("a", 0.8), trial("<b>", 0.9, lr="0.01"), trial("c", 0.7, STOPPED), trial("d", None, FAILED)]
+    some = [trial("a", 0.8), trial("b", 0.9, lr="0.01"), trial("c", 0.7, STOPPED), trial("d", None, FAILED)]
+    some[3].reason = "<b> and why"
     tuning = Tuning("new", ACCURACY, ["batch_size", "lr"], some, {"max_jobs": 4})
     tuning.save()
     assert Tuning.load("new") == tuning
     values = json.loads((tmp_path / "new" / "tuning.json").read_text())
-    assert values["best"]["name"] == "<b>"
+    assert values["best"]["name"] == "b"
     assert values["best"]["hyperparameters"] == {"batch_size": "64", "lr": "0.01"}
-    assert [one["name"] for one in values["trials"]] == ["a", "<b>", "c", "d"]
+    assert [one["name"] for one in values["trials"]] == ["a", "b", "c", "d"]
     assert values["direction"] == "Maximize"
     write_page(tuning, tmp_path / "tuning.html")
     page = (tmp_path / "tuning.html").read_text()
-    assert "&lt;b&gt;" in page
     assert "<b>0.9000</b>" in page
-    assert "failed: why" in page
+    assert "failed: &lt;b&gt; and why" in page
     assert page.count("<svg") == 1 + 2 + 2
     named = ("http://www.w3.org/", "http://purl.org", "http://creativecommons.org", "https://matplotlib.org")
     assert "http" not in re.sub("|".join(map(re.escape, named)), "", page)
@@ -69,9 +70,12 @@ def test_json_and_page(tmp_path, monkeypatch):
         lambda values: values.update(trials=[3]),
     ]
     + [lambda values: values.update(settings=[]), lambda values: values.update(objective="accuracy")]
-    + [lambda values: values["trials"][0].pop("name"), lambda values: values["trials"][0].update(other=1)]
+    + [lambda values: values["trials"][0].pop("name"), lambda values: values.update(name="other")]
     + [lambda values: values["trials"][0].update(status="done"), lambda values: values["trials"][0].update(value="0.8")]
-    + [lambda values: values["trials"][0].update(hyperparameters=None)],
+    + [lambda values: values["trials"][0].update(hyperparameters=None)]
+    + [lambda values: values["trials"][0].update(hyperparameters={})]
+    + [lambda values: values["trials"][0].update(hyperparameters={"lr": 1})]
+    + [lambda values: values["trials"][0]["hyperparameters"].update(rate="1")],
 )
 def test_a_damaged_file_is_named(tmp_path, monkeypatch, change):
     monkeypatch.setattr(places, "RUNS", tmp_path)

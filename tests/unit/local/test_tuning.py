@@ -6,9 +6,11 @@ from argparse import Namespace
 
 import pytest
 
+import damages
 import local.tuning
 from classifier.errors import UserError
 from local import places, programs
+from local.page import write_page
 from local.search import search_space
 from local.trials import Tuning
 from waits import wait_until
@@ -161,7 +163,30 @@ def test_a_range_replaces_what_suits_the_digits(tmp_path, monkeypatch):
     monkeypatch.setattr(places, "LATEST", tmp_path / "latest.json")
     monkeypatch.setattr("local.pictures.data_and_defaults", lambda *_: (tmp_path, {"epochs": 4, "image_size": 32}))
     given = {"objective": ACCURACY, "ranges": {"epochs": [2, 3]}, "hyperparameters": {}, "strategy": "Bayesian"}
+    given["early_stopping"] = "Auto"
     name = local.tuning.begin_tuning(Namespace(**given, data="", image="", prefix="one", max_jobs=1))
     tuning = Tuning.load(name)
     assert "epochs" in tuning.tuned
     assert tuning.settings["hyperparameters"] == {"image_size": 32}
+
+
+def test_no_damage_of_the_file_is_a_traceback(tune, tmp_path):
+    """Whatever its fields have, a tuning is resumed and its page written, or it is refused in one sentence."""
+    tune([[0.5], [0.6, 0.7]])
+    file = Tuning.file("one")
+    good = json.loads(file.read_text())
+    refused, drawn = 0, []
+    for what, text in damages.texts(good):
+        file.write_text(text)
+        try:
+            (*_, last) = local.tuning.tune("one")
+            if last not in drawn:  # drawing takes most of the time
+                drawn.append(last)
+                write_page(last, tmp_path / "page.html")
+        except UserError as error:
+            refused += 1
+            assert str(file) in str(error) or str(tmp_path / "data") in str(error), what
+            assert len(str(error)) < 2000, what
+        except Exception as error:
+            raise AssertionError(what) from error
+    assert refused > 100

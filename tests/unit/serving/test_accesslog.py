@@ -20,6 +20,7 @@ def test_a_line_is_json_with_all_that_is_known(caplog):
         "images": 2,
         "decode_pixels": 5000,
         "decode_ms": 5.0,
+        "decode_cpu_ms": 0,
         "queue_ms": 20.1,
         "model_ms": 10.0,
         "batch_size": 4,

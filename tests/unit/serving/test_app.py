@@ -18,7 +18,7 @@ from classifier.serving.accesslog import Trace
 from classifier.serving.app import DEADLINE_S, Model, create_app
 from classifier.serving.batcher import Expired
 from classifier.serving.inputs import ATTRIBUTES, FORM, MAX_IMAGES
-from classifier.serving.predictor import Predictor
+from classifier.serving.predictor import Predictor, load_predictor
 from classifier.serving.server import model_of
 from conftest import CLASSES, IMAGE_SIZE
 from helpers import encode, photo
@@ -29,7 +29,7 @@ NOT_AN_IMAGE = "not a JPEG, PNG or WebP image"
 
 @pytest.fixture(scope="module")
 def predictor(artifact_folder) -> Predictor:
-    return Predictor(artifact_folder, artifact.read(artifact_folder))
+    return load_predictor(artifact_folder, artifact.read(artifact_folder))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def base64_of(*images: bytes) -> list[str]:
 
 
 def expected_indexes(predictor: Predictor, data: bytes, k: int = 5) -> list[int]:
-    row = predictor.probabilities(images.evaluation_pixels(data, IMAGE_SIZE)[None])[0]
+    row = predictor.in_lane(1)(images.evaluation_pixels(data, IMAGE_SIZE)[None])[0]
     return list(np.argsort(-row)[:k])
 
 
@@ -222,7 +222,22 @@ def test_k_of_the_body(client, k, found):
 @pytest.mark.parametrize("k", [0, -1, 2.0, "3", None, True, [3]])
 def test_bad_k_of_the_body(client, k):
     response = post_json(client, {"images": base64_of(JPEG), "k": k})
-    assert_error(response, 400, f"k is {k!r}; accepted: a whole number from 1")
+    shown = repr(k) if isinstance(k, list | str) else json.dumps(k)
+    assert_error(response, 400, f"k is {shown}; accepted: a whole number from 1")
+
+
+@pytest.mark.parametrize(("k", "shown"), [("NaN", "NaN"), ("1e999", "Infinity"), ('{"a": true}', "{'a': true}")])
+def test_a_bad_k_in_the_words_of_the_request(client, k, shown):
+    body = json.dumps({"images": base64_of(JPEG)})[:-1] + f', "k": {k}}}'
+    response = client.post("/invocations", data=body, content_type="application/json")
+    assert_error(response, 400, f"k is {shown}; accepted: a whole number from 1")
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/jsonlines"])
+def test_a_key_that_is_there_twice_is_named(client, content_type):
+    body = json.dumps({"images": base64_of(JPEG)})[:-1] + ', "images": [""]}'
+    response = client.post("/invocations", data=body, content_type=content_type)
+    assert "is not valid JSON: it has 'images' more than once" in response.text
 
 
 # Several images
@@ -444,6 +459,11 @@ def test_not_acceptable(client):
     assert_error(post(client, JPEG, Accept="text/html"), 406, "no answer in the type 'text/html'; accepted:")
 
 
+@pytest.mark.parametrize("accept", ["*", "text/html, image/gif, *; q=.2, */*; q=.2", "*/*", "application/*"])
+def test_any_type_is_acceptable(client, accept):
+    assert post(client, JPEG, Accept=accept).mimetype == "application/json"
+
+
 # The page
 
 
@@ -458,10 +478,22 @@ def test_the_page_needs_no_network(client):
     assert not re.search(r"(src|href|url)\s*[=(]\s*.?(https?:)?//", client.get("/").text)
 
 
+@pytest.mark.parametrize("is_loading", [False, True])
+def test_the_page_can_run_nothing_but_its_own_script(client, loading, is_loading):
+    headers, text = (response := (loading if is_loading else client).get("/")).headers, response.text
+    (nonce,) = set(re.findall("nonce-([^']+)'", headers["Content-Security-Policy"]))
+    assert len(re.findall("<(?:style|script)", text)) == text.count(f'nonce="{nonce}"') == 2 - is_loading
+    assert not re.search(r" (?:style|on[a-z]+)=", text)
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'; ")
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert (headers["X-Content-Type-Options"], headers["X-Frame-Options"]) == ("nosniff", "DENY")
+    assert nonce not in client.get("/").headers["Content-Security-Policy"]
+
+
 def test_the_page_while_the_model_loads(loading):
     response = loading.get("/")
     assert "still loading" in response.text
-    assert "<script>" not in response.text
+    assert "<script" not in response.text
 
 
 # Other errors

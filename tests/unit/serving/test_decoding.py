@@ -1,5 +1,6 @@
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
@@ -13,6 +14,7 @@ from classifier.serving.accesslog import Trace
 from classifier.serving.batcher import Expired
 from classifier.serving.decoding import Decoder
 from helpers import encode, photo
+from pngs import empty_blocks
 from waits import PATIENCE_S, wait_until
 
 SMALL, LARGE = encode(photo(8, 8), "PNG"), encode(photo(50, 50), "PNG")
@@ -112,3 +114,85 @@ def test_waiting_and_decoding_are_told_apart(held):
     first, second = sorted(traces, key=lambda trace: trace.queue_ms)
     assert first.queue_ms < 100 < second.queue_ms
     assert second.decode_ms < 100 < first.decode_ms
+
+
+def test_reading_does_not_wait_behind_pixels(held):
+    """Else what is refused at once would wait too."""
+    decoder = Decoder(cores=1)
+    (first,) = in_threads(decoder, SMALL)
+    held.wait_for(1)
+    (refused,) = in_threads(decoder, b"hello")
+    assert isinstance(refused.exception(PATIENCE_S), ImageError)
+    assert not first.done()
+    held.go_on.set()
+
+
+def test_each_core_reads_one_image_at_a_time(monkeypatch):
+    begun, go_on, read = [], threading.Event(), images._read
+
+    def wait(data: bytes) -> images.Picture:
+        begun.append(data)
+        assert go_on.wait(PATIENCE_S)
+        return read(data)
+
+    monkeypatch.setattr(images, "_read", wait)
+    found = in_threads(Decoder(cores=2), *[SMALL] * 5)
+    wait_until(lambda: len(begun) >= 2, "two readings have begun")
+    time.sleep(0.2)  # enough for a third
+    assert len(begun) == 2
+    go_on.set()
+    assert {one.result().shape for one in found} == {(SIZE, SIZE, 3)}
+
+
+@pytest.fixture
+def free(monkeypatch) -> Callable[[int], None]:
+    """Return what sets the bytes of memory that are free when a Decoder decodes its first image."""
+    monkeypatch.setattr(decoding, "LEAST_MEMORY", 0)
+    return lambda free: monkeypatch.setattr(decoding, "free_memory", lambda: free)
+
+
+def test_an_image_that_takes_more_memory_than_there_is_is_refused(free):
+    free(4_000_000)
+    decoder, deadline = Decoder(cores=2), time.monotonic() + PATIENCE_S
+    assert decoder.pixels(LARGE, SIZE, deadline, Trace()).shape == (SIZE, SIZE, 3)
+    with pytest.raises(ImageError, match="^it may take 7 MB of memory to decode; accepted on this machine: 3 MB$"):
+        decoder.pixels(encode(photo(1000, 1000), "PNG"), SIZE, deadline, Trace())
+
+
+def test_an_ordinary_image_is_decoded_however_little_is_free(monkeypatch):
+    monkeypatch.setattr(decoding, "free_memory", lambda: 0)
+    data = encode(photo(2000, 2000), "PNG")
+    assert Decoder(cores=1).pixels(data, SIZE, time.monotonic() + PATIENCE_S, Trace()).shape == (SIZE, SIZE, 3)
+
+
+def test_images_wait_for_the_memory_of_others(held, free):
+    free(30_000)
+    found = in_threads(Decoder(cores=3), *[encode(photo(30, 30), "PNG")] * 6)
+    held.wait_for(3)
+    held.go_on.set()
+    assert {one.result().shape for one in found} == {(SIZE, SIZE, 3)}
+    held.begun.clear()
+    held.go_on.clear()
+    free(10_000)
+    found = in_threads(Decoder(cores=3), *[encode(photo(30, 30), "PNG")] * 6)
+    held.wait_for(1)
+    time.sleep(0.2)  # enough for a second
+    assert held.begun == [900]
+    held.go_on.set()
+    assert {one.result().shape for one in found} == {(SIZE, SIZE, 3)}
+
+
+def test_images_that_take_long_for_their_pixels_end_the_decoding_of_a_request():
+    trace, decoder, deadline = Trace(), Decoder(cores=1), time.monotonic() + PATIENCE_S
+    decoder.pixels(LARGE, SIZE, deadline, trace)
+    slow, sentences = empty_blocks(64, 48, 1_000_000), set()
+    for _ in range(32):
+        with pytest.raises(ImageError) as error:
+            decoder.pixels(slow, SIZE, deadline, trace)
+        sentences.add(str(error.value))
+    assert {
+        "damaged image: the last 48 of its 48 rows are missing",
+        "the images before it took too long to decode",
+    } == sentences
+    assert trace.decode_cpu_ms < 1500
+    assert decoder.pixels(LARGE, SIZE, deadline, Trace()).shape == (SIZE, SIZE, 3)

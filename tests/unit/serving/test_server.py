@@ -11,7 +11,6 @@ from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.serving import server
 from classifier.serving.app import Model
-from classifier.serving.predictor import Predictor
 
 
 @pytest.fixture
@@ -70,10 +69,10 @@ def test_the_model_is_handed_over_once_it_has_answered(application, caplog):
 
 
 def test_a_users_fault_while_loading_is_one_sentence(application, monkeypatch, caplog):
-    def refuse(_: Predictor) -> None:
+    def refuse(*_: object) -> None:
         raise UserError("the weights are odd")
 
-    monkeypatch.setattr(Predictor, "warm_up", refuse)
+    monkeypatch.setattr(server, "load_predictor", refuse)
     result: Future = Future()
     with pytest.raises(SystemExit, match="^serve: the weights are odd$"):
         application._load_model(result)
@@ -83,7 +82,7 @@ def test_a_users_fault_while_loading_is_one_sentence(application, monkeypatch, c
 
 
 def test_our_own_fault_while_loading_is_a_sentence_and_a_traceback(application, monkeypatch, caplog):
-    monkeypatch.setattr(artifact, "load_weights", lambda _: 1 / 0)
+    monkeypatch.setattr(server, "load_predictor", lambda *_: 1 / 0)
     with pytest.raises(SystemExit, match="could not be loaded: ZeroDivisionError: division by zero"):
         application._load_model(Future())
     assert "Traceback" in caplog.text

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifier.errors import UserError
+from classifier.json_text import shown
 from classifier.training import hyperparameters
 from classifier.training.hyperparameters import Hyperparameters, parse
 
@@ -63,7 +64,7 @@ def test_strings_as_sagemaker_passes_them(name, text, value):
 def test_a_bad_value_is_refused_with_what_is_accepted(name, text, accepted):
     with pytest.raises(UserError) as refused:
         parse({name: text})
-    assert str(refused.value) == f"hyperparameter {name} is {text!r}; accepted: {accepted}"
+    assert str(refused.value) == f"hyperparameter {name} is {shown(text)}; accepted: {accepted}"
 
 
 @pytest.mark.parametrize("digits", [300, 5000])
@@ -77,7 +78,9 @@ def test_a_long_value_is_shortened_where_it_is_quoted(digits):
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones():
-    with pytest.raises(UserError, match=r"^unknown hyperparameter 'learning_rate'; accepted: epochs, batch_size, lr, "):
+    with pytest.raises(
+        UserError, match=r"^unknown hyperparameter 'learning_rate', did you mean lr; accepted: epochs, batch_size, lr, "
+    ):
         parse({"learning_rate": "0.1"})
 
 

@@ -8,10 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
-from classifier import artifact, images, quantized
+from classifier import artifact, engine, images
 from classifier.artifact import Artifact
-from classifier.serving.predictor import Predictor
+from classifier.artifact_fields import INT8_FILE
+from classifier.serving.openvino_predictor import OpenVinoPredictor, choose_precision
 from classifier.training import measure_int8
+from classifier.training.artifact_files import save_artifact
 from classifier.training.compute import Compute
 from classifier.training.data.batches import ImageBatches
 from classifier.training.data.folders import Phase
@@ -21,14 +23,19 @@ from classifier.training.measure_int8 import add_int8
 from networks import trained
 
 SIZE = 64
-pytestmark = pytest.mark.skipif(not quantized.is_possible(torch.device("cpu")), reason="this processor has no AVX2")
+pytestmark = pytest.mark.skipif("int8" not in engine.list_precisions(), reason="this processor has no int8")
 
 
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("model")
-    Artifact(tuple("abcdefghij"), SIZE, 1e-5).save(folder, trained().state_dict())
+    save_artifact(folder, Artifact(tuple("abcdefghij"), SIZE, 1e-5), trained().state_dict())
     return folder
+
+
+def classes(folder: Path, precision: str, pixels: np.ndarray) -> np.ndarray:
+    predictor = OpenVinoPredictor(folder, artifact.read(folder), precision)
+    return predictor.in_lane(1)(pixels).argmax(1)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +48,7 @@ def validation(tmp_path_factory, model_folder) -> ImageBatches:
         Image.fromarray(image).save(folder / file)
     (folder / "none.png").write_bytes(b"none")
     seen = np.stack([images.evaluation_pixels((folder / file).read_bytes(), SIZE) for file in files])
-    labels = Predictor(model_folder, artifact.read(model_folder), "fp32").probabilities(seen).argmax(1)
+    labels = classes(model_folder, "fp32", seen)
     phase = Phase("validation", folder, ("none.png", *files), (0, *labels.tolist()), {})
     hp = Hyperparameters(image_size=SIZE, workers=0)
     return ImageBatches(phase, hp, Compute(torch.device("cpu"), torch.float32))
@@ -53,16 +60,17 @@ def test_what_is_measured_is_served(model_folder, validation, caplog):
     add_int8(model_folder, validation, Interrupt())
     about = artifact.read(model_folder)
     assert (about.quantization.images, about.classes) == (12, before.classes)
-    predictor = Predictor(model_folder, about, "int8")
     read = torch.cat([batch.inputs for batch in validation.epoch()]).numpy()
-    wrong = (predictor.probabilities(read).argmax(1) != np.array(validation.phase.labels[1:])).sum()
+    wrong = (classes(model_folder, "int8", read) != np.array(validation.phase.labels[1:])).sum()
     assert about.quantization.accuracy_lost == wrong / 12 < 0.2
     assert f"int8: right in {12 - wrong} of 12 validation images, without it in 12" in caplog.text
-    assert bool(quantized.choose("auto", predictor.device, about.quantization)) is bool(wrong == 0)
+    assert (choose_precision("auto", about) == "int8") is bool(wrong == 0)
+    assert (INT8_FILE in about.sha256) is bool(wrong == 0)
+    assert about.networks_key == about.key
 
 
 def test_a_signal_leaves_the_artifact_as_it_is(tmp_path, validation):
-    Artifact(tuple("abcdefghij"), SIZE, 1e-5).save(tmp_path, trained().state_dict())
+    save_artifact(tmp_path, Artifact(tuple("abcdefghij"), SIZE, 1e-5), trained().state_dict())
     interrupt = Interrupt()
     interrupt.signal = "SIGTERM"
     add_int8(tmp_path, validation, interrupt)
@@ -72,13 +80,13 @@ def test_a_signal_leaves_the_artifact_as_it_is(tmp_path, validation):
 def test_weights_that_overflow_are_not_measured(tmp_path, validation):
     weights = trained().state_dict()
     weights["layer1.0.conv1.weight"] *= 1e38
-    Artifact(tuple("abcdefghij"), SIZE, 1e-5).save(tmp_path, weights)
+    save_artifact(tmp_path, Artifact(tuple("abcdefghij"), SIZE, 1e-5), weights)
     add_int8(tmp_path, validation, Interrupt())
     assert artifact.read(tmp_path).quantization is None
 
 
 def test_of_many_pixels_some_are_measured(tmp_path, monkeypatch, validation):
-    Artifact(tuple("abcdefghij"), SIZE, 1e-5).save(tmp_path, trained().state_dict())
+    save_artifact(tmp_path, Artifact(tuple("abcdefghij"), SIZE, 1e-5), trained().state_dict())
     monkeypatch.setattr(measure_int8, "MOST_PIXELS", 4 * SIZE**2)
     add_int8(tmp_path, validation, Interrupt())
     assert artifact.read(tmp_path).quantization.images == 3  # of four, the first of which is not an image

@@ -20,6 +20,7 @@ from classifier import network
 from classifier.artifact import Artifact
 from classifier.errors import UserError
 from classifier.layers import PARTS
+from classifier.training.artifact_files import save_artifact
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.model import frozen_parts, make_model, set_training_mode, starting_point
 
@@ -39,7 +40,7 @@ def refusal(hp, channels, folder=None):
 
 @pytest.fixture
 def artifact_channel(tmp_path):
-    Artifact(classes=FIVE, image_size=32, eps=1e-5).save(tmp_path / "model", build(1).state_dict())
+    save_artifact(tmp_path / "model", Artifact(classes=FIVE, image_size=32, eps=1e-5), build(1).state_dict())
     return tmp_path / "model"
 
 
@@ -207,7 +208,7 @@ def test_a_plain_tar_file_under_that_name(contents, tmp_path):
 
 def test_an_earlier_artifact_with_values_that_are_not_finite(artifact_channel):
     weights = build(1).state_dict() | {"fc.bias": torch.full((5,), math.nan)}
-    Artifact(classes=FIVE, image_size=32, eps=1e-5).save(artifact_channel, weights)
+    save_artifact(artifact_channel, Artifact(classes=FIVE, image_size=32, eps=1e-5), weights)
     sentence = refusal(Hyperparameters(), {"model": artifact_channel})
     assert sentence.startswith(f"{artifact_channel}/model.safetensors: 'fc.bias' has values that are not finite")
 
@@ -294,7 +295,8 @@ def test_weights_too_large_to_start_from(tmp_path, artifact_channel):
         r"channel pretrained \(w.pth\): 'conv1.weight' has values up to \d.\de\+\d\d; accepted: up to 1e\+10",
         pretrained(tmp_path, huge),
     )
-    Artifact(FIVE, 32, 1e-5).save(artifact_channel, build(1).state_dict() | {"fc.bias": torch.full((5,), 1e30)})
+    weights = build(1).state_dict() | {"fc.bias": torch.full((5,), 1e30)}
+    save_artifact(artifact_channel, Artifact(FIVE, 32, 1e-5), weights)
     sentence = refusal(Hyperparameters(), {"model": artifact_channel})
     assert sentence == "channel model: 'fc.bias' has values up to 1.0e+30; accepted: up to 1e+10"
 

@@ -13,8 +13,8 @@ import numpy as np
 from torch.utils.data import get_worker_info
 
 from classifier import memory
-from classifier.device import usable_cores
 from classifier.errors import UserError
+from classifier.machine import usable_cores
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import ignore_signals
 

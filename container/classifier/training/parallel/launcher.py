@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 
 from classifier.contract import Contract
-from classifier.device import usable_cores
 from classifier.errors import UserError
+from classifier.machine import usable_cores
 
 PORT = 29500
 SECONDS_FOR_NAMES = 300

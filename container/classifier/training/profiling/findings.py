@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from classifier.device import usable_cores
+from classifier.machine import usable_cores
 from classifier.training.profiling.profiler import Profile
 
 WAITING = 0.25

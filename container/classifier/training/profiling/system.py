@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import psutil
 import torch
 
-from classifier.device import usable_cores
+from classifier.machine import usable_cores
 
 # As often as SageMaker's own monitoring.
 SECONDS_BETWEEN_SAMPLES = 0.5

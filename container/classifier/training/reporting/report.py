@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from classifier import images
-from classifier.artifact import VERSIONS
 from classifier.training import hyperparameters
+from classifier.training.artifact_files import VERSIONS
 from classifier.training.data.files import read_image_file
 from classifier.training.data.folders import Dataset, Phase
 from classifier.training.data.skipped import SkippedImages

@@ -1,0 +1,30 @@
+"""The machine: its cores, and whether it has a GPU. Without torch, so that the server starts quickly."""
+
+import math
+import os
+from pathlib import Path
+
+
+def usable_cores(system: Path = Path("/")) -> int:
+    """Return how many CPU cores this process may use, by its affinity and its cgroup's limit."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(cores, _cgroup_cores(system))))
+
+
+def has_gpu(system: Path = Path("/")) -> bool:
+    """Return whether the machine has an NVIDIA GPU that is not hidden from this process."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    return not hidden and any((system / "dev").glob("nvidia[0-9]*"))
+
+
+def _cgroup_cores(system: Path) -> float:
+    group = system / "sys" / "fs" / "cgroup"
+    for quota_file, period_file in (("cpu.max", None), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        try:
+            text = (group / quota_file).read_text() + (f" {(group / period_file).read_text()}" if period_file else "")
+            quota, period = text.split()
+            if quota not in ("max", "-1"):
+                return int(quota) / int(period)
+        except (OSError, ValueError):
+            continue
+    return math.inf

@@ -1,0 +1,78 @@
+"""The predictor for a processor: the artifact's ONNX file, run by OpenVINO."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from classifier import artifact, engine, machine
+from classifier.artifact import Artifact
+from classifier.artifact_fields import INT8_FILE, NETWORK_FILE
+from classifier.engine import OUTPUT, Engine
+from classifier.errors import UserError
+from classifier.serving.batcher import Forward
+
+log = logging.getLogger(__name__)
+# Larger batches gain less than 2 %, and every request in them waits longer.
+BATCH = 8
+
+
+class OpenVinoPredictor:
+    """An artifact's network on this machine's cores."""
+
+    device = "cpu"
+    batch_size = BATCH
+
+    def __init__(self, folder: Path, about: Artifact, precision: str = "auto"):
+        """Load the network. Raises UserError if it is damaged, or if the processor does not support `precision`."""
+        self.artifact = about
+        self.precision = choose_precision(precision, about)
+        network = engine.read(read_network(folder, about, self.precision == "int8"))
+        cores = machine.usable_cores()
+        # Under load the threads with a single core compute more: cores that share an image wait for each other at every
+        # layer.
+        self.lanes = (cores,) if cores == 1 else (cores, *[1] * cores)
+        self._engines = {cores: Engine(network, self.precision, cores)}
+        if cores > 1:
+            self._engines[1] = Engine(network, self.precision, cores, streams=cores)
+
+    def in_lane(self, cores: int) -> Forward:
+        run = self._engines[cores].open()
+
+        def forward(pixels: np.ndarray) -> np.ndarray:
+            return run(pixels)[OUTPUT]
+
+        return forward
+
+
+def choose_precision(wanted: str, about: Artifact) -> str:
+    """Return the precision to serve in, which "auto" leaves to the processor and to what int8 loses.
+
+    Raises UserError if the one that is wanted cannot be had.
+    """
+    supported, quantization = engine.list_precisions(), about.quantization
+    if wanted == "auto":
+        is_int8 = "int8" in supported and quantization is not None and quantization.loses_little
+        return "int8" if is_int8 else engine.native_precision()
+    if wanted not in supported:
+        accepted = ", ".join(("auto", *supported))
+        raise UserError(f"precision {wanted!r} is not supported by this processor; accepted: {accepted}")
+    if wanted == "int8" and not quantization:
+        accepted = ", ".join(one for one in ("auto", *supported) if one != "int8")
+        raise UserError(f"precision 'int8' needs an artifact for which training has measured it; accepted: {accepted}")
+    return wanted
+
+
+def read_network(folder: Path, about: Artifact, int8: bool) -> bytes:
+    """Return the ONNX file of the artifact in `folder`; made from the weights if it has none that fits its metadata.
+
+    Raises UserError if a file is damaged.
+    """
+    name = INT8_FILE if int8 else NETWORK_FILE
+    if name in about.sha256 and about.networks_key == about.key:
+        return artifact.read_file(folder, about, name)
+    from classifier import onnx_network  # it takes a while to import, and few artifacts need it
+
+    log.info("there is no %s for this model.json: it is made from the weights", name)
+    ranges = about.quantization.ranges if int8 and about.quantization else None
+    return onnx_network.build(about, artifact.read_weights(folder, about), ranges)

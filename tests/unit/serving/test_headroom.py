@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import psutil
+import pytest
+
+from classifier.serving.headroom import free_memory
+
+MB = 10**6
+
+
+def write(group: Path, **files: object) -> Path:
+    group.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (group / name.replace("__", ".")).write_text(f"{text}\n")
+    return group
+
+
+def version_2(system: Path, limit: object) -> None:
+    group = system / "sys/fs/cgroup"
+    write(group, memory__max=limit, memory__current=9 * MB, memory__stat=f"anon {5 * MB}\ninactive_file {3 * MB}")
+
+
+def version_1(system: Path, limit: object) -> None:
+    group = system / "sys/fs/cgroup/memory"
+    statistics = f"cache 1\ntotal_inactive_file {3 * MB}"
+    write(group, memory__limit_in_bytes=limit, memory__usage_in_bytes=9 * MB, memory__stat=statistics)
+
+
+@pytest.mark.parametrize("version", [version_1, version_2])
+def test_the_limit_of_a_container_less_what_is_used(version, tmp_path):
+    version(tmp_path, 20 * MB)
+    assert free_memory(tmp_path) == 14 * MB
+
+
+@pytest.mark.parametrize(("version", "limit"), [(version_2, "max"), (version_1, 2**63 - 4096), (None, None)])
+def test_without_a_limit_the_machine_counts(version, limit, tmp_path):
+    if version:
+        version(tmp_path, limit)
+    assert 0 < free_memory(tmp_path) <= psutil.virtual_memory().total

@@ -1,0 +1,107 @@
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from classifier import artifact, engine, machine, network
+from classifier.artifact import METADATA_FILE, Artifact, Quantization
+from classifier.artifact_fields import NETWORK_FILE
+from classifier.errors import UserError
+from classifier.layers import CONVOLUTIONS
+from classifier.serving.openvino_predictor import OpenVinoPredictor, choose_precision
+from conftest import CLASSES, IMAGE_SIZE
+from networks import stored_weights
+
+RANGES = {name: (-8.0 if layer.is_shortcut else 0.0, 8.0) for name, layer in CONVOLUTIONS.items()}
+MEASURED = Quantization(RANGES, 100, 0.0)
+
+
+def noise(n: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (n, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
+
+
+def answer(folder: Path, about: Artifact, n: int = 4) -> np.ndarray:
+    return OpenVinoPredictor(folder, about, "fp32").in_lane(1)(noise(n))
+
+
+@torch.inference_mode()
+def expected(folder: Path, about: Artifact, n: int = 4) -> np.ndarray:
+    model = network.load(about, {name: tensor.numpy() for name, tensor in stored_weights(folder).items()})
+    pixels = network.Normalize(about.mean, about.std)(torch.from_numpy(noise(n)))
+    return (model(pixels) / about.temperature).softmax(dim=1).numpy()
+
+
+def test_the_answer_is_the_networks(artifact_folder):
+    about = artifact.read(artifact_folder)
+    found = answer(artifact_folder, about)
+    assert found.dtype == np.float32
+    assert found.shape == (4, len(CLASSES))
+    np.testing.assert_allclose(found, expected(artifact_folder, about), atol=1e-5)
+
+
+@pytest.mark.parametrize("change", [{"temperature": 2.0}, {"mean": [0, 0, 0], "std": [1, 1, 1]}, {"eps": 0.1}])
+def test_a_value_of_model_json_that_was_changed_counts(artifact_folder, tmp_path, change):
+    """The ONNX file has the value of before, so it is not used."""
+    folder = Path(shutil.copytree(artifact_folder, tmp_path / "model"))
+    path = folder / METADATA_FILE
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    about = artifact.read(folder)
+    found = answer(folder, about)
+    np.testing.assert_allclose(found, expected(folder, about), atol=1e-5)
+    assert not np.allclose(found, answer(artifact_folder, artifact.read(artifact_folder)), atol=1e-3)
+
+
+def test_an_artifact_from_before_it_had_networks(artifact_folder, caplog):
+    caplog.set_level("INFO")
+    about = replace(artifact.read(artifact_folder), sha256={}, networks_key="")
+    np.testing.assert_allclose(answer(artifact_folder, about), expected(artifact_folder, about), atol=1e-5)
+    assert f"there is no {NETWORK_FILE} for this model.json: it is made from the weights" in caplog.text
+
+
+def test_int8_that_loses_too_much_to_be_stored_can_be_asked_for(artifact_folder):
+    about = replace(artifact.read(artifact_folder), quantization=replace(MEASURED, accuracy_lost=0.5))
+    predictor = OpenVinoPredictor(artifact_folder, about, "int8")
+    assert predictor.precision == "int8"
+    found = predictor.in_lane(1)(noise(4))
+    np.testing.assert_allclose(found, expected(artifact_folder, about), atol=0.1)
+
+
+@pytest.mark.parametrize(("cores", "lanes"), [(1, (1,)), (3, (3, 1, 1, 1))])
+def test_lanes(artifact_folder, monkeypatch, cores, lanes):
+    monkeypatch.setattr(machine, "usable_cores", lambda: cores)
+    about = artifact.read(artifact_folder)
+    predictor = OpenVinoPredictor(artifact_folder, about, "fp32")
+    assert predictor.lanes == lanes
+    found = [predictor.in_lane(cores)(noise(4)) for cores in predictor.lanes]
+    np.testing.assert_allclose(found, [expected(artifact_folder, about)] * len(lanes), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "measured", "supported", "chosen"),
+    [
+        ("auto", MEASURED, True, "int8"),
+        ("auto", replace(MEASURED, accuracy_lost=-0.01), True, "int8"),
+        ("auto", replace(MEASURED, accuracy_lost=0.003), True, "fp32"),
+        ("auto", None, True, "fp32"),
+        ("auto", MEASURED, False, "fp32"),
+        ("fp32", MEASURED, True, "fp32"),
+        ("int8", replace(MEASURED, accuracy_lost=0.5), True, "int8"),
+    ],
+)
+def test_the_precision_that_is_chosen(monkeypatch, wanted, measured, supported, chosen):
+    monkeypatch.setattr(engine, "list_precisions", lambda: ("fp32", "int8")[: 1 + supported])
+    monkeypatch.setattr(engine, "native_precision", lambda: "fp32")
+    assert choose_precision(wanted, Artifact(CLASSES, 32, 1e-5, quantization=measured)) == chosen
+
+
+def test_a_precision_that_cannot_be_had(monkeypatch):
+    about = Artifact(CLASSES, 32, 1e-5)
+    monkeypatch.setattr(engine, "list_precisions", lambda: ("fp32", "int8"))
+    with pytest.raises(UserError, match="precision 'bf16' is not supported by this processor; accepted: auto, fp32, "):
+        choose_precision("bf16", about)
+    with pytest.raises(UserError, match="'int8' needs an artifact for which training has measured it; accepted: auto,"):
+        choose_precision("int8", about)
