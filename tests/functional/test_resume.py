@@ -139,6 +139,7 @@ def test_fewer_epochs_than_are_done_are_refused(whole):
         r"or without that folder, to train anew\n",
         failure,
     )
+    assert (root / "output/data/report.html").exists()  # of the epochs that are done
 
 
 def test_other_images_under_the_same_names_are_another_run(whole):

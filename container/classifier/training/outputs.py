@@ -1,7 +1,6 @@
 """The job's output folders: checked before hours of training, and emptied of what an earlier job wrote there."""
 
 import os
-import shutil
 import stat
 import tempfile
 from pathlib import Path
@@ -10,12 +9,12 @@ from classifier.artifact import METADATA_FILE
 from classifier.artifact_fields import FILES
 from classifier.contract import Contract
 from classifier.errors import UserError
-from classifier.training.debugging.config import CONFIG, TENSORS
 from classifier.training.profiling.trace import TRACE
 from classifier.training.reporting.csv_files import CSV_FILES
 
-# All that a job writes to output/data, besides the folder of tensors.
-WRITTEN = ("metrics.jsonl", "report.html", "debug.json", "profile.json", TRACE, CONFIG, *CSV_FILES)
+METRICS_FILE, REPORT_FILE, DEBUG_FILE, PROFILE_FILE = "metrics.jsonl", "report.html", "debug.json", "profile.json"
+# All that a job writes to output/data, besides what the debugger saves there.
+WRITTEN = (METRICS_FILE, REPORT_FILE, DEBUG_FILE, PROFILE_FILE, TRACE, *CSV_FILES)
 
 
 def check_outputs(contract: Contract) -> None:
@@ -33,7 +32,6 @@ def remove_earlier_outputs(contract: Contract) -> None:
     """Remove from output/data what an earlier job wrote, of which a reader could not tell that it is not this one's."""
     for path in _written(contract):
         path.unlink(missing_ok=True)
-    shutil.rmtree(contract.output_data / TENSORS, ignore_errors=True)
 
 
 def _written(contract: Contract) -> list[Path]:

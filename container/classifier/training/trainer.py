@@ -77,8 +77,8 @@ class Trainer:
         self.steps = self.hp.epochs * len(self.train)
 
     def run(self) -> Outcome:
-        """Train and test, from the newest checkpoint on; after a signal or an error, keep what there is."""
-        self.resume()
+        """Train and test; after a signal or an error, keep what there is."""
+        self.metrics_log.start(self.history.epochs)
         try:
             with explained_losses(self.train, self.validation, self.test):
                 self.fit()
@@ -225,7 +225,6 @@ class Trainer:
                 f"{self.hp.epochs}; accepted: {reached} epochs or more, or without that folder, to train anew"
             )
         history.resumed.append(history.steps)
-        self.metrics_log.restore(history.epochs)
         done = f"{len(history.epochs)} complete epochs of {self.hp.epochs} and {history.steps} steps are done"
         logger.info("resumed from %s: %s", self.checkpoints.folder, done)
         self.best_artifact.restore()

@@ -2,8 +2,9 @@
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 
 from classifier import images
@@ -37,14 +38,13 @@ class Phase:
         """Return the name of a file as logs, reports and CSV files have it."""
         return printable(self.files[position])
 
-    def only(self, positions: Iterable[int]) -> "Phase":
-        """Return the phase with only the images at `positions`."""
-        kept = tuple(positions)
-        columns = {
-            name: tuple(column[position] for position in kept) if column else ()
-            for name, column in (("files", self.files), ("labels", self.labels), ("sizes", self.sizes))
-        }
-        return replace(self, **columns)
+    def path(self, position: int) -> str:
+        return f"{printable(self.folder)}/{self.shown(position)}"
+
+    def only(self, chosen: Sequence[bool]) -> "Phase":
+        """Return the phase with only the images for which `chosen` has True."""
+        files, labels, sizes = (tuple(compress(column, chosen)) for column in (self.files, self.labels, self.sizes))
+        return replace(self, files=files, labels=labels, sizes=sizes)
 
 
 @dataclass(frozen=True)
@@ -85,46 +85,42 @@ def read_dataset(channels: Mapping[str, Path], seed: int) -> Dataset:
             "accepted: at least 2, each a folder of images"
         )
     read: dict[str, Folder] = {}
-    states: dict[str, list[FileState]] = {name: [] for name in layout.phases}
-    phases = {
-        name: _read_phase(name, folder, folders[name], classes, read, states[name])
-        for name, folder in layout.phases.items()
-    }
-    phases = drop_repetitions(phases, states)
+    phases = drop_repetitions(
+        [_read_phase(name, folder, folders[name], classes, read) for name, folder in layout.phases.items()]
+    )
     split = "validation" not in phases
     if split:
         phases["train"], phases["validation"] = split_phase(phases["train"], seed)
     return Dataset(classes, phases["train"], phases["validation"], phases.get("test"), split, tuple(layout.notes))
 
 
-def drop_repetitions(phases: Mapping[str, Phase], states: Mapping[str, list[FileState]]) -> dict[str, Phase]:
-    """Return the `phases` with each file once, whatever links there are to it; `states` are those of their files.
+def drop_repetitions(found: Sequence[tuple[Phase, Sequence[FileState]]]) -> dict[str, Phase]:
+    """Return the phases by name, with each file once, whatever links there are to it.
 
-    Raises UserError if a file is an image of two classes, or of two phases: it would be learned and then tested.
+    `found` has them with the state of each image's file. Raises UserError if a file is an image of two classes, or of
+    two phases: it would be learned and then tested.
     """
-    linked = {state.device_and_inode for column in states.values() for state in column if state.is_linked}
+    linked = {state.device_and_inode for _, states in found for state in states if state.is_linked}
     first: dict[tuple[int, int], tuple[Phase, int]] = {}
-    kept = {}
-    for name, phase in phases.items():
-        repeated = set()
-        for position, state in enumerate(states[name] if linked else ()):
+    phases = {}
+    for phase, states in found:
+        again = set()
+        for position, state in enumerate(states):
             if state.device_and_inode not in linked:
                 continue
-            if state.device_and_inode not in first:
-                first[state.device_and_inode] = phase, position
-                continue
-            known, place = first[state.device_and_inode]
+            known, place = first.setdefault(state.device_and_inode, (phase, position))
             if known is not phase or known.labels[place] != phase.labels[position]:
                 raise UserError(
-                    f"{printable(known.folder)}/{known.shown(place)} and {printable(phase.folder)}/"
-                    f"{phase.shown(position)} are the same file; accepted: each image in one class of one phase"
+                    f"{known.path(place)} and {phase.path(position)} are the same file; "
+                    "accepted: each image in one class of one phase"
                 )
-            repeated.add(position)
-        if repeated:
-            phase = replace(phase, passed_over={**phase.passed_over, "second names of an image": len(repeated)})
-            phase = phase.only(position for position in range(len(phase)) if position not in repeated)
-        kept[name] = phase
-    return kept
+            if place != position:
+                again.add(position)
+        if again:
+            phase = replace(phase, passed_over={**phase.passed_over, "second names of an image": len(again)})
+            phase = phase.only([position not in again for position in range(len(phase))])
+        phases[phase.name] = phase
+    return phases
 
 
 def split_phase(train: Phase, seed: int) -> tuple[Phase, Phase]:
@@ -142,8 +138,9 @@ def split_phase(train: Phase, seed: int) -> tuple[Phase, Phase]:
     if not chosen:
         raise UserError(f"{train.folder} has one image per class, too few to set some aside for validation")
 
-    rest = train.only(position for position in range(len(train)) if position not in chosen)
-    return rest, replace(train.only(sorted(chosen)), name="validation", passed_over={})
+    aside = [position in chosen for position in range(len(train))]
+    validation = replace(train.only(aside), name="validation", passed_over={})
+    return train.only([not is_aside for is_aside in aside]), validation
 
 
 def _read_phase(
@@ -152,13 +149,10 @@ def _read_phase(
     class_folders: Mapping[str, Folder],
     classes: tuple[str, ...],
     read: dict[str, Folder],
-    states: list[FileState],
-) -> Phase:
-    """Return the images of a phase, and add their files' `states`.
-
-    `read` has the folders that were read so far, by their real path.
-    """
-    files, labels, passed_over = [], [], Counter(folder.contents.passed_over)
+) -> tuple[Phase, list[FileState]]:
+    """Return the images of a phase, and each one's state. `read` has the folders read so far, by their real path."""
+    files, labels, states = [], [], []
+    passed_over = Counter(folder.contents.passed_over)
     passed_over.update(Path(image).suffix.lower() for image in folder.images)
     for class_name, class_folder in sorted(class_folders.items()):
         if class_name not in classes:
@@ -179,7 +173,7 @@ def _read_phase(
             )
         labels += [classes.index(class_name)] * (len(files) - before)
     sizes = tuple(state.size for state in states)
-    return Phase(name, folder.path, tuple(files), tuple(labels), _few_kinds(passed_over), sizes)
+    return Phase(name, folder.path, tuple(files), tuple(labels), _few_kinds(passed_over), sizes), states
 
 
 def _few_kinds(counts: Counter[str]) -> dict[str, int]:

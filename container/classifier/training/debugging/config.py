@@ -9,9 +9,6 @@ from typing import NamedTuple
 from classifier import files
 from classifier.training.debugging.names import RELU_ACTIVITY, RELU_INPUTS, UPDATE_RATIO
 
-# Of debugging in the output folder: our configuration, and the folder that the hook writes to.
-CONFIG = "debughookconfig.json"
-TENSORS = "tensors"
 # A rule needs a few dozen saved steps of a run; more cost time and tell little.
 SAVED_STEPS = 30
 LONGEST_INTERVAL = 500

@@ -12,7 +12,6 @@ from classifier.errors import UserError
 from classifier.training.debugging import config, factory
 from classifier.training.debugging.names import RuleName
 from classifier.training.hyperparameters import Hyperparameters
-from classifier.training.outputs import remove_earlier_outputs
 from classifier.training.parallel.processes import Alone
 from hooked import configuration, make_training, open_trial, steps
 
@@ -74,7 +73,6 @@ def test_the_default_is_on_and_leaves_the_training_as_it_is(tmp_path, plain):
 
 def test_a_second_job_in_the_same_folder_starts_anew(tmp_path):
     for _ in range(2):
-        remove_earlier_outputs(Contract(tmp_path))
         result, _ = run(tmp_path)
         assert result.why is None
     assert len(open_trial(tmp_path / "output/data/tensors").steps()) == 6
