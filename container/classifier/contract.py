@@ -96,10 +96,11 @@ class Contract:
         config = self._config("resourceconfig.json")
         host, interface = config.get("current_host", "localhost"), config.get("network_interface_name")
         hosts = config.get("hosts") or [host]
-        if not isinstance(hosts, list) or not all(isinstance(name, str) for name in hosts) or host not in hosts:
+        are_names = isinstance(hosts, list) and all(isinstance(name, str) for name in hosts)
+        if not are_names or host not in hosts or len(set(hosts)) < len(hosts):  # or each would wait for the other
             raise UserError(
                 f"resourceconfig.json has current_host {shown(host)} and hosts {shown(hosts)}; "
-                "accepted: one of the hosts, and a list of their names"
+                "accepted: one of the hosts, and a list of their names, each once"
             )
         if interface is not None and not isinstance(interface, str):
             raise UserError(

@@ -67,6 +67,8 @@ def _check_names(found: Mapping[object, object], expected: Collection[str], orig
 def _check_tensor(name: str, value: object, shape: tuple[int, ...], origin: str) -> None:
     if not isinstance(value, torch.Tensor):
         fault = f"a {type(value).__name__}"
+    elif value.is_nested:  # and has no shape
+        fault = "a nested tensor"
     elif value.shape != shape:
         fault = f"of shape {tuple(value.shape)}"
     elif value.dtype not in FLOATS:

@@ -92,7 +92,9 @@ def test_configuration_that_is_not_a_regular_file_is_not_opened(contract):
         contract.hyperparameters()
 
 
-@pytest.mark.parametrize(("host", "hosts"), [("a", "a"), ("a", ["b"]), (1, [1]), ("a", {"a": 1}), (None, ["a"])])
+@pytest.mark.parametrize(
+    ("host", "hosts"), [("a", "a"), ("a", ["b"]), (1, [1]), ("a", {"a": 1}), (None, ["a"]), ("a", ["a", "a"])]
+)
 def test_hosts_that_are_not_names(contract, host, hosts):
     write_config(contract, "resourceconfig.json", {"current_host": host, "hosts": hosts})
     with pytest.raises(UserError, match="resourceconfig.json has current_host .*; accepted: one of the hosts"):

@@ -14,10 +14,10 @@ import torch
 
 from classifier import artifact, files, network
 from classifier.errors import UserError
-from classifier.layers import HEAD, PARTS
+from classifier.layers import ARCHITECTURE, HEAD, PARTS
 from classifier.network import ResNet18
 from classifier.training import imagenet
-from classifier.training.archive import unpack
+from classifier.training.archive import MOST_BYTES, unpack
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.weights import check_magnitude, read_backbone
 
@@ -152,15 +152,19 @@ def _from_file(path: Path, origin: str) -> StartingPoint:
 def _load(path: Path) -> object:
     """Return what the file at `path` holds. Raises UserError, in our words: torch's advise to switch off its check."""
     why = "it is damaged, or something else"
+    _check_size(path, path.stat().st_size)
     try:
         if path.suffix.lower() == ".safetensors":
             return safetensors.torch.load_file(path)
         if zipfile.is_zipfile(path):  # whose checksums torch does not look at
             with zipfile.ZipFile(path) as packed:
+                _check_size(path, sum(member.file_size for member in packed.infolist()))
                 if damaged := packed.testzip():
                     raise zipfile.BadZipFile(damaged)
         with warnings.catch_warnings(action="ignore"):
             return torch.load(path, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
     except (safetensors.SafetensorError, zipfile.BadZipFile) as error:
         why = f"it is damaged ({error})"
     except Exception as error:  # damaged bytes make torch raise almost anything
@@ -169,3 +173,9 @@ def _load(path: Path) -> object:
         elif "TorchScript" in str(error):
             why = "it is a TorchScript program"
     raise UserError(f"{path} is not a readable file of weights: {why}; accepted: {WRITTEN}")
+
+
+def _check_size(path: Path, size: int) -> None:
+    """Raise UserError if reading so much would take more memory and time than weights of ResNet18 are worth."""
+    if size > MOST_BYTES:
+        raise UserError(f"{path} has {size:,} bytes; accepted: up to {MOST_BYTES:,}, and {ARCHITECTURE} has 47 million")

@@ -8,6 +8,7 @@ import os
 import pickle
 import re
 import tarfile
+import zipfile
 from argparse import Namespace
 from collections import OrderedDict
 
@@ -289,6 +290,21 @@ def test_one_changed_bit_of_a_weight_is_noticed(tmp_path):
     assert "w.pth is not a readable file of weights: it is damaged (w/data/" in sentence
 
 
+@pytest.mark.parametrize("is_packed", [True, False])
+def test_a_file_that_is_far_too_large_is_not_read(tmp_path, monkeypatch, is_packed):
+    monkeypatch.setattr("classifier.training.model.MOST_BYTES", 50_000_000)
+    torch.save(build(1).state_dict(), tmp_path / "w.pth")
+    if is_packed:
+        with zipfile.ZipFile(tmp_path / "w.pth", "a", zipfile.ZIP_DEFLATED) as packed:
+            packed.writestr("w/data/zeros", bytes(10_000_000))
+    else:
+        os.truncate(tmp_path / "w.pth", 60_000_000)
+    assert re.fullmatch(
+        r".*/w.pth has [56]\d,\d{3},\d{3} bytes; accepted: up to 50,000,000, and resnet18 has 47 million",
+        refusal(Hyperparameters(), {"pretrained": tmp_path}),
+    )
+
+
 def test_weights_too_large_to_start_from(tmp_path, artifact_channel):
     huge = {name: tensor * 1e30 for name, tensor in build(1).state_dict().items() if tensor.is_floating_point()}
     assert re.fullmatch(
@@ -394,6 +410,11 @@ def with_value(value):
         (lambda: changed(lambda t: t.to(torch.float8_e4m3fn)), "of type float8_e4m3fn"),
         (lambda: changed(lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8)), "of type qint8"),
         (lambda: changed(lambda t: t.to_sparse()), "in layout sparse_coo"),
+        pytest.param(
+            lambda: changed(lambda t: torch.nested.nested_tensor([t, t[:1]])),
+            "a nested tensor",
+            marks=pytest.mark.filterwarnings("ignore"),  # it is a prototype
+        ),
         (lambda: changed(lambda t: t.to("meta")), "without values (on device meta)"),
         (lambda: changed(lambda t: t.flatten()), "of shape (73728,)"),
         (lambda: changed(lambda t: t.tolist()), "a list"),

@@ -133,7 +133,7 @@ def test_an_empty_class_folder(tmp_path, phase):
         file.rename(file.with_suffix(".gif"))
     assert refusal(channels) == (
         f"class folder {channels[phase]}/dog has no images: only '000.gif', '001.gif', '002.gif'; "
-        "accepted: files ending in .jpg, .jpeg, .png, .webp"
+        "accepted: files ending in .jpg, .jpeg, .jfif, .png, .webp"
     )
 
 
