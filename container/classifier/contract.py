@@ -131,6 +131,11 @@ class Contract:
         return self._choice("SERVE_PRECISION", ("auto", "fp32", "bf16", "fp16", "int8"))
 
     @property
+    def fronts(self) -> int:
+        """SAGEMAKER_MODEL_SERVER_WORKERS, the serving processes; by default 0, as many as the machine is good for."""
+        return self._number("SAGEMAKER_MODEL_SERVER_WORKERS", 0, 0, 64)
+
+    @property
     def access_log(self) -> bool:
         """SERVE_ACCESS_LOG, whether each request is logged; by default on."""
         return self._choice("SERVE_ACCESS_LOG", ("on", "off")) == "on"

@@ -145,6 +145,13 @@ def test_port_and_payload():
     assert Contract(environ={"SAGEMAKER_MAX_PAYLOAD_IN_MB": "0"}).max_payload_mb == 100
 
 
+def test_serving_processes():
+    assert Contract(environ={}).fronts == 0
+    assert Contract(environ={"SAGEMAKER_MODEL_SERVER_WORKERS": "3"}).fronts == 3
+    with pytest.raises(UserError, match="SAGEMAKER_MODEL_SERVER_WORKERS is 'two'; accepted: a whole number from 0 to"):
+        _ = Contract(environ={"SAGEMAKER_MODEL_SERVER_WORKERS": "two"}).fronts
+
+
 @pytest.mark.parametrize("value", ["http", "-1", "70000", "80.5", "٨٠"])
 def test_an_invalid_port(value):
     with pytest.raises(UserError, match=f"SAGEMAKER_BIND_TO_PORT is '{value}'; accepted: a whole number from 1 to"):

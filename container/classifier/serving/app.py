@@ -20,6 +20,7 @@ from classifier.serving.accesslog import Trace
 from classifier.serving.answers import Answer
 from classifier.serving.batcher import Expired
 from classifier.serving.decoding import Decoder
+from classifier.serving.share import Share
 
 log = logging.getLogger(__name__)
 
@@ -47,15 +48,15 @@ class Model(NamedTuple):
     submit: Callable[[np.ndarray, float], Future]
 
 
-def create_app(model: Future, max_payload_mb: int, cores: int) -> Flask:
+def create_app(model: Future, max_payload_mb: int, share: Share) -> Flask:
     """Return the WSGI application.
 
-    `model` gets its result once the model is warmed up. A body may have up to `max_payload_mb` MiB, and up to `cores`
-    images are decoded at a time.
+    `model` gets its result once the model is warmed up. A body may have up to `max_payload_mb` MiB, and up to
+    `share.cores` images are decoded at a time.
     """
     app = Flask(__name__, static_folder=None, template_folder=str(Path(__file__).parent))
     app.config["MAX_CONTENT_LENGTH"] = max_payload_mb << 20
-    decoder = Decoder(cores)
+    decoder = Decoder(share)
 
     @app.get("/")
     def page() -> Response:
@@ -70,7 +71,7 @@ def create_app(model: Future, max_payload_mb: int, cores: int) -> Flask:
     @app.get("/execution-parameters")
     def execution_parameters() -> Response:
         parameters = {
-            "MaxConcurrentTransforms": max(1, min(2 * cores, TRANSFORM_MB // max_payload_mb)),
+            "MaxConcurrentTransforms": max(1, min(2 * share.all_cores, TRANSFORM_MB // max_payload_mb)),
             "BatchStrategy": "SINGLE_RECORD",
             "MaxPayloadInMB": max_payload_mb,
         }
