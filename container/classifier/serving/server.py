@@ -6,6 +6,7 @@ engine's threads would survive.
 
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
@@ -24,7 +25,7 @@ from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.serving import accesslog
 from classifier.serving.app import Model, create_app
-from classifier.serving.batcher import Batcher
+from classifier.serving.batcher import MOST_FAILURES, Batcher
 from classifier.serving.front import Front
 from classifier.serving.fronts import Fronts, Seat
 from classifier.serving.owner import Owner
@@ -152,7 +153,7 @@ class Server(BaseApplication):
 
 def model_of(predictor: Predictor) -> Model:
     """Return the Model of a loaded predictor, with a batcher in front of it."""
-    batcher = Batcher(predictor.in_lane, predictor.lanes, predictor.batch_size)
+    batcher = Batcher(predictor.in_lane, predictor.lanes, predictor.batch_size, _stop_worker)
     about = predictor.artifact
     words = f"{about.architecture} on {predictor.device} in {predictor.precision}"
     return Model(words, about.classes, about.image_size, batcher.submit)
@@ -193,6 +194,12 @@ def _log_start(contract: Contract, folder: Path, description: Artifact, share: S
         "port %d, processes: %d, each with %d cores and %d threads, precision %s, bodies up to %d MB",
         *(contract.port, share.fronts, share.cores, share.threads, contract.precision, contract.max_payload_mb),
     )
+
+
+def _stop_worker() -> None:
+    """Stop this worker, so that the master starts another: what it has begun is answered first, as after SIGTERM."""
+    log.critical("%d batches in turn have failed: this worker stops, and the next loads the model anew", MOST_FAILURES)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _exit_worker(sentence: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from classifier.artifact import check_values
+from classifier.device import is_out_of_memory
 from classifier.errors import UserError
 from classifier.network import ResNet18
 from classifier.training.best import BestArtifact
@@ -87,7 +88,14 @@ class Trainer:
             return self.keep_what_there_is(interrupted)
         except UserError as error:
             return Outcome(self.history.best, failure=error)
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            if "pin memory" in str(error):
+                raise UserError(
+                    f"CUDA cannot keep batches of {self.hp.batch_size} images in the machine's memory for the copy to "
+                    "the GPU; lower batch_size or workers"
+                ) from error
             raise UserError(
                 f"the GPU's memory is too small for batch_size={self.hp.batch_size} at "
                 f"image_size={self.hp.image_size}; lower one of them ({error})"

@@ -19,6 +19,8 @@ from classifier.training.parallel.processes import Group
 logger = logging.getLogger(__name__)
 TENSORS = "tensors"
 CONFIG = "debughookconfig.json"
+# What smdebug imports, declared by it or not.
+NEEDED = "smdebug==1.0.34 protobuf boto3 requests six packaging"
 
 
 def make_debugger(
@@ -67,6 +69,11 @@ def make_debugger(
             undo.pop_all()
         return HookDebugger(hook, tensors, ours, rules, stop_on)
     except Exception as error:
-        why = f"{type(error).__name__}: {error}"
+        missing = isinstance(error, ModuleNotFoundError)
+        why = (
+            f"smdebug cannot be loaded without {error.name}; needed: {NEEDED}"
+            if missing
+            else f"{type(error).__name__}: {error}"
+        )
         logger.warning("debugging is off: %s", why)
         return NoDebugger(why)
