@@ -122,7 +122,7 @@ class EpochBatches(Sampler[list[Key]]):
         self.start(0)
 
     def start(self, epoch: int, first: int = 0, last: int | None = None) -> None:
-        """Choose the epochs to iterate over next: from `epoch`, without its `first` batches, to `last` or that one alone."""
+        """Choose the epochs to iterate over next: `epoch`, without its `first` batches, and those up to `last`."""
         self.epochs = range(epoch, 1 + (epoch if last is None else max(epoch, last)))
         self.first = first
 

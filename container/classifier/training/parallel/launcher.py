@@ -73,7 +73,6 @@ def launch(plan: Plan, contract: Contract) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import main as run
 
-    contract.failure.unlink(missing_ok=True)  # of an earlier job in the same folder
     os.environ.update(plan.variables() | os.environ)
     wait_for_names(plan.hosts)
     try:
