@@ -62,6 +62,7 @@ SECTIONS: dict[str, dict[str, Accepted]] = {
         "shift": Scalar(Choice(("AllAtOnce", "Canary", "Linear"))),
         "watch_minutes": Scalar(Whole(0, 60)),
         "max_latency_ms": COUNT,
+        "capture_percent": Scalar(Whole(0, 100)),
         "startup_seconds": Scalar(Whole(60, 3600)),
         "memory_mb": Scalar(Steps(1024, 6144)),
         "max_concurrency": Scalar(Whole(1, 200)),

@@ -15,13 +15,14 @@ from launch.settings import LOCAL, make_parser
 from local import places, server
 
 MADE_BY_PUSH = {"Key": "created-by", "Value": "build_and_push.sh"}
+DATA = ("data", "captured")
 OUTPUTS = ("output", "checkpoints", "debugger", "transform", "async")
 
 
 def main() -> int:
     parser = make_parser(__doc__, "aws", "cost")
     parser.add_argument("--outputs", action="store_true", help="also delete the jobs' output in S3, models included")
-    parser.add_argument("--data", action="store_true", help="also delete the images that upload.py uploaded")
+    parser.add_argument("--data", action="store_true", help="also delete the uploaded and captured images")
     parser.add_argument("--images", action="store_true", help="also delete the ECR repository of build_and_push.sh")
     parser.add_argument("--local", action="store_true", help="stop only the server that deploy.py --local started")
     parser.add_argument("--yes", action="store_true", help="do not ask before deleting")
@@ -35,7 +36,7 @@ def clean_aws(settings: Namespace) -> int:
     """Stop and delete what is found, and return the exit code: 1 if anything is left."""
     aws = Aws(settings)
     found = list(status.find_resources(aws))
-    folders = (OUTPUTS if settings.outputs else ()) + (("data",) if settings.data else ())
+    folders = (OUTPUTS if settings.outputs else ()) + (DATA if settings.data else ())
     stored = [uri for uri in (f"{aws.home}/{folder}/" for folder in folders) if aws.exists(uri)]
     repository = find_repository(aws) if settings.images else ""
     status.print_resources(aws, found)

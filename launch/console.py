@@ -28,7 +28,7 @@ def run(main: Callable[[], int | None]) -> None:
             sentence = str(error)
         elif isinstance(error, OSError) and error.filename:
             sentence = f"{os.fsdecode(error.filename)}: {error.strerror}"
-        elif type(error).__module__.startswith(("botocore", "boto3")):
+        elif type(error).__module__.startswith(("botocore", "boto3", "pydantic")):  # the SDK checks with it
             sentence = sentence_for(error)
         else:
             raise

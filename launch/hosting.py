@@ -4,7 +4,7 @@ from argparse import Namespace
 from typing import Any
 
 from classifier.errors import UserError
-from launch import instances
+from launch import capture, instances
 from launch.alarms import VARIANT
 from launch.aws import Aws, tags
 from local.sending import IMAGE_TYPE
@@ -22,8 +22,8 @@ def kms_key(settings: Namespace, name: str) -> dict[str, str]:
     return {name: settings.kms_key} if settings.kms_key else {}
 
 
-def model(settings: Namespace, aws: Aws, name: str, artifact: str, kind: str) -> dict[str, Any]:
-    """Return CreateModel's parameters; `artifact` is the S3 URI of a model.tar.gz.
+def model(settings: Namespace, aws: Aws, name: str, source: str, kind: str) -> dict[str, Any]:
+    """Return CreateModel's parameters; `source` is the S3 URI of a model.tar.gz, or the ARN of a package.
 
     Raises UserError for a serverless endpoint in a VPC. Such an endpoint has no network isolation either:
     docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html, Feature exclusions.
@@ -33,11 +33,16 @@ def model(settings: Namespace, aws: Aws, name: str, artifact: str, kind: str) ->
     vpc = {"SecurityGroupIds": settings.security_groups, "Subnets": settings.subnets}
     return {
         "ModelName": name,
-        "PrimaryContainer": {"Image": aws.image, "ModelDataUrl": artifact},
+        "PrimaryContainer": container(aws, source),
         "ExecutionRoleArn": aws.role,
         "EnableNetworkIsolation": settings.network_isolation and kind != SERVERLESS,
         "Tags": tags(settings),
     } | ({"VpcConfig": vpc} if settings.subnets else {})
+
+
+def container(aws: Aws, source: str) -> dict[str, str]:
+    """Return what a model consists of: an artifact and this image, or a package of the registry, which has both."""
+    return {"ModelPackageName": source} if source.startswith("arn:") else {"Image": aws.image, "ModelDataUrl": source}
 
 
 def endpoint_config(settings: Namespace, aws: Aws, name: str) -> dict[str, Any]:
@@ -56,7 +61,9 @@ def endpoint_config(settings: Namespace, aws: Aws, name: str) -> dict[str, Any]:
         variant["InferenceAmiVersion"] = ami
     key = instances.volume_key(settings, settings.instance_type, alias=True)
     request |= {"ProductionVariants": [variant]} | ({"KmsKeyId": key} if key else {})
-    return request | ({"AsyncInferenceConfig": async_config(settings, aws, name)} if settings.asynchronous else {})
+    if settings.asynchronous:
+        return request | {"AsyncInferenceConfig": async_config(settings, aws, name)}
+    return request | ({"DataCaptureConfig": capture.config(settings, aws)} if settings.capture_percent else {})
 
 
 def async_config(settings: Namespace, aws: Aws, name: str) -> dict[str, Any]:

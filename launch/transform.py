@@ -3,6 +3,7 @@
 import csv
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ def follow_transform(aws: Aws, name: str) -> dict[str, Any]:
     deadline, job = time.monotonic() + 60 * aws.settings.max_minutes, {}
     for job in aws.until_ended("TransformJob", name):
         if time.monotonic() > deadline and job["TransformJobStatus"] == "InProgress":
-            aws.call("Stop", "TransformJob", name)
+            with suppress(aws.sagemaker.exceptions.ClientError):  # it has ended meanwhile
+                aws.call("Stop", "TransformJob", name)
     return job
 
 

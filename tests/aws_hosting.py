@@ -1,5 +1,6 @@
 """The stand-in's endpoints: states that last, updates that fail and are rolled back, and the real container/serve."""
 
+import base64
 import io
 import json
 import re
@@ -14,6 +15,7 @@ from helpers import REGION, Server, serve
 SPLIT = re.compile("s3://([^/]+)/(.*)")
 # docs.aws.amazon.com/sagemaker/latest/dg/async-inference.html: only InvokeEndpointAsync is for them.
 NOT_SYNCHRONOUS = "Endpoint is asynchronous; use InvokeEndpointAsync"
+PACKAGES = f"arn:aws:sagemaker:{REGION}:123456789012:model-package"
 ANSWER = json.dumps({"predictions": [{"class": "dog", "index": 0, "probability": 0.9}]}).encode()
 
 
@@ -33,6 +35,7 @@ class Hosting:
         self.log_of_endpoints: list[str] = []
         self.unknown: dict[str, int] = {}
         self.real = True
+        self.packages: dict[str, list[dict]] = {}
         self.asked: list[str] = []
         self.watched: dict[str, dict] = {}
         self.broken_while = ""
@@ -118,9 +121,39 @@ class Hosting:
         targets = self.client("application-autoscaling").describe_scalable_targets(ServiceNamespace="sagemaker")
         return any(f"endpoint/{endpoint}/" in target["ResourceId"] for target in targets["ScalableTargets"])
 
+    # The registry, of which moto does not filter by approval
+
+    def DescribeModelPackageGroup(self, request: dict) -> dict:
+        return {"ModelPackageGroupName": request["ModelPackageGroupName"]}
+
+    def CreateModelPackageGroup(self, request: dict) -> dict:
+        self.packages[request["ModelPackageGroupName"]] = []
+        return {"ModelPackageGroupArn": f"{PACKAGES}-group/{request['ModelPackageGroupName']}"}
+
+    def CreateModelPackage(self, request: dict) -> dict:
+        group = self.packages[request["ModelPackageGroupName"]]
+        arn = f"{PACKAGES}/{request['ModelPackageGroupName']}/{len(group) + 1}"
+        group.append(request | {"ModelPackageArn": arn, "CreationTime": time.time(), "ModelPackageStatus": "Completed"})
+        return {"ModelPackageArn": arn}
+
+    def ListModelPackages(self, request: dict) -> dict:
+        status = request.get("ModelApprovalStatus")
+        found = [one for one in self.packages[request["ModelPackageGroupName"]] if one["ModelApprovalStatus"] == status]
+        members = ("ModelPackageArn", "CreationTime", "ModelPackageStatus")
+        return {"ModelPackageSummaryList": [{name: one[name] for name in members} for one in reversed(found)]}
+
+    def DescribeModelPackage(self, request: dict) -> dict:
+        return self.package(request["ModelPackageName"])
+
+    def package(self, arn: str) -> dict:
+        return next(one for group in self.packages.values() for one in group if one["ModelPackageArn"] == arn)
+
     def serve(self, model: str) -> None:
         """Serve a model from its artifact in S3, instead of the previous one."""
-        artifact = self.requests["Model"][model]["PrimaryContainer"]["ModelDataUrl"]
+        container = self.requests["Model"][model]["PrimaryContainer"]
+        if "ModelPackageName" in container:
+            (container,) = self.package(container["ModelPackageName"])["InferenceSpecification"]["Containers"]
+        artifact = container["ModelDataUrl"]
         bucket, key = SPLIT.fullmatch(artifact).groups()
         data = self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
         root = self.folder / model
@@ -151,7 +184,20 @@ class Hosting:
         if status >= 400:
             told = {"OriginalStatusCode": status, "OriginalMessage": body.decode(), "Message": "refused"}
             return Response(json.dumps(told), 424, {"x-amzn-ErrorType": "ModelError"})
+        self.capture(request.path.split("/")[2], request.get_data(), body)
         return Response(body, 200, {"Content-Type": content_type})
+
+    def capture(self, endpoint: str, sent: bytes, answered: bytes) -> None:
+        """Keep a request and its answer as data capture does: dg/model-monitor-data-capture-endpoint.html."""
+        if not (config := self.config(endpoint).get("DataCaptureConfig")):
+            return
+        name = f"{config['DestinationS3Uri']}/{endpoint}/AllTraffic/2026/01/01/00/{time.time_ns()}.jsonl"
+        image = {"observedContentType": "application/x-image", "mode": "INPUT", "encoding": "BASE64"}
+        answer = {"observedContentType": "application/json", "mode": "OUTPUT", "encoding": "JSON"}
+        image["data"], answer["data"] = base64.b64encode(sent).decode(), answered.decode()
+        line = json.dumps({"captureData": {"endpointInput": image, "endpointOutput": answer}})
+        bucket, key = SPLIT.fullmatch(name).groups()
+        self.client("s3").put_object(Bucket=bucket, Key=key, Body=f"{line}\n".encode())
 
     def invoke_async(self, request: Request) -> Response:
         """Answer InvokeEndpointAsync; a while later the answer or the failure is in S3."""

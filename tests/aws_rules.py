@@ -105,6 +105,12 @@ RULES = (
     ),
     Rule(
         "CreateEndpointConfig",
+        "Data capture is not supported for serverless endpoints",
+        "dg/serverless-endpoints.html (Feature exclusions)",
+        lambda request, aws: "DataCaptureConfig" in request and kind(request)[0],
+    ),
+    Rule(
+        "CreateEndpointConfig",
         "Invalid memory size",
         "dg/serverless-endpoints-create.html (1024, 2048, 3072, 4096, 5120 or 6144 MB)",
         lambda request, aws: any(
@@ -190,6 +196,21 @@ RULES = (
         "have their instance type updated",
         "dg/endpoint-scaling-update.html",
         scaled_type_changes,
+    ),
+    Rule(
+        "CreateModelPackage ListModelPackages DescribeModelPackageGroup",
+        "ModelPackageGroup does not exist",
+        "APIReference/API_DescribeModelPackageGroup.html",
+        lambda request, aws: request["ModelPackageGroupName"] not in aws.packages,
+    ),
+    Rule(
+        "CreateModel",
+        "The model package is not approved",
+        "APIReference/API_CreateModelPackage.html, ModelApprovalStatus (must be Approved to deploy)",
+        lambda request, aws: (
+            "ModelPackageName" in (one := request["PrimaryContainer"])
+            and aws.package(one["ModelPackageName"])["ModelApprovalStatus"] != "Approved"
+        ),
     ),
     Rule(
         "UpdateEndpoint",

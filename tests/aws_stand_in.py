@@ -215,6 +215,9 @@ class StandIn(Hosting):
         for definition in request["AlgorithmSpecification"]["MetricDefinitions"]:
             values = [match[1] for line in lines for match in re.finditer(definition["Regex"], line)]
             found |= {definition["Name"]: float(values[-1])} if values else {}
+        job["FinalMetricDataList"] = [
+            {"MetricName": metric, "Value": value, "Timestamp": time.time()} for metric, value in found.items()
+        ]
         if objective in found:
             job["FinalHyperParameterTuningJobObjectiveMetric"] = {"MetricName": objective, "Value": found[objective]}
         output = f"{request['OutputDataConfig']['S3OutputPath']}/{name}/output"
@@ -320,6 +323,11 @@ ANSWERED_HERE = (
     "DeleteEndpoint",
     "ListEndpoints",
     "ListTags",
+    "DescribeModelPackageGroup",
+    "CreateModelPackageGroup",
+    "CreateModelPackage",
+    "ListModelPackages",
+    "DescribeModelPackage",
 )
 
 

@@ -192,7 +192,13 @@ def test_an_asynchronous_endpoint(story, tmp_path):
     assert code == 1
     assert {one["class"] for one in answered["predictions"]} == {"digit-0", "digit-1"}
     assert "not a JPEG, PNG or WebP image" in error["error"]
-    story.does("deploy.py --role sm --yes")
+
+
+def test_the_registry(story):
+    story.does("register.py --approve")
+    (package,) = story.aws.packages["resnet18"]
+    assert 0 <= float(package["CustomerMetadataProperties"]["validation:accuracy"]) <= 1
+    assert re.search(r"\.jpg +digit-\d +\d\.\d{3}", story.does("deploy.py --role sm --yes --approved"))
 
 
 def test_transform(story):

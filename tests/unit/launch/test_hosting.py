@@ -76,6 +76,14 @@ def test_scaling():
     assert target["ResourceId"] == policy["ResourceId"] == "endpoint/dogs/variant/AllTraffic"
 
 
+def test_an_endpoint_that_captures():
+    request = hosting.endpoint_config(parsed("hosting", "--capture-percent", "10", "--kms-key", KEY), PLACE, NAME)
+    assert faults("CreateEndpointConfig", request) == []
+    assert request["DataCaptureConfig"]["InitialSamplingPercentage"] == 10
+    assert request["DataCaptureConfig"]["DestinationS3Uri"] == f"{HOME}/captured"
+    assert "DataCaptureConfig" not in hosting.endpoint_config(parsed("hosting"), PLACE, NAME)
+
+
 def test_an_asynchronous_endpoint():
     given = parsed("hosting", "--max-instances", "3", "--backlog-per-instance", "7", "--kms-key", KEY)
     given.asynchronous = True
