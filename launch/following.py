@@ -36,7 +36,9 @@ def follow_training(aws: Aws, name: str) -> None:
         raise (NoCapacity if CAPACITY.search(reason) else UserError)(f"{name} failed: {with_advice(reason)}")
     there = fetch_output(aws, job)
     if state != "Completed":
-        raise UserError(f"{name} was stopped before its end{why_stopped(job)}; {what_is_left(aws, job)}")
+        never_began = "TrainingStartTime" not in job and job.get("SecondaryStatus") == "MaxWaitTimeExceeded"
+        error = NoCapacity if never_began else UserError
+        raise error(f"{name} was stopped before its end{why_stopped(job)}; {what_is_left(aws, job)}")
     if not there:
         raise UserError(f"{name} is {state}, and wrote no report")
 

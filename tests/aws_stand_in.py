@@ -229,6 +229,8 @@ class StandIn(Hosting):
         ended |= {"TrainingJobStatus": "Completed" if succeeded else "Failed", "SecondaryStatus": "Completed"}
         self.write_log(LOGS, f"{name}/algo-1-1", lines[:-LATE_LINES])
         job |= ended | (self.endings.pop(0) if self.endings else {})
+        if job["SecondaryStatus"] == "MaxWaitTimeExceeded":
+            del job["TrainingStartTime"]
         time.sleep(LATE_SECONDS)  # CloudWatch shows the last lines when the job has already ended
         self.write_log(LOGS, f"{name}/algo-1-1", lines[-LATE_LINES:])
 

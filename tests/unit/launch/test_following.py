@@ -85,10 +85,15 @@ def test_a_job_that_was_stopped_continues_from_its_checkpoints(account):
     assert "is Completed; accepted: a job that was stopped, or failed" in account.refuses(resume)
 
 
-def test_the_next_instance_type_is_tried_if_aws_has_none_of_the_first(account):
-    account.aws.endings = [
-        {"TrainingJobStatus": "Failed", "FailureReason": "CapacityError: Unable to provision requested ML compute."}
-    ]
+NO_CAPACITY = {
+    "TrainingJobStatus": "Failed",
+    "FailureReason": "CapacityError: Unable to provision requested ML compute.",
+}
+
+
+@pytest.mark.parametrize("ending", [NO_CAPACITY, STOPPED | {"SecondaryStatus": "MaxWaitTimeExceeded"}])
+def test_the_next_instance_type_is_tried_if_aws_has_none_of_the_first(account, ending):
+    account.aws.endings = [ending]
     out = account.does("train.py --role sm --yes --more-instance-types ml.g5.xlarge")
     assert "next: ml.g5.xlarge" in out
     types = [request["ResourceConfig"]["InstanceType"] for request in account.aws.sent("CreateTrainingJob")]
