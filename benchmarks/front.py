@@ -1,8 +1,9 @@
 """What it costs to receive and to answer a request, with no decoder and no model behind HTTP, and with a small one.
 
-Usage: python benchmarks/front.py [--seconds N] [--serve PATH ...]
+Usage: python benchmarks/front.py [--seconds N] [--fronts N ...] [--serve PATH ...]
 
-Sends a photo of 104 kB on 1, 32 and 128 connections (wrk) to container/serve, or to those of other checkouts, in turn.
+Sends a photo of 104 kB on 1, 32 and 128 connections (wrk) to container/serve, or to those of other checkouts, in turn,
+each with one serving process, or with each number of them that is given.
 """
 
 import argparse
@@ -51,27 +52,32 @@ def photo() -> bytes:
     return stream.getvalue()[:104_000].ljust(104_000, b"\0")
 
 
-def measure(serve: Path, patch: str, scratch: Path, seconds: int) -> None:
-    """Print a line for each number of connections to the server that is started with `patch`."""
+def measure(serve: Path, fronts: int, patch: str, scratch: Path, seconds: int) -> None:
+    """Print a line for each number of connections to the server of `fronts` processes that is started with `patch`."""
     run = f"{patch}\nimport runpy, sys; sys.argv[0] = {str(serve)!r}; runpy.run_path(sys.argv[0], run_name='__main__')"
     environ = os.environ | {"PYTHONPATH": str(serve.parent), "SAGEMAKER_BIND_TO_PORT": str(PORT)}
+    environ["SAGEMAKER_MODEL_SERVER_WORKERS"] = str(fronts)
     command = [sys.executable, "-c", run, "--root", scratch]
     with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as process:
         try:
             wait_for_ping()
-            (worker,) = psutil.Process(process.pid).children()
-            load(1, 2, scratch)
+            processes = psutil.Process(process.pid).children()
+            load(16, 2, scratch)
             for connections in (1, 32, 128):
-                before = worker.cpu_times()
+                before = cpu_seconds(processes)
                 requests, rate = load(connections, seconds, scratch)
-                after = worker.cpu_times()
-                ms = 1000 * (after.user + after.system - before.user - before.system) / requests
+                ms = 1000 * (cpu_seconds(processes) - before) / requests
                 print(
                     f"    {connections:3} connections: {rate:5.0f} requests/s, {ms:5.2f} ms of CPU a request",
                     flush=True,
                 )
         finally:
             process.send_signal(signal.SIGTERM)
+
+
+def cpu_seconds(processes: list[psutil.Process]) -> float:
+    """Return what all of them have computed."""
+    return sum(sum(process.cpu_times()[:2]) for process in processes)
 
 
 def load(connections: int, seconds: int, scratch: Path) -> tuple[int, float]:
@@ -105,6 +111,7 @@ def wait_for_ping() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=8)
+    parser.add_argument("--fronts", type=int, nargs="+", default=[1])
     parser.add_argument("--serve", type=Path, nargs="+", default=[HERE.parent / "container" / "serve"])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -114,8 +121,9 @@ def main() -> None:
         save_artifact(scratch / "model", about, network.build(10, eps=1e-5).state_dict())
         for words, patch in BEHIND.items():
             for serve in options.serve:
-                print(f"{words} behind {serve}", flush=True)
-                measure(serve.resolve(), patch, scratch, options.seconds)
+                for fronts in options.fronts:
+                    print(f"{words} behind {serve}, processes: {fronts}", flush=True)
+                    measure(serve.resolve(), fronts, patch, scratch, options.seconds)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ with atheris.instrument_imports(include=["classifier", "gunicorn", "PIL", "werkz
     from classifier.serving.connection import Connection
     from classifier.serving.front import Front
     from classifier.serving.settings import SETTINGS
+    from classifier.serving.share import Share
     from classifier.serving.worker import Worker
 
 TYPES = ("image/jpeg", "application/json", "application/octet-stream", "text/plain", "application/jsonlines")
@@ -48,7 +49,7 @@ def submit(pixels: np.ndarray, deadline: float) -> Future:
 def make_application():
     model: Future = Future()
     model.set_result(Model("fuzzed", ("a", "b"), SIZE, submit))
-    return create_app(model, max_payload_mb=25, cores=1)
+    return create_app(model, max_payload_mb=25, share=Share(1))
 
 
 class Reception:

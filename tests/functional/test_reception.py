@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from classifier.serving.front import QUEUE
-from classifier.serving.settings import SETTINGS, THREADS
+from classifier.serving.share import MOST_CONNECTIONS, choose_share
 from helpers import Answer, Server, encode, photo, serve
 from waits import PATIENCE_S, wait_until
 
@@ -24,7 +24,7 @@ LENGTH = POST + b"Content-Length: %d\r\n\r\n" % len(JPEG)
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 ONE_CHUNK = CHUNKED + b"%x\r\n%s\r\n" % (len(JPEG), JPEG)
 PING = b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"
-CONNECTIONS = SETTINGS["worker_connections"]
+CONNECTIONS, THREADS = MOST_CONNECTIONS, choose_share(1).threads
 # The model waits as long as a file exists, and the worker takes the time to be later as long as another one does.
 PATCH = """
 import os, time

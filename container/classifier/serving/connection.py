@@ -123,7 +123,7 @@ class Connection(ASGIProtocol):
 
     def connection_lost(self, exc) -> None:
         self.unparsed.clear()
-        self.worker.connections.pop(self, None)
+        self.worker.forget(self)
         super().connection_lost(exc)
 
     def data_received(self, data) -> None:

@@ -15,11 +15,13 @@ from classifier.serving import accesslog, refusals, wsgi
 from classifier.serving.connection import Connection, State
 from classifier.serving.refusals import FULL, Refusal
 from classifier.serving.room import Place, Room
+from classifier.serving.share import Share
 from classifier.serving.wsgi import Response
 
 # Threads for requests that are not for the model.
 SPARE_THREADS = 8
-# Requests that wait for a thread. A small processor answers 12 requests a second: 512 take 43 s of SageMaker's 60 s.
+# Of the machine: requests that wait for a thread. A small processor answers 12 a second: 512 take 43 s of SageMaker's
+# 60 s.
 QUEUE = 512
 QUEUE_BYTES = 256 << 20
 
@@ -39,13 +41,13 @@ class Refused(Exception):
 class Front:
     """Answers the requests of any number of connections."""
 
-    def __init__(self, application: Callable, most_mb: int, threads: int):
-        """Hand requests with bodies of up to `most_mb` MiB to a WSGI application, up to `threads` at a time."""
+    def __init__(self, application: Callable, most_mb: int, share: Share):
+        """Hand requests with bodies of up to `most_mb` MiB to a WSGI application, `share.threads` at a time."""
         self.application = application
         self.most_bytes = most_mb << 20
         self.too_large = refusals.too_large(most_mb)
-        self.room = Room(threads, QUEUE, max(QUEUE_BYTES, 2 * self.most_bytes))
-        self.threads = ThreadPoolExecutor(threads, "model")
+        self.room = Room(share.threads, share.of(QUEUE), max(share.of(QUEUE_BYTES), 2 * self.most_bytes))
+        self.threads = ThreadPoolExecutor(share.threads, "model")
         self.spare_threads = ThreadPoolExecutor(SPARE_THREADS, "spare")
 
     async def __call__(self, connection: Connection, scope: dict[str, Any], receive: Callable, send: Callable) -> None:

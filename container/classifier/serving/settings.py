@@ -2,17 +2,9 @@
 
 from gunicorn.glogging import Logger
 
-from classifier import machine
 from classifier.serving.worker import Worker
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
-# One process has the only copy of the model. More would compete for the same cores; decoding, which takes most of the
-# time besides the model, runs outside Python's lock.
-WORKERS = 1
-# A core's threads hold a batch of 8 in the model and the next 8 images, which are being decoded.
-THREADS_PER_CORE = 16
-MOST_THREADS = 256
-THREADS = min(MOST_THREADS, THREADS_PER_CORE * max(2, machine.usable_cores()))
 
 
 class Log(Logger):
@@ -24,12 +16,9 @@ class Log(Logger):
 
 SETTINGS = {
     "worker_class": Worker,
-    "workers": WORKERS,
     # Whatever else is installed: others would behave differently.
     "asgi_loop": "asyncio",
     "http_parser": "python",
-    # Connections occupy no thread. Beyond this number, those that have kept the server waiting longest are closed.
-    "worker_connections": 900,
     # A client that has left does not wait for its answer.
     "asgi_disconnect_grace_period": 0,
     "logger_class": Log,

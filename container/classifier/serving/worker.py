@@ -8,6 +8,7 @@ import contextlib
 import os
 import resource
 import signal
+import socket
 import time
 from collections import OrderedDict
 from math import inf
@@ -17,10 +18,13 @@ from typing import Any
 from gunicorn.workers import gasgi
 
 from classifier.serving.connection import Connection
+from classifier.serving.fronts import Seat
 
-# Connections that the kernel accepts ahead of the worker. asyncio's own 100 would reset those of a burst.
+# Connections that the kernel accepts ahead of the worker. Fewer would reset those of a burst.
 BACKLOG = 2048
 CHECK_S = 0.5
+# A new connection is left to another process for this long.
+LEAVE_S = 0.005
 # A turn of parsing, and the pause before the next: a loop that never sleeps keeps Python's lock from all threads.
 TURN_S, PAUSE_S = 0.002, 0.001
 # Connections beyond the limit that have the time to read why they are closed.
@@ -35,17 +39,19 @@ ASGIWorker: Any = gasgi.ASGIWorker
 
 
 class Worker(ASGIWorker):
-    """Serves server.Server's front, which gunicorn loads as `asgi`, on an event loop."""
+    """Serves server.Server's front, which gunicorn loads as `asgi`, on an event loop; without one, keeps the model."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
         # Those that have been in their state for the longest time first.
         self.connections: OrderedDict[Connection, None] = OrderedDict()
         self.parsing: OrderedDict[Connection, None] = OrderedDict()
+        self.accepting: set[asyncio.Task] = set()
+        self.seat: Seat  # set by the master
 
     def init_process(self) -> None:
-        # Both processes hold torch, so the kernel might kill the master if a request needs more memory than is left,
-        # and the container would end without a log line. A killed worker is replaced, and the master logs why.
+        # If a request needs more memory than is left, the kernel might kill the master, and the container would end
+        # without a log line. A killed worker is replaced, and the master logs why.
         with contextlib.suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text("1000")
         # Many systems allow a process 1,024 descriptors until it asks for more, and a burst of connections takes them.
@@ -70,6 +76,12 @@ class Worker(ASGIWorker):
                     longest.end()
                     break
         self.connections[connection] = None
+        self.seat.count(len(self.connections))
+
+    def forget(self, connection: Connection) -> None:
+        """Let go of a connection that is closed."""
+        self.connections.pop(connection, None)
+        self.seat.count(len(self.connections))
 
     @property
     def is_crowded(self) -> bool:
@@ -102,23 +114,36 @@ class Worker(ASGIWorker):
 
     async def _serve(self) -> None:
         """Serve until SIGTERM or the master's end; gunicorn runs this."""
+        if not self.asgi:
+            await self._keep_model()
+            return
         for listener in self.sockets:
-            # asyncio would make the kernel's queue shorter than it is.
-            server = await self.loop.create_server(lambda: Connection(self), sock=listener.sock, backlog=BACKLOG)
-            self.servers.append(server)
+            self._listen(listener.sock)
         while self.alive and self.ppid == os.getppid():
             self.notify()
             self.end_late(time.monotonic(), inf)
             await asyncio.sleep(CHECK_S)
         await self._stop()
 
+    async def _keep_model(self) -> None:
+        """Live as long as a front may ask the model."""
+        end = inf
+        while time.monotonic() < end and not (end < inf and self.seat.fronts.is_empty):
+            self.notify()
+            await asyncio.sleep(CHECK_S / 5)
+            if end == inf and not (self.alive and self.ppid == os.getppid()):
+                end = time.monotonic() + STOP_S
+
     async def _stop(self) -> None:
         self.alive = False  # no answer keeps its connection any more
         start = time.monotonic()
-        for listener, server in zip(self.sockets, self.servers, strict=True):
-            await self._accept_rest(listener.sock)
-            server.close()
-        await asyncio.sleep(CHECK_S / 5)  # asyncio may be about to take in what it has accepted
+        for listener in self.sockets:
+            self.loop.remove_reader(listener.sock)
+            # The kernel would reset those that it has accepted already.
+            while self._accept(listener.sock):
+                pass
+            listener.sock.close()
+        await asyncio.sleep(CHECK_S / 5)  # asyncio is about to take them in
         while self.connections and (now := time.monotonic()) < start + STOP_S:
             self.notify()
             self.end_late(now, ARRIVAL_WHEN_STOPPING_S if now - start > ARRIVAL_WHEN_STOPPING_S else inf)
@@ -126,9 +151,35 @@ class Worker(ASGIWorker):
                 self.asgi.room.close()
             await asyncio.sleep(CHECK_S / 5)
 
-    async def _accept_rest(self, listener) -> None:
-        """Take the connections that the kernel has accepted already, which it would reset."""
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = listener.accept()
-                await self.loop.connect_accepted_socket(lambda: Connection(self), client)
+    def _listen(self, listener: socket.socket) -> None:
+        if self.alive:
+            self.loop.add_reader(listener, self._take_or_leave, listener)
+
+    def _take_or_leave(self, listener: socket.socket) -> None:
+        """Take a new connection; or leave it to another process, but not for long, since that one may hang."""
+        if self.seat.is_next():
+            self._accept(listener)
+        else:
+            self.loop.remove_reader(listener)
+            self.loop.call_later(LEAVE_S, self._take_left, listener)
+
+    def _take_left(self, listener: socket.socket) -> None:
+        if self.alive:
+            if self.seat.can_answer():
+                self._accept(listener)
+            self._listen(listener)
+
+    def _accept(self, listener: socket.socket) -> bool:
+        """Take a connection that waits, and return False if there is none or if it cannot be had now."""
+        try:
+            client, _ = listener.accept()
+        except BlockingIOError:  # another process was quicker
+            return False
+        except OSError:  # no descriptor is left, for example: asking again at once would keep the loop busy
+            self.loop.remove_reader(listener)
+            self.loop.call_later(CHECK_S, self._listen, listener)
+            return False
+        task = self.loop.create_task(self.loop.connect_accepted_socket(lambda: Connection(self), client))
+        self.accepting.add(task)
+        task.add_done_callback(self.accepting.discard)
+        return True

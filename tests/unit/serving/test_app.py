@@ -20,6 +20,7 @@ from classifier.serving.batcher import Expired
 from classifier.serving.inputs import ATTRIBUTES, FORM, MAX_IMAGES
 from classifier.serving.predictor import Predictor, load_predictor
 from classifier.serving.server import model_of
+from classifier.serving.share import Share
 from conftest import CLASSES, IMAGE_SIZE
 from helpers import encode, photo
 
@@ -45,12 +46,12 @@ def client(model) -> FlaskClient:
 def client_of(model: Model) -> FlaskClient:
     loaded: Future = Future()
     loaded.set_result(model)
-    return create_app(loaded, max_payload_mb=1, cores=2).test_client()
+    return create_app(loaded, max_payload_mb=1, share=Share(2)).test_client()
 
 
 @pytest.fixture
 def loading() -> FlaskClient:
-    return create_app(Future(), max_payload_mb=6, cores=2).test_client()
+    return create_app(Future(), max_payload_mb=6, share=Share(2)).test_client()
 
 
 def post(client: FlaskClient, body: bytes, content_type: str | None = "image/jpeg", **headers: str) -> TestResponse:
@@ -99,7 +100,7 @@ def test_invocations_while_the_model_loads(loading):
 
 @pytest.mark.parametrize(("payload_mb", "cores", "transforms"), [(6, 2, 4), (25, 8, 4), (6, 96, 16), (100, 8, 1)])
 def test_execution_parameters(payload_mb, cores, transforms):
-    response = create_app(Future(), payload_mb, cores).test_client().get("/execution-parameters")
+    response = create_app(Future(), payload_mb, Share(cores)).test_client().get("/execution-parameters")
     assert response.json == {
         "MaxConcurrentTransforms": transforms,
         "BatchStrategy": "SINGLE_RECORD",
