@@ -29,13 +29,14 @@ from classifier.training.features import open_batches
 from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt, Interrupted
+from classifier.training.labels.in_job import check_labels
 from classifier.training.measure_int8 import add_int8
 from classifier.training.metrics import MetricsLog
 from classifier.training.optimization import make_loss, make_optimizer
 from classifier.training.parallel.processes import Group, join_group
 from classifier.training.profiling.findings import Setting, list_findings
 from classifier.training.profiling.profiler import make_profiler
-from classifier.training.reporting.csv_files import write_csv_files
+from classifier.training.reporting.csv_files import write_csv_files, write_labels
 from classifier.training.reporting.report import Observed, Summary, write_report
 from classifier.training.step import Step
 from classifier.training.trainer import Diverged, Outcome, Trainer
@@ -69,9 +70,12 @@ def run_process(contract: Contract, interrupt: Interrupt, group: Group) -> None:
     try:
         outcome = trainer.run()
         trainer.best_artifact.log_metrics()
+        labels = check_labels(trainer, outcome)
         if group.is_first:
             observed = observe(trainer, outcome, contract.output_data)
             write_csv_files(contract.output_data, dataset, outcome.evaluation, trainer.skipped)
+            if labels:
+                write_labels(contract.output_data, dataset, labels)
             summary = Summary(
                 hp=hp,
                 dataset=dataset,
@@ -83,6 +87,7 @@ def run_process(contract: Contract, interrupt: Interrupt, group: Group) -> None:
                 ending=outcome.ending,
                 observed=observed,
                 data=data,
+                labels=labels,
             )
             report = contract.output_data / "report.html"
             try:
