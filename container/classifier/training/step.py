@@ -7,6 +7,9 @@ from classifier.training.data.batch import Batch
 from classifier.training.optimization import loss_weight
 from classifier.training.profiling.profiler import Profiler
 
+# torch's own scale of 65,536 makes the first gradients of a healthy job overflow in fp16, and loses those steps.
+FIRST_SCALE = 1024.0
+
 
 class Step:
     """Trains `network` with `loss` and `optimizer`.
@@ -28,7 +31,7 @@ class Step:
         self.optimizer = optimizer
         self.compute = compute
         self.profiler = profiler
-        self.scaler = torch.GradScaler(compute.device.type, enabled=compute.dtype is torch.float16)
+        self.scaler = torch.GradScaler(compute.device.type, FIRST_SCALE, enabled=compute.dtype is torch.float16)
 
     def agree(self, batch: Batch) -> tuple[int, float]:
         """Return the number of images in all processes' batches, and the share of this one's in their mean loss.
