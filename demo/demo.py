@@ -7,6 +7,7 @@ FOLDER has a folder per class, or train/, validation/ and test/ with a folder pe
 """
 
 import argparse
+import csv
 import json
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import sys
 from pathlib import Path
 
 from classifier.errors import UserError
+from classifier.training import shares
 from classifier.training.data.folders import read_dataset, split_phase
 from launch import console
 from launch.settings import pair
@@ -65,7 +67,9 @@ def main() -> None:
     root = places.RUNS / places.latest("local_job")
     about = json.loads((root / "model/model.json").read_text())
     accuracy = about["metrics"]["test:accuracy"]
-    print(f"\ntest accuracy {accuracy:.1%}, chance {1 / len(about['classes']):.1%}")
+    with (root / "output/data/test_predictions.csv").open(encoding="utf-8") as file:
+        images = sum(1 for _ in csv.reader(file)) - 1
+    print(f"\ntest accuracy {shares.words(accuracy, images)}, chance {1 / len(about['classes']):.1%}")
     print(f"tuning: {places.RUNS / places.latest('local_tuning') / 'tuning.html'}")
     report = root / "output/data/report.html"
     print(f"report: {report}")

@@ -7,6 +7,7 @@ python launch/tune.py --resume    watch the last tuning job again; with --local 
 
 from argparse import Namespace
 from contextlib import closing
+from pathlib import Path
 
 from classifier.errors import UserError
 from launch import console, cost, jobs
@@ -14,6 +15,7 @@ from launch.aws import Aws
 from launch.following import follow_tuning, read_metrics
 from launch.settings import LOCAL, make_parser
 from local import pictures, places, tables
+from local.checking import Check
 from local.search import as_texts, search_space
 from local.trials import Tuning
 
@@ -37,6 +39,7 @@ def main() -> None:
         raise UserError(f"no training job of {tuning.name} reported {tuning.objective}; see {page}")
     places.note(**{"local_job" if settings.local else "job": tuning.best.name})
     print(f"best: {tuning.best.name} with {tuning.objective}={tuning.best.value:.4f}")
+    print(tuning.remark, end="\n" * bool(tuning.remark))
     print(" ".join(f"{name}={tuning.best.hyperparameters[name]}" for name in tuning.tuned))
     print(f"page: {page}")
     where = " --local" if settings.local else ""
@@ -48,6 +51,8 @@ def tune_here(settings: Namespace) -> Tuning:
     from local.tuning import begin_tuning, tune
 
     name = begin_tuning(settings) if settings.resume is None else settings.resume or places.latest("local_tuning")
+    if settings.resume is None:
+        Check(Path(settings.data)).show()
     again = f"stopped; to continue: python launch/tune.py --local --resume {name}"
     with console.if_interrupted(again), closing(tune(name)) as updates:
         return tables.watch(updates)

@@ -1,7 +1,7 @@
 """Upload a folder of images to S3: a folder per class, or train/, validation/ and test/ with a folder per class.
 
-Layout and images are checked first. Only new and changed images are uploaded; images that are no longer in the folder
-are removed from S3, after a question.
+Layout and images are checked first, as check.py does. Only new and changed images are uploaded, without those that the
+folder's leave_out.txt names; images that are no longer in the folder are removed from S3, after a question.
 """
 
 from pathlib import Path
@@ -13,16 +13,19 @@ from launch import console
 from launch.aws import Aws
 from launch.settings import make_parser, path
 from local import pictures, places
+from local.checking import PROGRESS
 
 
 def main() -> None:
     parser = make_parser(__doc__, "aws", takes="FOLDER")
     parser.add_argument("folder", type=path, help="the folder of images")
     parser.add_argument("--name", help="the folder's name in S3 (default: its own)")
-    parser.add_argument("--yes", action="store_true", help="do not ask before removing")
+    parser.add_argument("--yes", action="store_true", help="do not ask, before a leak is uploaded or an object removed")
     settings = parser.parse_args()
     aws = Aws(settings)
-    files = pictures.check_pictures(settings.folder)
+    files, leaks = pictures.check_pictures(settings.folder)
+    if leaks:
+        console.ask(f"{leaks[0].what}, so {leaks[0].advice}. Upload all the same?", settings.yes)
     prefix = f"{settings.prefix}/data/{printable(settings.name or settings.folder.resolve().name)}"
     uri = f"s3://{aws.bucket}/{prefix}/"
     keys = name_objects(prefix, settings.folder, files)
@@ -84,7 +87,7 @@ def send_files(aws: Aws, changed: dict[str, Path]) -> None:
     def upload(item: tuple[str, Path]) -> None:
         client.upload_file(str(item[1]), aws.bucket, item[0], ExtraArgs=extra)
 
-    thread_map(upload, changed.items(), desc="uploading", total=len(changed), max_workers=16, **pictures.PROGRESS)
+    thread_map(upload, changed.items(), desc="uploading", total=len(changed), max_workers=16, **PROGRESS)
 
 
 if __name__ == "__main__":

@@ -2,21 +2,20 @@
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from classifier import images
 from classifier.errors import UserError
 from classifier.training import imagenet
-from classifier.training.data.files import read_image_file
+from classifier.training.checking.findings import Finding
 from classifier.training.data.folders import read_dataset
 from classifier.training.data.names import printable
 from local import places
+from local.checking import Check
 from local.digits import write_digits
 
 # Handwritten digits are 8 x 8 pixels.
 DIGITS = {"weights": "none", "image_size": 32, "epochs": 4, "augmentation": "none"}
 INSTALL = "make demo installs it, or pip install -r requirements/local.txt"
-PROGRESS: dict[str, Any] = {"unit": "image", "leave": False, "disable": None}
 
 
 def data_and_defaults(data: str, image: str) -> tuple[Path, dict[str, object]]:
@@ -52,26 +51,17 @@ def find_pictures(path: Path) -> list[Path]:
     return files
 
 
-def check_pictures(folder: Path) -> list[Path]:
-    """Check layout and images of `folder`, with a progress bar, and return the images, but for those without a file.
+def check_pictures(folder: Path) -> tuple[list[Path], list[Finding]]:
+    """Check layout and images of `folder`, and print what is wrong.
 
-    Raises UserError if training would reject the layout, or if many images are unreadable.
+    Returns the images, but for those without a file, and the leaks between the splits. Raises UserError if training
+    would reject the layout, or if many images are unreadable.
     """
-    from tqdm.contrib.concurrent import thread_map
-
-    dataset = read_dataset({"train": folder}, seed=0)
-    print(*dataset.notes, sep="\n", end="\n" if dataset.notes else "")
-    files = sorted({phase.folder / file for phase in dataset.phases for file in phase.files})
-
-    def fault(file: Path) -> str:
-        try:
-            images.decode(read_image_file(file), 1)
-        except (images.ImageError, OSError) as error:
-            return printable(f"unreadable, training will skip it: {file}: {error}")
-        return ""
-
-    broken = list(filter(None, thread_map(fault, files, desc="checking", **PROGRESS)))
-    print(*broken, f"{len(files)} images in {len(dataset.classes)} classes", sep="\n")
+    check = Check(folder)
+    check.show()
+    files, broken = check.survey.paths, check.survey.unreadable
+    for one, why in sorted(broken.items()):
+        print(printable(f"unreadable, training will skip it: {files[one]}: {why}"))
     if len(broken) > len(files) / 10:
         raise UserError(f"{len(broken)} of {len(files)} images are unreadable; accepted: up to 10 %")
-    return [file for file in files if file.is_file()]
+    return sorted(file for file in files if file.is_file()), check.leaks

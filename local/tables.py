@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from local.trials import Tuning, short
+from local.trials import Trial, Tuning, short
 
 
 def table(
@@ -51,12 +51,19 @@ def watch(updates: Iterator[Tuning]) -> Tuning:
     return tuning
 
 
+def status_of(tuning: Tuning, trial: Trial) -> str:
+    if trial is tuning.best:
+        return "best"
+    status = f"{trial.status}, equal" if trial in tuning.equal else trial.status
+    return ": ".join(filter(None, (status, trial.reason[:80])))
+
+
 def of_tuning(tuning: Tuning) -> Table:
     """Return the trials as a table that fits 80 columns; its title has what they share."""
     rows = [
         (
             tuning.called(trial),
-            "best" if trial is tuning.best else ": ".join(filter(None, (trial.status, trial.reason[:80]))),
+            status_of(tuning, trial),
             *(short(trial.hyperparameters.get(name, "")) for name in tuning.tuned),
             "" if trial.value is None else f"{trial.value:.4f}",
             f"{trial.seconds:.0f} s",

@@ -9,11 +9,15 @@ from typing import Any, Literal
 
 from classifier.errors import UserError
 from classifier.files import read_json, write_file
+from classifier.training import shares
 from classifier.training.metrics import EPOCH, METRICS
 from local import places
 from local.accepted import parse_values
 from local.tuning_fields import COMPLETED, RUNNING, STOPPED
 from local.tuning_fields import TUNING as FIELDS
+
+# The line in which a job says how many validation images it has.
+VALIDATION = re.compile(r"validation: (\d+) images in ")
 
 
 @dataclass
@@ -27,12 +31,15 @@ class Trial:
     seconds: float = 0
     reason: str = ""
     metrics: dict[str, list[float]] = field(default_factory=dict)
+    validation_images: int = 0  # 0 if that is not known
 
     def read(self, line: str, objective: str) -> None:
         """Take the metrics from a line of the log. The last value of the objective counts, as for SageMaker."""
         matches = {name: re.search(metric.regex, line) for name, metric in METRICS.items()}
         found = {name: float(match[1]) for name, match in matches.items() if match}
         self.value = found.get(objective, self.value)
+        if counted := VALIDATION.match(line):
+            self.validation_images = int(counted[1])
         if epoch := EPOCH.match(line):
             for name, value in found.items():  # an interrupted job may repeat epochs
                 self.metrics.setdefault(name, [])[int(epoch[1]) - 1 :] = [value]
@@ -74,6 +81,32 @@ class Tuning:
             if ended := [trial for trial in self.measured if trial.status == status]:
                 return self.better(ended, key=lambda trial: trial.value)
         return None
+
+    @property
+    def equal(self) -> list[Trial]:
+        """The other trials whose accuracy the validation images cannot tell apart from the best one's."""
+        best = self.best
+        if best is None or best.value is None or not self.objective.endswith("accuracy"):
+            return []
+        return [
+            trial
+            for trial in self.measured
+            if trial is not best
+            and trial.value is not None
+            and shares.are_equal(trial.value, best.value, min(trial.validation_images, best.validation_images))
+        ]
+
+    @property
+    def remark(self) -> str:
+        """A sentence on how sure the best value is; "" if that is not known."""
+        best = self.best
+        if best is None or best.value is None or not best.validation_images or not self.objective.endswith("accuracy"):
+            return ""
+        value = f"{self.called(best)} is right in {shares.words(best.value, best.validation_images)}"
+        if not (equal := self.equal):
+            return value
+        named = ", ".join(map(self.called, equal[:5])) + (f" and {len(equal) - 5} more" if len(equal) > 5 else "")
+        return f"{value}; these images cannot tell it apart from {named}"
 
     def called(self, trial: Trial) -> str:
         """Return the trial's name without the tuning's, with which it begins."""

@@ -75,7 +75,7 @@ class Trials:
     def parse(self, value: object) -> list[dict[str, object]]:
         if not isinstance(value, list) or not all(isinstance(trial, dict) for trial in value):
             raise ValueError
-        return [parse_values(trial, TRIAL, f"trials[{number}].") for number, trial in enumerate(value)]
+        return [parse_values(ADDED | trial, TRIAL, f"trials[{number}].") for number, trial in enumerate(value)]
 
 
 # Half of a UTF-16 pair, which JSON can have, is in no encoding of a page.
@@ -88,7 +88,10 @@ TRIAL: dict[str, Accepted] = {
     "seconds": Number(low=0),
     "reason": TEXT,
     "metrics": Metrics(),
+    "validation_images": Scalar(Whole(0, 10**9)),
 }
+# What tuning.json of earlier versions lacks.
+ADDED = {"validation_images": 0}
 TUNING: dict[str, Accepted] = {
     "name": RUN,
     "objective": Scalar(Choice(OBJECTIVES)),

@@ -97,6 +97,13 @@ def decode(data: bytes, short_side: int, turn: Turn = at_once) -> Image.Image:
         return _upright(_rgb(_reduced(plain, short_side)), picture.orientation())
 
 
+def read_size(data: bytes) -> tuple[int, int]:
+    """Return width and height as the file has them. Raises ImageError if the bytes are not such an image."""
+    with _image_errors():
+        picture = _read(data)
+    return picture.width, picture.height
+
+
 def _read(data: bytes) -> Picture:
     """Read everything but the pixels; the first bytes alone say which format it is."""
     if data.startswith(b"\xff\xd8"):

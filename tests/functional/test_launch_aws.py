@@ -81,6 +81,22 @@ def test_upload_of_folders_as_people_have_them(story):
     assert "there are only folders in odd/photos/dogs ('pug')" in story.refuses("upload.py odd --name never")
 
 
+def test_a_leak_is_asked_about_before_it_is_uploaded(story):
+    leaky = story.folder / "leaky"
+    shutil.copytree(story.pictures, leaky / "train")
+    (leaky / "test/digit-1").mkdir(parents=True)
+    copied = sorted((leaky / "train/digit-1").iterdir())[:10]
+    for path in copied:
+        shutil.copy(path, leaky / "test/digit-1")
+    sentence = story.refuses("upload.py leaky")
+    assert "10 of the 10 test images are also in train or validation, so the test score is then too good" in sentence
+    assert "Upload all the same? There is no terminal to answer on" in sentence
+    (leaky / "leave_out.txt").write_text("".join(f"{path.relative_to(leaky)}\n" for path in copied))
+    out = story.does("upload.py leaky")
+    assert "10 images left out, as leaky/leave_out.txt says" in out
+    assert "leaky/: 60 uploaded" in out
+
+
 def test_upload(story):
     assert "is not a folder" in story.refuses("upload.py absent")
     assert "60 uploaded, 0 unchanged" in story.does("upload.py pictures --name digits")

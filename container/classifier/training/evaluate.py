@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from classifier.training.calibration import calibration_error, fit_temperature
+from classifier.training.calibration import calibrate, calibration_error
 from classifier.training.compute import Compute
 from classifier.training.data.batches import Batches
 from classifier.training.data.names import quoted
@@ -53,6 +53,7 @@ class Evaluation:
     temperature: float  # by which the logits were divided before confidences were taken
     calibration_error: float  # at that temperature
     calibration_error_before: float  # without it
+    why_not_calibrated: str = ""  # if the temperature is 1 for a reason
 
     @property
     def training_loss(self) -> float:
@@ -97,13 +98,13 @@ def evaluate(
     """Evaluate `model` on the phase of `batches`; `criterion` is training's loss.
 
     Each of several processes takes its share of every batch, and all of them return the same, whole evaluation.
-    The logits are divided by `temperature`, by default the one that fits this phase best.
+    The logits are divided by `temperature`, by default the one that calibrates this phase.
 
     Raises Interrupted, and UserError if too many images are unreadable.
     """
     outputs, step_losses, step_sizes = run_model(model, criterion, batches, compute, skipped, interrupt)
     positions, labels, logits = outputs
-    temperature = temperature or fit_temperature(logits, labels)
+    temperature, why_not = (temperature, "") if temperature else calibrate(logits, labels)
     confidence, predicted = (logits / temperature).softmax(1).max(1)
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (labels.numpy(), predicted.numpy()), 1)
@@ -122,6 +123,7 @@ def evaluate(
         temperature=temperature,
         calibration_error=calibration_error(logits, labels, temperature),
         calibration_error_before=calibration_error(logits, labels, 1.0),
+        why_not_calibrated=why_not,
     )
 
 

@@ -15,6 +15,7 @@ from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.training import hyperparameters, model
 from classifier.training.best import BestArtifact
+from classifier.training.checking.in_job import check_data
 from classifier.training.checkpoint import Checkpoints, identity
 from classifier.training.compute import Compute
 from classifier.training.data.batches import explained_losses
@@ -28,6 +29,7 @@ from classifier.training.features import open_batches
 from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt, Interrupted
+from classifier.training.labels.in_job import check_labels
 from classifier.training.measure_int8 import add_int8
 from classifier.training.metrics import MetricsLog
 from classifier.training.optimization import make_loss, make_optimizer
@@ -35,7 +37,7 @@ from classifier.training.outputs import DEBUG_FILE, METRICS_FILE, PROFILE_FILE, 
 from classifier.training.parallel.processes import Group, join_group
 from classifier.training.profiling.findings import Setting, list_findings
 from classifier.training.profiling.profiler import make_profiler
-from classifier.training.reporting.csv_files import write_csv_files
+from classifier.training.reporting.csv_files import write_csv_files, write_labels
 from classifier.training.reporting.report import Observed, Summary, write_report
 from classifier.training.step import Step
 from classifier.training.trainer import Diverged, Outcome, Trainer
@@ -61,6 +63,7 @@ def run_process(contract: Contract, interrupt: Interrupt, group: Group) -> None:
     with interrupt.waiting():
         dataset = read_dataset(channels, hp.seed)
     log_dataset(dataset)
+    data = check_data(dataset, interrupt) if group.is_first else None
     torch.manual_seed(hp.seed)
     compute = make_compute(hp, group)
     start = model.starting_point(hp, channels)
@@ -71,9 +74,12 @@ def run_process(contract: Contract, interrupt: Interrupt, group: Group) -> None:
             remove_earlier_outputs(contract)
         outcome = trainer.run()
         trainer.best_artifact.log_metrics()
+        labels = check_labels(trainer, outcome)
         if group.is_first:
             observed = observe(trainer, outcome, contract.output_data)
             write_csv_files(contract.output_data, dataset, outcome.evaluation, trainer.skipped)
+            if labels:
+                write_labels(contract.output_data, dataset, labels)
             summary = Summary(
                 hp=hp,
                 dataset=dataset,
@@ -84,6 +90,8 @@ def run_process(contract: Contract, interrupt: Interrupt, group: Group) -> None:
                 device=device.describe(compute.device),
                 ending=outcome.ending,
                 observed=observed,
+                data=data,
+                labels=labels,
             )
             report = contract.output_data / REPORT_FILE
             try:

@@ -33,6 +33,23 @@ def test_a_trial_reads_its_log_and_the_last_value_counts():
     assert (read.value, read.metrics) == (0.25, {LOSS: [0.5, 0.7, 0.9], ACCURACY: [0.25, 0.2, 0.1]})
 
 
+def test_trials_that_the_validation_images_cannot_tell_apart_are_called_equal(tmp_path):
+    some = [trial("a", 0.90), trial("b", 0.93), trial("c", 0.60), trial("d", None, FAILED)]
+    tuning = Tuning("t", ACCURACY, ["lr"], some)
+    assert (tuning.equal, tuning.remark) == ([], "")  # as of an earlier version, the number of images is not known
+    for one in some:
+        one.read("validation: 150 images in /opt/ml/input/data/validation", ACCURACY)
+    assert [one.name for one in tuning.equal] == ["a"]
+    assert (
+        tuning.remark == "b is right in 93.0 % of 150 images (95 %: 88 to 96); these images cannot tell it apart from a"
+    )
+    write_page(tuning, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("completed, equal") == 1
+    assert tuning.remark in page
+    assert Tuning("t", LOSS, ["lr"], some).remark == ""
+
+
 def test_the_best_is_of_the_completed_or_else_of_those_that_ended_early():
     some = [trial("a", 0.8), trial("b", 0.9), trial("c", 0.95, STOPPED), trial("d", None, FAILED)]
     assert Tuning("t", ACCURACY, ["lr"], some).best.name == "b"

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifier.training.calibration import BINS, HIGHEST, LOWEST, calibration_error, fit_temperature
+from classifier.training.calibration import BINS, FEWEST, HIGHEST, LOWEST, calibrate, calibration_error, fit_temperature
 
 
 def sample(temperature, count=20_000, classes=5, seed=0):
@@ -71,3 +71,37 @@ def test_a_diverged_network_has_no_calibration():
     logits, labels = torch.tensor([[math.nan, 0.0]]), torch.tensor([0])
     assert fit_temperature(logits, labels) == 1.0
     assert math.isnan(calibration_error(logits, labels, 1.0))
+
+
+@pytest.mark.parametrize("n", [1, 2, FEWEST - 1])
+def test_too_few_images_are_not_calibrated(n):
+    logits, labels = sample(2.5, count=n)
+    assert calibrate(logits, labels) == (1.0, f"too few photos ({n}) to calibrate, accepted: 100 or more")
+
+
+def test_a_network_that_is_not_finite_is_not_calibrated():
+    assert calibrate(torch.full((200, 2), math.nan), torch.zeros(200, dtype=torch.long))[0] == 1.0
+
+
+@pytest.mark.parametrize("n", [100, 341, 1500])
+def test_a_calibrated_network_is_left_as_it_is(n):
+    logits, labels = sample(1.0)
+    for start in range(0, 10 * n, n):
+        temperature, why_not = calibrate(logits[start : start + n], labels[start : start + n])
+        assert temperature == 1.0
+        assert why_not == f"on held-out photos of these {n} a temperature made the error no smaller"
+
+
+@pytest.mark.parametrize("n", [341, 1500])
+def test_a_chosen_temperature_makes_the_error_of_other_images_smaller(n):
+    logits, labels = sample(1.8, count=30_000)
+    before = calibration_error(logits[20_000:], labels[20_000:], 1.0)
+    for start in range(0, 10 * n, n):
+        temperature, why_not = calibrate(logits[start : start + n], labels[start : start + n])
+        assert why_not == ""
+        assert calibration_error(logits[20_000:], labels[20_000:], temperature) < before
+
+
+def test_of_very_many_images_some_are_measured():
+    logits, labels = sample(2.5, count=25_000)
+    assert calibrate(logits, labels)[0] == pytest.approx(2.5, rel=0.05)

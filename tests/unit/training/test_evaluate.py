@@ -8,6 +8,7 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix, f1_score, log_loss, precision_recall_fscore_support
 
 from classifier.network import Normalize
+from classifier.training.calibration import fit_temperature
 from classifier.training.compute import Compute
 from classifier.training.data.batches import ImageBatches
 from classifier.training.data.folders import Phase
@@ -122,8 +123,16 @@ def test_scores_agree_with_their_definitions_whatever_classes_never_occur(data):
         assert found[name] == pytest.approx(expected), name
 
 
-def test_confidences_are_given_at_the_temperature_that_fits(phase, expected):
+def test_few_images_are_not_calibrated(phase):
+    result = run(phase, 64, temperature=None)
+    assert result.temperature == 1
+    assert result.why_not_calibrated == "too few photos (46) to calibrate, accepted: 100 or more"
+    assert result.calibration_error == result.calibration_error_before
+
+
+def test_confidences_are_given_at_the_temperature_that_fits(phase, expected, monkeypatch):
     labels, _, probabilities = expected
+    monkeypatch.setattr("classifier.training.evaluate.calibrate", lambda *outputs: (fit_temperature(*outputs), ""))
     plain, fitted = run(phase, 64), run(phase, 64, temperature=None)
     assert (plain.temperature, plain.calibration_error) == (1.0, plain.calibration_error_before)
     scaled = probabilities ** (1 / fitted.temperature)

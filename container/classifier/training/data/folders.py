@@ -10,7 +10,8 @@ from pathlib import Path
 from classifier import images
 from classifier.errors import UserError
 from classifier.training.data.files import FileState, Folder, walk
-from classifier.training.data.layout import find_classes, find_layout
+from classifier.training.data.layout import OTHER_CHANNELS, find_classes, find_layout
+from classifier.training.data.leave_out import LeaveOut
 from classifier.training.data.names import printable, quoted
 
 VALIDATION_FRACTION = 0.2
@@ -74,9 +75,11 @@ def read_dataset(channels: Mapping[str, Path], seed: int) -> Dataset:
     """Find the images of every phase in `channels`.
 
     Without a validation channel, a part of each class of train becomes one, chosen by `seed`. Raises UserError if the
-    layout is not one that LAYOUT names, or if a file is an image of two classes or of two phases.
+    layout is not one that LAYOUT names, or if a file is an image of two classes or of two phases. Images that
+    leave_out.txt in a channel names are passed over.
     """
     layout = find_layout(channels)
+    leave_out = LeaveOut(folder for name, folder in channels.items() if name not in OTHER_CHANNELS)
     folders = {phase: find_classes(phase, folder) for phase, folder in layout.phases.items()}
     classes = tuple(sorted(folders["train"]))
     if len(classes) < 2:
@@ -86,12 +89,13 @@ def read_dataset(channels: Mapping[str, Path], seed: int) -> Dataset:
         )
     read: dict[str, Folder] = {}
     phases = drop_repetitions(
-        [_read_phase(name, folder, folders[name], classes, read) for name, folder in layout.phases.items()]
+        [_read_phase(name, folder, folders[name], classes, read, leave_out) for name, folder in layout.phases.items()]
     )
+    notes = (*layout.notes, *leave_out.notes())
     split = "validation" not in phases
     if split:
         phases["train"], phases["validation"] = split_phase(phases["train"], seed)
-    return Dataset(classes, phases["train"], phases["validation"], phases.get("test"), split, tuple(layout.notes))
+    return Dataset(classes, phases["train"], phases["validation"], phases.get("test"), split, notes)
 
 
 def drop_repetitions(found: Sequence[tuple[Phase, Sequence[FileState]]]) -> dict[str, Phase]:
@@ -149,6 +153,7 @@ def _read_phase(
     class_folders: Mapping[str, Folder],
     classes: tuple[str, ...],
     read: dict[str, Folder],
+    leave_out: LeaveOut,
 ) -> tuple[Phase, list[FileState]]:
     """Return the images of a phase, and each one's state. `read` has the folders read so far, by their real path."""
     files, labels, states = [], [], []
@@ -163,10 +168,14 @@ def _read_phase(
             if known is not below:
                 raise UserError(f"{known} and {below} are the same folder; accepted: each folder of images once")
             inside = below.path.relative_to(folder.path)
-            files += (f"{inside}/{image}" for image in below.images)
-            states += below.images.values()
+            kept = {image: state for image, state in below.images.items() if not leave_out.has(below.path / image)}
+            files += (f"{inside}/{image}" for image in kept)
+            states += kept.values()
             passed_over.update(below.contents.passed_over)
+            passed_over.update({"left out": len(below.images) - len(kept)})
         if len(files) == before:
+            if any(below.images for below in walk(class_folder)):
+                raise UserError(f"leave_out.txt names all images of class folder {class_folder}; accepted: all but one")
             raise UserError(
                 f"class folder {class_folder} has no images: {class_folder.held()}; "
                 f"accepted: files ending in {', '.join(images.SUFFIXES)}"
@@ -178,6 +187,6 @@ def _read_phase(
 
 def _few_kinds(counts: Counter[str]) -> dict[str, int]:
     """Return the counts, of which the rarest are summed up: files may be numbered behind a point."""
-    most = dict(counts.most_common(MOST_KINDS))
+    most = dict((+counts).most_common(MOST_KINDS))
     rest = counts.total() - sum(most.values())
     return most | ({"of other kinds": rest} if rest else {})

@@ -7,6 +7,8 @@ from pathlib import Path
 from classifier.training.data.folders import Dataset
 from classifier.training.data.skipped import SkippedImages
 from classifier.training.evaluate import Evaluation
+from classifier.training.labels.columns import LABELS_COLUMNS, LABELS_FILE
+from classifier.training.labels.in_job import LabelCheck
 
 SKIPPED = "skipped_images.csv"
 # The table of an evaluation, behind the phase's name.
@@ -30,6 +32,23 @@ def write_csv_files(folder: Path, dataset: Dataset, evaluation: Evaluation | Non
     _write_csv(folder / f"{name}_{MATRIX}", ("true class \\ predicted", *dataset.classes), matrix)
     columns = ("class", "images", "precision", "recall", "f1")
     _write_csv(folder / f"{name}_{PER_CLASS}", columns, per_class(dataset.classes, evaluation))
+
+
+def write_labels(folder: Path, dataset: Dataset, labels: LabelCheck) -> None:
+    """Write labels.csv, in which a person marks the images that launch/relabel.py moves."""
+    rows = (
+        (
+            "",
+            suspect.phase,
+            dataset.phase(suspect.phase).shown(suspect.position),
+            dataset.classes[suspect.given],
+            dataset.classes[suspect.likely],
+            round(suspect.probability_given, 5),
+            round(suspect.probability_likely, 5),
+        )
+        for suspect in labels.suspects
+    )
+    _write_csv(folder / LABELS_FILE, LABELS_COLUMNS, rows)
 
 
 def per_class(classes: tuple[str, ...], evaluation: Evaluation) -> list[tuple[str, int, float, float, float]]:

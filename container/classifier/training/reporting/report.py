@@ -1,32 +1,31 @@
 """report.html: the whole job on one self-contained page."""
 
-import base64
-import io
 import platform
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
 import numpy as np
-from PIL import Image
 
-from classifier import images
-from classifier.training import hyperparameters
+from classifier.training import hyperparameters, shares
 from classifier.training.artifact_files import VERSIONS
-from classifier.training.data.files import read_image_file
+from classifier.training.checking.in_job import DataCheck
 from classifier.training.data.folders import Dataset, Phase
 from classifier.training.data.skipped import SkippedImages
 from classifier.training.debugging.debugger import Debugging
 from classifier.training.evaluate import Evaluation, Mistake
 from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
+from classifier.training.labels.in_job import LabelCheck, Suspect
 from classifier.training.profiling.profiler import Profile
 from classifier.training.reporting import charts
 from classifier.training.reporting.csv_files import per_class
-from classifier.training.reporting.parts import debugging_part, profiling_part
+from classifier.training.reporting.data_part import data_part
+from classifier.training.reporting.parts import debugging_part, guarded, profiling_part
+from classifier.training.reporting.pictures import seen_picture
 
 MOST_ROWS = 10
-THUMBNAIL = 160
+MOST_SUSPECTS = 24
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,8 @@ class Summary:
     """The job that the report describes.
 
     `evaluation` is that of the test phase, or else that of the best epoch's validation; `ending` says why the job ended
-    early, if it did. Without `photos` the images' files are not read.
+    early, if it did. Without `photos` the images' files are not read. `data` and `labels`
+    are what their checks found.
     """
 
     hp: Hyperparameters
@@ -55,6 +55,8 @@ class Summary:
     device: str
     ending: str | None
     observed: Observed
+    data: DataCheck | None = None
+    labels: LabelCheck | None = None
     photos: bool = True
 
 
@@ -64,6 +66,7 @@ def write_report(path: Path, summary: Summary) -> None:
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["percent"] = lambda value: f"{value:.1%}"
+    environment.filters["between"] = shares.between
     environment.filters["sentence"] = lambda text: f"{text[:1].upper()}{text[1:]}."
     page = environment.get_template("report.html").render(
         summary=summary,
@@ -72,6 +75,8 @@ def write_report(path: Path, summary: Summary) -> None:
         evaluation=summary.evaluation,
         **_evaluation_parts(summary),
         curves=_curves(summary.history),
+        data=your_data(summary),
+        labels=wrong_labels(summary),
         debugging=debugging_part(summary.observed.debugging, summary.history, summary.hp.batch_size),
         profiling=profiling_part(summary.observed.profile, summary.observed.findings),
         skipped=summary.skipped.rows(),
@@ -79,6 +84,41 @@ def write_report(path: Path, summary: Summary) -> None:
         environment={"device": summary.device, "machine": platform.platform()} | VERSIONS,
     )
     path.write_text(page, encoding="utf-8")
+
+
+@guarded
+def your_data(summary: Summary) -> dict[str, object]:
+    """Return the values for report_data.html; {} if the data were not checked."""
+    photos = summary.hp.report_images and summary.photos
+    return data_part(summary.data.survey, summary.data.findings, photos) if summary.data else {}
+
+
+@guarded
+def wrong_labels(summary: Summary) -> dict[str, object]:
+    """Return the values for report_labels.html; {} if the labels were not checked."""
+    if summary.labels is None:
+        return {}
+    shown = summary.labels.suspects[:MOST_SUSPECTS]
+    return {
+        "count": len(summary.labels.suspects),
+        "images": summary.labels.images,
+        "way": summary.labels.way,
+        "shown": [_suspect(suspect, summary) for suspect in shown],
+    }
+
+
+def _suspect(suspect: Suspect, summary: Summary) -> dict[str, object]:
+    phase, classes = summary.dataset.phase(suspect.phase), summary.dataset.classes
+    photos = summary.hp.report_images and summary.photos
+    path = phase.folder / phase.files[suspect.position]
+    return {
+        "file": f"{phase.name}: {phase.shown(suspect.position)}",
+        "source": seen_picture(path, summary.hp.image_size) if photos else None,
+        "given": classes[suspect.given],
+        "likely": classes[suspect.likely],
+        "probability_given": suspect.probability_given,
+        "probability_likely": suspect.probability_likely,
+    }
 
 
 def _curves(history: History) -> list[str]:
@@ -94,9 +134,13 @@ def _evaluation_parts(summary: Summary) -> dict[str, object]:
     evaluation, classes = summary.evaluation, summary.dataset.classes
     if evaluation is None:
         return {"matrix": None, "per_class": [], "confused": [], "mistakes": []}
+    images, best = len(evaluation.labels), summary.history.best
     phase = summary.dataset.phase(evaluation.phase)
     shown = evaluation.mistakes if summary.hp.report_images and summary.photos else ()
     return {
+        "images": images,
+        "accuracy_between": shares.between(evaluation.accuracy, images),
+        "why_not_calibrated": best.why_not_calibrated if best else "",
         "matrix": charts.draw_or_warn(charts.confusion_matrix, evaluation.confusion, classes),
         "per_class": sorted(per_class(classes, evaluation), key=lambda row: row[-1]),
         "confused": most_confused(evaluation.confusion, classes),
@@ -116,23 +160,11 @@ def most_confused(confusion: np.ndarray, classes: tuple[str, ...]) -> list[tuple
 def _mistake(mistake: Mistake, phase: Phase, classes: tuple[str, ...], size: int) -> dict[str, object]:
     return {
         "file": phase.shown(mistake.position),
-        "source": _picture(phase.folder / phase.files[mistake.position], size),
+        "source": seen_picture(phase.folder / phase.files[mistake.position], size),
         "label": classes[mistake.label],
         "predicted": classes[mistake.predicted],
         "confidence": mistake.confidence,
     }
-
-
-def _picture(path: Path, size: int) -> str | None:
-    """Return the pixels that the model saw as a data URL; None if the file can no longer be read."""
-    try:
-        image = Image.fromarray(images.evaluation_pixels(read_image_file(path), size))
-    except (OSError, images.ImageError):
-        return None
-    buffer = io.BytesIO()
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
-    image.save(buffer, "JPEG", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _hyperparameters(hp: Hyperparameters) -> list[tuple[str, str, bool]]:

@@ -91,7 +91,7 @@ def test_the_page_has_every_chart_and_sentence(tmp_path):
 
 def test_the_top_names_a_cause_and_not_its_consequences(tmp_path):
     text = text_of(page(tmp_path, debugging(), profile()))
-    top, _, below = text.partition("Data phase")
+    top, _, below = text.partition("Your data phase")
     assert "VeryBad" in top
     assert "DeadRelu" not in top
     assert below.index("VeryBad") < below.index("DeadRelu") < below.index("Overfit not found")

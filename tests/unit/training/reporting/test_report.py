@@ -1,3 +1,4 @@
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -48,9 +49,21 @@ def test_the_page_describes_the_job(tmp_path):
 
 def test_the_page_has_the_calibration_error_with_and_without_temperature(tmp_path):
     text = page_of(make_summary(tmp_path), tmp_path).text
-    assert "confidence and accuracy differ by 2.0% (expected calibration error); without" in text
+    assert "confidence and accuracy differ by 2.0% on these 6 images (expected calibration error); without" in text
     assert "they would differ by 8.0%" in text
     assert "The temperature, 1.50, was fitted on the validation images" in text
+
+
+def test_the_page_says_why_there_is_no_temperature(tmp_path):
+    summary = make_summary(tmp_path)
+    summary.history.best = replace(summary.history.best, why_not_calibrated="too few photos (2) to calibrate")
+    text = page_of(summary, tmp_path).text
+    assert "There is no temperature scaling: too few photos (2) to calibrate." in text
+    assert "fitted on the validation images" not in text
+
+
+def test_an_accuracy_has_its_number_of_images_and_its_interval(tmp_path):
+    assert "test accuracy, of 6 images (95 %: 19 to 81)" in page_of(make_summary(tmp_path), tmp_path).text
 
 
 def test_a_class_name_is_text_and_never_markup(tmp_path):

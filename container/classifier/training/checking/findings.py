@@ -1,0 +1,240 @@
+"""What a survey says of a data set: each fault in a sentence, the worst first, with what to do and its images."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from classifier.training.checking import other_formats
+from classifier.training.checking.duplicates import exact_groups, near_groups
+from classifier.training.checking.survey import Survey
+from classifier.training.data.names import quoted
+
+# Fewer images of a class say too little: of 5 test images one more mistake is 20 %.
+FEWEST = {"train": 20, "validation": 5, "test": 5}
+# From here on rare classes are often ignored.
+IMBALANCED = 3
+# Grey values, of 255. A photo of a plain wall, and one that is nearly black, have more contrast.
+BLANK_CONTRAST = 1.5
+DARK = 40
+# Times the data set's median: digits that are all blurred, or a night sky, are no fault.
+DARK_SHARE = 0.25
+BLURRED_SHARE = 0.1
+TINY_SHARE, TINY_SIDE = 0.5, 64
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A fault of a data set. `groups` are positions of images that belong together, such as copies.
+
+    Of those, `leave_out` are better left out.
+    """
+
+    kind: str
+    images: int
+    what: str
+    advice: str
+    groups: list[list[int]] = field(default_factory=list)
+    leave_out: frozenset[int] = frozenset()
+
+
+LEAK, LABELS = "leak", "two labels"
+
+
+def find_faults(survey: Survey) -> list[Finding]:
+    """Return the faults, the worst first."""
+    exact = exact_groups(survey)
+    near = near_groups(survey, exact)
+    copies = [*find_leaks(survey, exact, near), *find_two_labels(survey, exact, near)]
+    return [
+        *copies,
+        *find_unreadable(survey),
+        *find_other_formats(survey),
+        *find_small_classes(survey),
+        *find_blank(survey),
+        *find_copies(survey, exact, near),
+        *find_imbalance(survey),
+        *find_poor(survey),
+    ]
+
+
+def list_left_out(survey: Survey, findings: Iterable[Finding]) -> dict[int, str]:
+    """Return the positions of images to leave out, and of each the kind of its first finding.
+
+    No class of a phase loses its last image.
+    """
+    kinds: dict[int, str] = {}
+    for finding in findings:
+        for position in sorted(finding.leave_out):
+            kinds.setdefault(position, finding.kind)
+    left = Counter(zip(survey.phases.tolist(), survey.labels.tolist(), strict=True))
+    lost = Counter((int(survey.phases[position]), int(survey.labels[position])) for position in kinds)
+    return {
+        position: kind
+        for position, kind in kinds.items()
+        if lost[one := (int(survey.phases[position]), int(survey.labels[position]))] < left[one]
+    }
+
+
+def splits_of(survey: Survey) -> np.ndarray:
+    """Return the position of each image's split (n,): validation is no split if it is set aside from train."""
+    return np.where(survey.phases == 1, 0, survey.phases) if survey.dataset.split_from_train else survey.phases
+
+
+def find_leaks(survey: Survey, exact: list[list[int]], near: list[list[int]]) -> Iterator[Finding]:
+    """Find images that are in several splits: the later split's score then says nothing about them."""
+    splits, names = splits_of(survey), [phase.name for phase in survey.dataset.phases]
+    for groups, how in ((exact, "the same file"), (near, "looks like one")):
+        leaking = [group for group in groups if len(set(splits[group])) > 1]
+        for split in (2, 1):
+            own = [group for group in leaking if splits[group].max() == split]
+            if not own:
+                continue
+            affected = sum(int((splits[group] == split).sum()) for group in own)
+            of_split, others = int((splits == split).sum()), " or ".join(names[:split])
+            copies = frozenset(one for group in own for one in group if splits[one] < split)
+            is_are = "is" if affected == 1 else "are"
+            what = "also in" if how == "the same file" else "almost the same as one in"
+            yield Finding(
+                LEAK,
+                affected,
+                f"{affected} of the {of_split} {names[split]} images {is_are} {what} {others}",
+                f"the {names[split]} score is then too good: leave the copies out of {others}",
+                own,
+                copies,
+            )
+
+
+def find_two_labels(survey: Survey, exact: list[list[int]], near: list[list[int]]) -> Iterator[Finding]:
+    """Find images that are in two classes."""
+    for groups, is_exact in ((exact, True), (near, False)):
+        own = [group for group in groups if len(set(survey.labels[group])) > 1]
+        if not own:
+            continue
+        count = sum(map(len, own))
+        what = "the same file is" if is_exact else "pictures that look alike are"
+        example = quoted(*(survey.dataset.classes[label] for label in sorted(set(survey.labels[own[0]]))))
+        yield Finding(
+            LABELS,
+            count,
+            f"{plural(count, 'image')} with two labels: {what} in two classes, such as {example}",
+            "keep each in its right class" + (", or leave all out, since the label is not known" if is_exact else ""),
+            own,
+            frozenset(one for group in own for one in group) if is_exact else frozenset(),
+        )
+
+
+def find_copies(survey: Survey, exact: list[list[int]], near: list[list[int]]) -> Iterator[Finding]:
+    """Find images that are in a class of a split more than once."""
+    splits = splits_of(survey)
+    places = splits.astype(np.int64) * len(survey.dataset.classes) + survey.labels
+    set_aside = survey.dataset.split_from_train
+    from_train = "; validation is set aside from train, and its score is too good with them" if set_aside else ""
+    for groups, is_exact in ((exact, True), (near, False)):
+        own = [group for group in groups if len(set(places[group])) == 1]
+        if not own:
+            continue
+        count = sum(len(group) - 1 for group in own)
+        yield Finding(
+            "copies",
+            count,
+            f"{plural(count, 'copy of an image', 'copies of an image')} in its class, "
+            + ("the same file" if is_exact else "almost the same"),
+            ("leave them out, since they count twice" if is_exact else "look whether they add anything") + from_train,
+            own,
+            frozenset(one for group in own for one in group[1:]) if is_exact else frozenset(),
+        )
+
+
+def find_unreadable(survey: Survey) -> Iterator[Finding]:
+    if survey.unreadable:
+        count = len(survey.unreadable)
+        reason, times = Counter(why for _, why in sorted(survey.unreadable.items())).most_common(1)[0]
+        often = f" ({times} times)" if times > 1 else ""
+        yield Finding(
+            "unreadable",
+            count,
+            f"{plural(count, 'image')} cannot be read: {reason}{often}",
+            "replace or leave them out; training skips them, and fails above 10 % of a split",
+            [[position] for position in sorted(survey.unreadable)],
+            frozenset(survey.unreadable),
+        )
+
+
+def find_other_formats(survey: Survey) -> Iterator[Finding]:
+    passed_over: Counter[str] = Counter()
+    for phase in survey.dataset.phases:
+        passed_over.update(phase.passed_over)
+    for suffix, count, advice in other_formats.advise(passed_over):
+        yield Finding("format", count, f"{plural(count, f'{suffix} file')} cannot be used", advice)
+
+
+def find_small_classes(survey: Survey) -> Iterator[Finding]:
+    """Find classes with too few readable images for their split."""
+    for number, phase in enumerate(survey.dataset.phases):
+        unread = np.zeros(len(survey), bool)
+        unread[list(survey.unreadable)] = True
+        counts = np.bincount(survey.labels[(survey.phases == number) & ~unread], minlength=len(survey.dataset.classes))
+        few = np.flatnonzero(counts < FEWEST[phase.name])
+        if not len(few):
+            continue
+        least = few[np.argsort(counts[few], kind="stable")]
+        named = ", ".join(f"{quoted(survey.dataset.classes[one])} ({counts[one]})" for one in least[:3].tolist())
+        named += ", ..." * (len(few) > 3)
+        advice = (
+            "add images, or merge classes" if phase.name == "train" else "their figures are mostly chance: add some"
+        )
+        classes = plural(len(few), "class has", "classes have")
+        what = f"{classes} fewer than {FEWEST[phase.name]} {phase.name} images: {named}"
+        yield Finding("few images", int(counts[few].sum()), what, advice)
+
+
+def find_imbalance(survey: Survey) -> Iterator[Finding]:
+    classes, labels = survey.dataset.classes, survey.dataset.train.labels
+    counts = np.bincount(labels, minlength=len(classes))
+    most, least = int(counts.argmax()), int(counts.argmin())
+    ratio = counts[most] / max(1, counts[least])
+    if ratio < IMBALANCED:
+        return
+    weights = [len(labels) / (len(classes) * max(1, counts[one])) for one in (least, most)]
+    what = f"{quoted(classes[most])} has {counts[most]} training images, {quoted(classes[least])} has {counts[least]}"
+    effect = f"an image of these counts {weights[1]:.2g} and {weights[0]:.2g} times in the loss"
+    advice = f"with class_weights=balanced {effect}; objective=validation:macro_f1 judges by all classes alike"
+    yield Finding("imbalance", int(counts[least]), what, advice)
+
+
+def find_blank(survey: Survey) -> Iterator[Finding]:
+    blank = survey.readable & (survey.contrast < BLANK_CONTRAST)
+    yield from _poor(blank, "blank", "{} of one colour and nothing else", "leave them out", left_out=True)
+
+
+def find_poor(survey: Survey) -> Iterator[Finding]:
+    """Find images that are far darker, more blurred or smaller than most of their data set."""
+    readable = survey.readable
+    if not readable.any():
+        return
+    shown = readable & (survey.contrast >= BLANK_CONTRAST)
+    brightness, sharpness = (np.median(values[readable]) for values in (survey.brightness, survey.sharpness))
+    sides = survey.sides.min(1)
+    tiny = readable & (sides < min(TINY_SIDE, TINY_SHARE * np.median(sides[readable])))
+    dark = shown & (survey.brightness < min(DARK, DARK_SHARE * brightness))
+    blurred = shown & ~dark & ~tiny & (survey.sharpness < BLURRED_SHARE * sharpness)
+    look = "look whether you recognise them; leave out those that you do not"
+    yield from _poor(dark, "dark", "very dark {}", look)
+    yield from _poor(blurred, "blurred", "{} far more blurred than most", look)
+    yield from _poor(tiny, "tiny", f"{{}} of less than {TINY_SIDE} pixels on a side, far smaller than most", look)
+
+
+def plural(count: int, one: str, several: str = "") -> str:
+    """Return a count with its noun, by default with an s for several."""
+    return f"{count:,} {one if count == 1 else several or f'{one}s'}"
+
+
+def _poor(found: np.ndarray, kind: str, what: str, advice: str, left_out: bool = False) -> Iterator[Finding]:
+    positions = np.flatnonzero(found).tolist()
+    if positions:
+        count = len(positions)
+        sentence = f"{count:,} {what.format('image' if count == 1 else 'images')}"
+        groups = [[position] for position in positions]
+        yield Finding(kind, count, sentence, advice, groups, frozenset(positions if left_out else ()))

@@ -1,0 +1,43 @@
+"""Check a folder of images before anything is paid for: unreadable, double, blank and blurred ones, leaks, counts.
+
+A table on the terminal and a page with the pictures say what is wrong, the worst first. Nothing in the folder is
+changed. leave_out.txt is added to it, with the images that are better left out, if it is not there yet: upload.py,
+training and the demo then leave these out.
+"""
+
+import json
+
+from classifier.training.data.leave_out import NAME
+from classifier.training.data.names import printable
+from launch import console
+from launch.settings import make_parser, path
+from local import places
+from local.checking import Check
+
+
+def main() -> int:
+    parser = make_parser(__doc__, takes="FOLDER")
+    parser.add_argument("folder", type=path, help="the folder of images")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON instead of tables")
+    parser.add_argument("--strict", action="store_true", help="exit with code 1 if anything was found")
+    parser.add_argument("--no-list", action="store_true", help=f"do not write {NAME}")
+    settings = parser.parse_args()
+    check = Check(settings.folder)
+    page = places.RUNS / "check" / f"{printable(settings.folder.resolve().name) or 'data'}.html"
+    check.write_page(page)
+    written = None if settings.no_list else check.write_list()
+    if settings.json:
+        print(json.dumps(check.as_json(), indent=2))
+    else:
+        check.show_classes()
+        check.show()
+        print(f"page: {page}")
+        if written:
+            print(
+                f"{written} lists what is better left out; upload.py, train.py --local and the demo heed it: look first"
+            )
+    return int(settings.strict and bool(check.findings))
+
+
+if __name__ == "__main__":
+    console.run(main)

@@ -1,0 +1,96 @@
+"""launch/check.py on data made bad on purpose, and its list, which the job and the demo's split heed."""
+
+import json
+import shutil
+
+import pytest
+
+from checkout import Checkout
+from datasets import QUICK, digit_jpegs, train, write_channel, write_hyperparameters
+from helpers import photo
+
+
+@pytest.fixture(scope="module")
+def checkout(module_path):
+    return Checkout(module_path)
+
+
+@pytest.fixture
+def pictures(checkout):
+    """Train and test with one image in both, and an unreadable one."""
+    shutil.rmtree(checkout.folder / "input", ignore_errors=True)
+    write_channel(checkout.folder, "all/train", digit_jpegs((0, 1), 0, 25))
+    folder = write_channel(checkout.folder, "all/test", digit_jpegs((0, 1), 25, 32)).parent
+    shutil.copy(sorted((folder / "test/digit-0").iterdir())[0], folder / "train/digit-0/stray.jpg")
+    (folder / "train/digit-1/broken.jpg").write_bytes(b"GIF89a")
+    return folder
+
+
+def test_a_leak_is_found_listed_and_left_out(checkout, pictures):
+    out = checkout.does(f"check.py {pictures}")
+    assert "1 of the 14 test images is also in train or validation" in out
+    assert "1 image cannot be read: not a JPEG, PNG or WebP image; it is a GIF" in out
+    page = checkout.folder / "runs/check/all.html"
+    assert f"page: {page}" in out
+    assert page.read_text().count("data:image/jpeg;base64,") >= 2
+    listed = pictures / "leave_out.txt"
+    assert f"{listed} lists what is better left out" in out
+    lines = listed.read_text().splitlines()
+    assert "train/digit-0/stray.jpg" in lines
+    assert "train/digit-1/broken.jpg" in lines
+    again = checkout.does(f"check.py {pictures}")
+    assert f"images left out, as {listed} says" in again
+    assert "also in train" not in again
+    assert listed.read_text().splitlines() == lines
+
+    root = checkout.folder
+    (root / "input/data/all").rename(root / "input/data/train")
+    write_hyperparameters(root, **QUICK)
+    done = train(root)
+    assert done.returncode == 0, done.stderr
+    log = done.stdout + done.stderr
+    assert "images left out, as " in log
+    assert "skipped" not in log
+    assert "stray" not in (root / "output/data/skipped_images.csv").read_text()
+
+
+def test_json_and_strict(checkout, pictures):
+    code, out, error = checkout.run(f"check.py --json --strict --no-list {pictures}")
+    assert (code, error) == (1, "")
+    found = json.loads(out)
+    assert [finding["kind"] for finding in found["findings"]][0] == "leak"
+    assert found["classes"][0]["images"] == {"train": 21, "validation": 5, "test": 7}
+    assert f"{pictures}/train/digit-1/broken.jpg" in found["unreadable"]
+    assert found["leave_out"][f"{pictures}/train/digit-0/stray.jpg"] == "leak"
+    assert not (pictures / "leave_out.txt").exists()
+
+
+def test_a_good_folder_passes_strictly(checkout):
+    for split, first in (("train", 0), ("validation", 100), ("test", 200)):
+        for name, more in (("cat", 0), ("dog", 30)):
+            folder = checkout.folder / "good" / split / name
+            folder.mkdir(parents=True)
+            for number in range(25):
+                photo(90, 80, seed=first + more + number + 1000 * (name == "dog")).save(folder / f"{number}.png")
+    code, out, error = checkout.run("check.py --strict good")
+    assert (code, error) == (0, ""), out
+    assert "no fault was found" in out
+    assert not (checkout.folder / "good/leave_out.txt").exists()
+
+
+def test_what_is_no_data_set_is_one_sentence(checkout):
+    assert "absent is not a folder" in checkout.refuses("check.py absent")
+    assert "holds neither class folders nor images" in checkout.refuses("check.py demo")
+
+
+def test_the_job_says_what_is_wrong_and_its_report_shows_it(checkout, pictures):
+    root = checkout.folder
+    (root / "input/data/all").rename(root / "input/data/train")
+    write_hyperparameters(root, **QUICK)
+    done = train(root)
+    assert done.returncode == 0, done.stderr
+    assert "data: 1 of the 14 test images is also in train or validation; the test score is then too good" in (
+        done.stdout + done.stderr
+    )
+    report = (root / "output/data/report.html").read_text()
+    assert "1 of the 14 test images is also in train or validation." in report

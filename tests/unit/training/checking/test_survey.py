@@ -1,0 +1,65 @@
+import os
+import threading
+
+from classifier.training.checking import survey as module
+from classifier.training.checking.in_job import check_data
+from classifier.training.checking.survey import survey
+from classifier.training.data.folders import read_dataset
+from classifier.training.interrupt import Interrupt
+from helpers import photo
+
+
+def make_dataset(folder, count=4):
+    for name in ("cat", "dog"):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            photo(60 + number, 40, seed=number).save(folder / name / f"{number}.jpg")
+    return read_dataset({"train": folder}, seed=0)
+
+
+def test_measures_are_in_the_order_of_the_phases(tmp_path):
+    dataset = make_dataset(tmp_path)
+    found = survey(dataset)
+    assert found.readable.all()
+    assert [str(path) for path in found.paths] == [
+        str(phase.folder / file) for phase in dataset.phases for file in phase.files
+    ]
+    assert [tuple(sides) for sides in found.sides] == [(60 + int(path.stem), 40) for path in found.paths]
+    assert found.shown(0).startswith("train: cat/")
+
+
+def test_after_its_seconds_a_survey_is_what_was_seen(tmp_path, monkeypatch):
+    waiting = threading.Event()
+    looked = module.look_at
+
+    def look(path):
+        if path.name == "1.jpg":
+            waiting.wait()  # as for a file of a network disk that hangs
+        return looked(path)
+
+    monkeypatch.setattr(module, "look_at", look)
+    monkeypatch.setattr(module, "usable_cores", lambda: 4)
+    found = survey(make_dataset(tmp_path), seconds=1)
+    assert found.looked_at == 6
+    assert len(found) == 8
+    waiting.set()
+
+
+def test_a_signal_ends_the_check_of_a_job(tmp_path):
+    interrupt = Interrupt()
+    interrupt.signal = "SIGTERM"
+    check = check_data(make_dataset(tmp_path), interrupt)
+    assert check.survey.looked_at < len(check.survey)
+
+
+def test_a_check_that_fails_does_not_fail_the_job(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("classifier.training.checking.in_job.find_faults", lambda found: 1 / 0)
+    assert check_data(make_dataset(tmp_path), Interrupt()) is None
+    assert "the data were not checked: ZeroDivisionError" in caplog.text
+
+
+def test_what_is_no_file_is_unreadable(tmp_path):
+    dataset = make_dataset(tmp_path)
+    (tmp_path / "cat/0.jpg").unlink()
+    os.mkfifo(tmp_path / "cat/0.jpg")
+    assert list(survey(dataset).unreadable.values()) == ["not a regular file"]
