@@ -28,7 +28,7 @@ RUN if [ "$WEIGHTS" != none ]; then fetch_weights --url "$WEIGHTS_URL" --sha256 
 
 # Any user can read the files, whatever the umask of the checkout.
 COPY container/ .
-RUN chmod -R a+rX classifier train serve && \
+RUN chmod -R a+rX classifier environment.py train serve && \
     python3 -m compileall -q --invalidation-mode unchecked-hash classifier
 
 EXPOSE 8080

@@ -6,12 +6,17 @@ The default images are scikit-learn's handwritten digits; with these, less than 
 FOLDER has a folder per class, or train/, validation/ and test/ with a folder per class.
 """
 
+import sys
+
+if __name__ == "__main__":
+    sys.path.insert(1, sys.path[0] + "/..")
+    from launch import boot  # noqa: F401 # goes on in .venv, whatever Python started this
+
 import argparse
 import csv
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 from classifier.errors import UserError
@@ -73,7 +78,8 @@ def main() -> None:
     print(f"tuning: {places.RUNS / places.latest('local_tuning') / 'tuning.html'}")
     report = root / "output/data/report.html"
     print(f"report: {report}")
-    if pdf := print_to_pdf(report):
+    pdf = print_to_pdf(report)
+    if pdf:
         print(f"the report as PDF: {pdf}")
     if not own.data and accuracy < LEAST_DIGITS_ACCURACY:
         raise UserError(f"the digits' test accuracy is {accuracy:.3f}; expected: {LEAST_DIGITS_ACCURACY}")

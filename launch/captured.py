@@ -4,6 +4,9 @@ deploy.py --capture-percent N lets an endpoint keep N % of its requests in S3. M
 launch/upload.py uploads the folders to train with.
 """
 
+if __name__ == "__main__":
+    import boot  # noqa: F401 # goes on in .venv, whatever Python started this
+
 from math import inf
 
 from launch import capture, console

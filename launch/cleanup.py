@@ -2,8 +2,12 @@
 
 Running jobs are stopped; endpoints are deleted with their configurations, models and scaling targets. Data, outputs
 and models in S3, and images in ECR, are kept unless you add --outputs, --data or --images. What AWS refuses to end is
-listed at the end, and the exit code is 1.
+listed at the end, and the exit code is 1. With --local the server is listed and stopped without a question: deploy.py
+--local starts it again.
 """
+
+if __name__ == "__main__":
+    import boot  # noqa: F401 # goes on in .venv, whatever Python started this
 
 import re
 from argparse import Namespace
@@ -28,8 +32,11 @@ def main() -> int:
     parser.add_argument("--yes", action="store_true", help="do not ask before deleting")
     parser.exclude("local", "outputs", "data", "images", settings_but=LOCAL)
     settings = parser.parse_args()
-    print("the server on this computer is stopped" if server.stop() else "on this computer: no server is known to run")
-    return 0 if settings.local else clean_aws(settings)
+    print(f"on this computer: {server.described() or 'no server is known to run'}", flush=True)
+    code = 0 if settings.local else clean_aws(settings)
+    if server.stop():
+        print("the server on this computer is stopped")
+    return code
 
 
 def clean_aws(settings: Namespace) -> int:
@@ -44,7 +51,7 @@ def clean_aws(settings: Namespace) -> int:
         print(f"all objects below {uri}")
     if repository:
         print(f"the ECR repository {repository} with all its images")
-    if not found and not stored and not repository:
+    if not found and not stored and not repository and not server.running():
         return 0
     console.ask("Stop or delete all of these?", settings.yes)
     left = ending.end_resources(aws, found)

@@ -3,6 +3,9 @@
 An existing endpoint is updated in place, without interruption.
 """
 
+if __name__ == "__main__":
+    import boot  # noqa: F401 # goes on in .venv, whatever Python started this
+
 from argparse import Namespace
 from pathlib import Path
 

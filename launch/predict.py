@@ -1,5 +1,8 @@
 """Classify pictures with the last deployed endpoint, or with a server: deploy.py --local's (--local) or any (--url)."""
 
+if __name__ == "__main__":
+    import boot  # noqa: F401 # goes on in .venv, whatever Python started this
+
 import json
 from collections.abc import Callable, Iterable
 

@@ -3,6 +3,9 @@
 deploy.py --approved deploys the newest model that is approved.
 """
 
+if __name__ == "__main__":
+    import boot  # noqa: F401 # goes on in .venv, whatever Python started this
+
 from launch import console, registry
 from launch.aws import Aws
 from launch.settings import make_parser

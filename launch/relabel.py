@@ -4,6 +4,9 @@ Write x under "move" in labels.csv, which each training job writes beside its re
 label is right. --undo moves them back.
 """
 
+if __name__ == "__main__":
+    import boot  # noqa: F401 # goes on in .venv, whatever Python started this
+
 from launch import console
 from launch.settings import make_parser, path
 from local import relabelling

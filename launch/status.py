@@ -1,5 +1,8 @@
 """List the AWS resources that these scripts created, with their age and hourly cost, and what runs on this computer."""
 
+if __name__ == "__main__":
+    import boot  # noqa: F401 # goes on in .venv, whatever Python started this
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -7,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from launch import console, cost
 from launch.aws import Aws, tags
 from launch.settings import LOCAL, make_parser
-from local import places, server, tables
+from local import server, tables
 
 # The console's page for each kind, in the order in which cleanup.py ends them: referrers before what they refer to.
 PAGES = {
@@ -29,8 +32,7 @@ def main() -> None:
     parser.add_argument("--local", action="store_true", help="list only what runs on this computer")
     parser.exclude("local", settings_but=LOCAL)
     settings = parser.parse_args()
-    here = f"a server at {places.latest('local_url')}" if server.running() else "nothing runs"
-    print(f"on this computer: {here}")
+    print(f"on this computer: {server.described() or 'nothing runs'}")
     if not settings.local:
         aws = Aws(settings)
         print_resources(aws, list(find_resources(aws)))

@@ -4,6 +4,9 @@ Hyperparameters are the best ones of the last tuning, if there is one; --hyperpa
 them.
 """
 
+if __name__ == "__main__":
+    import boot  # noqa: F401 # goes on in .venv, whatever Python started this
+
 from argparse import Namespace
 
 from classifier.errors import UserError

@@ -1,5 +1,8 @@
 """Classify all images below an S3 URI with a batch transform job, and write one CSV: file, class, probability."""
 
+if __name__ == "__main__":
+    import boot  # noqa: F401 # goes on in .venv, whatever Python started this
+
 import csv
 import json
 import time

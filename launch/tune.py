@@ -5,6 +5,9 @@ python launch/tune.py --local     on this computer, with handwritten digits or -
 python launch/tune.py --resume    watch the last tuning job again; with --local finish the last tuning
 """
 
+if __name__ == "__main__":
+    import boot  # noqa: F401 # goes on in .venv, whatever Python started this
+
 from argparse import Namespace
 from contextlib import closing
 from pathlib import Path

@@ -4,6 +4,9 @@ Layout and images are checked first, as check.py does. Only new and changed imag
 folder's leave_out.txt names; images that are no longer in the folder are removed from S3, after a question.
 """
 
+if __name__ == "__main__":
+    import boot  # noqa: F401 # goes on in .venv, whatever Python started this
+
 from pathlib import Path
 from typing import Any
 

@@ -34,6 +34,7 @@ NAMED: dict[str, Accepted] = {
     **dict.fromkeys(("data", "local_url"), Text(f"[^{CONTROL}]{{0,2000}}", "text of up to 2,000 characters")),
     **dict.fromkeys(("tuning", "job", "endpoint", "local_tuning", "local_job"), Text(f"|{RUN.pattern}", RUN.words)),
     "local_pid": Text("[0-9]{0,9}", "the number of a process, in quotes"),
+    "local_started": Text("([0-9]{1,12})?", "the second in which that process started, in quotes"),
 }
 
 

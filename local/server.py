@@ -13,6 +13,8 @@ from local import places, programs
 
 # SageMaker's own time limits: until the first successful /ping, and between SIGTERM and SIGKILL.
 START_SECONDS, STOP_SECONDS = 240, 30
+# How far the system's clock may be set while the server runs, which its start time is counted from.
+CLOCK_SECONDS = 60
 
 
 def folder_of(job: str) -> Path:
@@ -35,7 +37,8 @@ def start(root: Path, image: str) -> str:
     url, log = f"http://127.0.0.1:{port}", root / "serve.log"
     with log.open("ab") as stream:
         process = programs.start_program("serve", root, image, port, stream, detached=True)
-    places.note(local_pid=str(process.pid), local_url=url)
+    started = round(psutil.Process(process.pid).create_time())
+    places.note(local_pid=str(process.pid), local_started=str(started), local_url=url)
     end = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < end:
         with suppress(OSError), urllib.request.urlopen(f"{url}/ping", timeout=2):
@@ -46,11 +49,28 @@ def start(root: Path, image: str) -> str:
 
 
 def running() -> psutil.Process | None:
-    """Return the process of the server that was last started; None if it has ended."""
+    """Return the process of the server that was last started; None if it has ended.
+
+    Process ids are reused: another process has another start time, and another command.
+    """
     with suppress(psutil.Error, KeyError, ValueError):
-        process = psutil.Process(int(places.noted_or_none()["local_pid"]))
-        return process if str(places.RUNS) in " ".join(process.cmdline()) else None  # process ids are reused
+        noted = places.noted_or_none()
+        process = psutil.Process(int(noted["local_pid"]))
+        started_then = abs(process.create_time() - int(noted["local_started"])) < CLOCK_SECONDS
+        return process if started_then and serves(process.cmdline()) else None
     return None
+
+
+def serves(command: list[str]) -> bool:
+    """Return whether a command runs container/serve with a folder of runs/, with this Python or in a container."""
+    in_container = any(part.startswith(f"{places.RUNS}/") and part.endswith(":/opt/ml") for part in command)
+    return str(places.CONTAINER / "serve") in command or (in_container and command[-1] == "serve")
+
+
+def described() -> str:
+    """Return the server that runs here, in words; "" if none does."""
+    process = running()
+    return f"a server at {places.latest('local_url')}, process {process.pid}" if process else ""
 
 
 def stop() -> bool:
@@ -59,5 +79,5 @@ def stop() -> bool:
     if process:
         process.terminate()
         process.wait(STOP_SECONDS)
-    places.note(local_pid="", local_url="")
+    places.note(local_pid="", local_started="", local_url="")
     return process is not None

@@ -3,14 +3,17 @@
 import functools
 import logging
 from collections.abc import Callable
+from typing import get_args
 
 from classifier.training.debugging.debugger import Debugging
+from classifier.training.debugging.rules.verdicts import Status
 from classifier.training.history import History
 from classifier.training.profiling.profiler import Profile
 from classifier.training.reporting import charts_debugging, charts_profiling
 from classifier.training.reporting.loss_trends import training_trend, validation_trend
 
 logger = logging.getLogger(__name__)
+ORDER = get_args(Status)
 LAYER_CHARTS = (
     (
         "gradient",
@@ -57,7 +60,7 @@ def debugging_part(debugging: Debugging, history: History, batch_size: int) -> d
     return {
         "why": debugging.why,
         "error": debugging.rules_error,
-        "rules": sorted(debugging.rules, key=lambda verdict: (verdict["status"] != "found", bool(verdict["cause"]))),
+        "rules": sorted(debugging.rules, key=lambda verdict: (ORDER.index(verdict["status"]), bool(verdict["cause"]))),
         "saved": {"train": saved.get("train", 0), "whole": whole, "other": saved.get("validation and test", 0)},
         "trends": trends(history, batch_size),
         "layers": [

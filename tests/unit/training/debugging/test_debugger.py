@@ -62,7 +62,7 @@ def test_the_default_is_on_and_leaves_the_training_as_it_is(tmp_path, plain):
     assert loss == pytest.approx(plain, rel=1e-6)
     assert (result.why, result.rules_error) == (None, None)
     assert result.tensors == str(tmp_path / "output/data/tensors")
-    assert {verdict["status"] for verdict in result.rules} <= {"found", "not found"}
+    assert {verdict["status"] for verdict in result.rules} <= {"found", "not found", "too early to say"}
     assert {verdict["rule"] for verdict in result.rules} == set(RuleName)
     assert result.series["saved"]["train"] == 6
     assert result.series["steps"] == [0]  # in so short a training the losses alone are saved at each step

@@ -73,9 +73,11 @@ class RulesClient:
     def _read_messages(self) -> None:
         for line in self.output:
             message = json.loads(line)
-            if "found" in message:
-                self.found.append(message["found"])
-                logger.warning("%s", sentence(message["found"]))
+            if verdict := message.get("changed"):
+                found = verdict["status"] == "found"
+                others = [other for other in self.found if other["rule"] != verdict["rule"]]
+                self.found = [*others, verdict] if found else others
+                logger.log(logging.WARNING if found else logging.INFO, "%s", sentence(verdict))
             else:
                 verdicts = message.get("rules", self.found)
                 self.answer = Answer(verdicts, message.get("series", {}), message.get("error"))

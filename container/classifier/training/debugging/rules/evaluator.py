@@ -17,8 +17,9 @@ from classifier.training.debugging.rules.tensor_rules import (
 )
 from classifier.training.debugging.rules.verdicts import Verdict
 
+# These compare losses with that of guessing.
+RULES_OF_GUESSING = (LearningRateTooHigh, LossNotDecreasing)
 RULES: tuple[type[JobRule], ...] = (
-    LossNotDecreasing,
     Overfit,
     Overtraining,
     ExplodingTensor,
@@ -36,11 +37,11 @@ class Evaluator:
         self.tensors = SavedTensors(trial)
         self.series = Series()
         self.last_step = -1
-        first = LearningRateTooHigh(trial, self.tensors, guessing_loss=guessing_loss)
-        self.rules = [first, *(rule(trial, self.tensors) for rule in RULES)]
+        of_loss = (rule(trial, self.tensors, guessing_loss=guessing_loss) for rule in RULES_OF_GUESSING)
+        self.rules = [*of_loss, *(rule(trial, self.tensors) for rule in RULES)]
 
     def evaluate_new_steps(self) -> Iterator[Verdict]:
-        """Yield the verdict of each rule that finds something in the steps saved since the last call."""
+        """Yield the verdict of each rule that finds something in the steps saved since the last call, or no more."""
         for step in (step for step in self.trial.steps() if step > self.last_step):
             self.last_step = step
             with no_refresh([self.trial]):  # or each value would look for new files first

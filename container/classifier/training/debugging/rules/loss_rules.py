@@ -14,8 +14,9 @@ from classifier.training.debugging.rules.rule import JobRule
 class LossNotDecreasing(JobRule):
     """Training does not learn.
 
-    AWS compares two single steps, whose losses differ by chance. Ours compares the mean of `num_steps` saved steps
-    with that of the first ones, and a fall counts only if it is larger than the noise.
+    AWS compares two single steps, whose losses differ by chance. Ours compares the means of the first and the second
+    half of the saved steps, at least `num_steps` each. It is found if any fall that the noise may hide is small, and if
+    the loss is not far below that of guessing: a network that was good from the start has little left to learn.
     """
 
     advice = (
@@ -23,7 +24,8 @@ class LossNotDecreasing(JobRule):
         "show their class."
     )
     num_steps: int = 10
-    diff_percent: float = 0.0
+    diff_percent: float = 15.0
+    guessing_loss: float = 0.0
     losses: list[float] = field(default_factory=list, init=False)
 
     def find_evidence(self, step: int) -> str | None:
@@ -31,15 +33,15 @@ class LossNotDecreasing(JobRule):
         if loss is None:
             return None
         self.losses.append(loss)
-        count = self.num_steps
-        if len(self.losses) < 2 * count or len(self.losses) % count:
-            return None
-        if not np.isfinite(self.losses).all():  # ExplodingTensor finds that
+        count = len(self.losses) // 2
+        if count < self.num_steps or not np.isfinite(self.losses).all():  # ExplodingTensor finds the latter
             return None
         before, after = np.mean(self.losses[:count]), np.mean(self.losses[-count:])
-        by_chance = noise(self.losses)
-        if before - after > max(before * self.diff_percent / 100, by_chance):
-            return None
+        by_chance = noise(self.losses, count)
+        if before - after > by_chance or after < self.guessing_loss / 2:
+            return ""
+        if before - after + by_chance > before * self.diff_percent / 100:
+            return None  # it may have fallen
         return (
             f"the mean loss of {count} saved steps went from {before:.4g} to {after:.4g}; "
             f"by chance alone it varies by {by_chance:.2g}"
@@ -51,7 +53,8 @@ class Overfit(JobRule):
     """The network memorises the training images.
 
     AWS compares the two losses alone, and so blames every network that has learnt well (0.01 in training, 0.02 in
-    validation). Ours also requires that the validation loss has risen since its lowest.
+    validation). Ours also requires that the validation loss has risen since its lowest, by more than it differs from
+    epoch to epoch by chance. It is gone at a new lowest.
     """
 
     advice = "Use more training images, a higher weight_decay, or fewer epochs (early_stopping_patience)."
@@ -59,7 +62,7 @@ class Overfit(JobRule):
     patience: int = 1
     ratio_threshold: float = 0.1
     train_loss: float = field(default=math.inf, init=False)
-    lowest: float = field(default=math.inf, init=False)
+    validations: list[float] = field(default_factory=list, init=False)
     exceeded: int = field(default=0, init=False)  # epochs in a row
 
     def find_evidence(self, step: int) -> str | None:
@@ -67,14 +70,16 @@ class Overfit(JobRule):
         self.train_loss = self.train_loss if train is None else train
         if validation is None or step < self.start_step:
             return None
-        self.lowest = min(self.lowest, validation)
+        self.validations.append(validation)
+        lowest = min(self.validations)
         gap = (validation - self.train_loss) / max(self.train_loss, 1e-12)
-        rise = validation / max(self.lowest, 1e-12) - 1
+        rise = validation / max(lowest, 1e-12) - 1
         self.exceeded = self.exceeded + 1 if min(gap, rise) > self.ratio_threshold else 0
-        if self.exceeded <= self.patience:
-            return None
+        if self.exceeded <= self.patience or validation - lowest < noise(self.validations, self.exceeded):
+            too_early = len(self.validations) <= self.patience + 1
+            return None if too_early or self.holds and validation > lowest else ""
         return (
-            f"the validation loss is {validation:.3g}, {rise:.0%} above its lowest ({self.lowest:.3g}), "
+            f"the validation loss is {validation:.3g}, {rise:.0%} above its lowest ({lowest:.3g}), "
             f"while the training loss is {self.train_loss:.3g}"
         )
 
@@ -106,6 +111,7 @@ class Overtraining(JobRule):
     delta: float = 0.1
     train: LowestLoss = field(default_factory=LowestLoss, init=False)
     validation: LowestLoss = field(default_factory=LowestLoss, init=False)
+    epochs: int = field(default=0, init=False)
 
     def find_evidence(self, step: int) -> str | None:
         train, validation = (self.tensors.scalar(step, name) for name in (TRAIN_LOSS, VALIDATION_LOSS))
@@ -114,8 +120,9 @@ class Overtraining(JobRule):
         if validation is None:
             return None
         self.validation.add(validation, self.delta)
+        self.epochs += 1
         if self.train.waited < self.patience_train or self.validation.waited < self.patience_validation:
-            return None
+            return "" if self.epochs > self.patience_validation else None
         return (
             f"the validation loss (lowest {self.validation.value:.3g}) has not improved by more than {self.delta:.0%} "
             f"for {self.validation.waited} epochs, nor the training loss (lowest {self.train.value:.3g}) for "
@@ -128,7 +135,7 @@ class LearningRateTooHigh(JobRule):
     """Our own, for the most frequent mistake: the steps are so large that training does not learn but diverges.
 
     Found if the loss is mostly above that of guessing (or of the first step if that is not known) or is not a number,
-    and a step changes the weights by a large part of their size.
+    and a step changes the weights by a large part of their size. It is gone if training has learnt since.
     """
 
     advice = "Lower lr, first by a factor of 10."
@@ -136,26 +143,26 @@ class LearningRateTooHigh(JobRule):
     increase_percent: float = 20.0
     update_threshold: float = 0.1
     guessing_loss: float = 0.0
-    limit: float | None = field(default=None, init=False)
-    exceeded: list[bool] = field(default_factory=list, init=False)  # of each saved step
+    losses: list[float] = field(default_factory=list, init=False)  # of each saved step
     largest_update: float = field(default=0.0, init=False)
 
     def find_evidence(self, step: int) -> str | None:
         loss = self.tensors.loss(step)
         if loss is None:
             return None
-        if self.limit is None:
-            self.limit = (self.guessing_loss or loss) * (1 + self.increase_percent / 100)
+        self.losses.append(loss)
+        start = self.guessing_loss or self.losses[0]
+        limit = start * (1 + self.increase_percent / 100)
         ratios = [float(ratio[0]) for ratio in self.tensors.vectors(step, UPDATE_RATIO).values()]
         finite = [ratio for ratio in ratios if math.isfinite(ratio)]
         self.largest_update = max(self.largest_update, float(np.median(finite)) if finite else 0.0)
-        self.exceeded.append(loss > self.limit)
         # Most of the last saved steps: a diverging loss still dips now and then.
-        recent = self.exceeded[1 - 2 * self.patience :]
-        diverged = not math.isfinite(loss) or sum(recent) >= self.patience
+        recent = self.losses[1 - 2 * self.patience :]
+        diverged = not math.isfinite(loss) or sum(one > limit for one in recent) >= self.patience
         if not diverged or self.largest_update < self.update_threshold:
-            return None
+            learnt = np.mean(recent) < start / 2
+            return "" if learnt or len(self.losses) >= self.patience and not self.holds else None
         return (
-            f"the loss is {loss:.3g} (limit: {self.limit:.3g}), and a step changed the weights by "
+            f"the loss is {loss:.3g} (limit: {limit:.3g}), and a step changed the weights by "
             f"{self.largest_update:.0%} of their size"
         )

@@ -3,8 +3,8 @@
 Usage: python -m classifier.training.debugging.rules.process FOLDER LOSS
 
 It follows what the hook writes to FOLDER until its standard input has a line or ends. It writes one JSON object a
-line: each rule's verdict as soon as it finds something, and at the end all verdicts with the series for the report.
-LOSS is the loss of guessing.
+line: each rule's verdict as soon as it finds something, or no more, and at the end all verdicts with the series for the
+report. LOSS is the loss of guessing.
 """
 
 import json
@@ -52,7 +52,7 @@ def follow(folder: Path, guessing_loss: float) -> None:
             trial: Any = create_trial(str(folder))  # a LocalTrial, of the three that pyright sees
             evaluator = Evaluator(trial, guessing_loss)
         for verdict in evaluator.evaluate_new_steps() if evaluator else ():
-            write_message(found=verdict)
+            write_message(changed=verdict)
     if evaluator:
         write_message(rules=explain(evaluator.verdicts()), series=evaluator.series.values())
     else:

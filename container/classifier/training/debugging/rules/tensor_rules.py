@@ -31,8 +31,10 @@ class VanishingGradient(JobRule):
         self.first_loss = loss if self.first_loss is None else self.first_loss
         sizes = self.tensors.reductions(step, f"^{GRADIENT}/", "mean", absolute=True)
         small = {name: size for name, size in sizes.items() if size < self.threshold}
-        if not small or not loss > self.first_loss / 2:
+        if not sizes:
             return None
+        if not small or not loss > self.first_loss / 2:
+            return ""
         name = min(small, key=small.__getitem__)
         return (
             f"{len(small)} of {len(sizes)} gradients are smaller than {self.threshold:g} on average, "
@@ -42,7 +44,7 @@ class VanishingGradient(JobRule):
 
 @dataclass(eq=False, kw_only=True)
 class ExplodingTensor(JobRule):
-    """A loss, a weight or a gradient is infinite or not a number."""
+    """A loss, a weight or a gradient is infinite or not a number, once and for all."""
 
     advice = "Lower lr; with precision=fp16 try bf16 or fp32."
     only_nan: bool = False
@@ -55,7 +57,7 @@ class ExplodingTensor(JobRule):
         sizes = {"the loss": loss} | norms
         broken = {name: size for name, size in sizes.items() if self.is_broken(size)}
         if not broken:
-            return None
+            return None if self.holds else ""
         name, size = next(iter(broken.items()))
         return f"{len(broken)} of {len(sizes)} tensors are not finite, the first {name} ({size})"
 
@@ -86,7 +88,7 @@ class PoorWeightInitialization(JobRule):
 
     def find_evidence(self, step: int) -> str | None:
         loss = self.tensors.loss(step)
-        if loss is None or len(self.losses) >= self.steps:
+        if loss is None or self.judged and not self.holds:
             return None
         self.losses.append(loss)
         if len(self.losses) == 1:
@@ -94,10 +96,10 @@ class PoorWeightInitialization(JobRule):
         if len(self.losses) < self.steps:
             return None
         if not self.suspicion or not np.isfinite(self.losses).all():
-            return None
-        before, after = np.mean(self.losses[: -self.patience]), np.mean(self.losses[-self.patience :])
-        if after < before - noise(self.losses):
-            return None
+            return None if self.holds else ""
+        before, after = np.mean(self.losses[: self.patience]), np.mean(self.losses[-self.patience :])
+        if after < before - noise(self.losses, self.patience):
+            return ""
         return f"{self.suspicion}, and the loss went from {self.losses[0]:.3g} to {after:.3g}"
 
     def uneven_activations(self, step: int) -> str:
@@ -128,11 +130,14 @@ class DeadRelu(JobRule):
     activity: RecentActivity = field(default_factory=RecentActivity, init=False)
 
     def find_evidence(self, step: int) -> str | None:
-        self.activity.add(self.tensors.vectors(step, RELU_ACTIVITY))
+        activity = self.tensors.vectors(step, RELU_ACTIVITY)
+        self.activity.add(activity)
         dead = self.activity.dead_percent(self.threshold_inactivity, least_steps=STEPS_TOGETHER)
         name = max(dead, key=dead.__getitem__, default=None)
-        if name is None or dead[name] <= self.threshold_layer:
+        if name is None or not activity:
             return None
+        if dead[name] <= self.threshold_layer:
+            return ""
         return (
             f"{dead[name]:.0f} % of the units of {name.rpartition('_')[0]} are active in less than "
             f"{self.threshold_inactivity:g} % of cases"

@@ -23,12 +23,17 @@ CONSEQUENCES = {
 }
 
 
+# A fault that is "gone" was found, and later was there no more.
+Status = Literal["found", "gone", "not found", "too early to say", "not evaluated"]
+
+
 class Verdict(TypedDict):
     """A rule's verdict; evidence, advice and the training step are those of a rule that found something."""
 
     rule: str
-    status: Literal["found", "not found", "not evaluated"]
+    status: Status
     step: int | None
+    gone_at: int | None  # the training step at which the fault was there no more
     evidence: str
     advice: str
     cause: str | None  # another rule, whose finding likely caused this one
@@ -36,7 +41,9 @@ class Verdict(TypedDict):
 
 
 def sentence(verdict: Verdict) -> str:
-    """Return a rule's finding in one line."""
+    """Return a rule's finding in one line, or that what it found is gone."""
+    if verdict.get("status") == "gone":
+        return f"rule {verdict['rule']} at training step {verdict['gone_at']}: what it found is gone"
     return f"rule {verdict['rule']} at training step {verdict['step']}: {verdict['evidence']}. {verdict['advice']}"
 
 

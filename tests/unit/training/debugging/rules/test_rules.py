@@ -19,9 +19,9 @@ def verdicts(folder, rows):
     from classifier.training.debugging.rules.evaluator import Evaluator
 
     evaluator = Evaluator(trial, GUESSING)
-    found = list(evaluator.evaluate_new_steps())
+    changes = {verdict["rule"]: verdict for verdict in evaluator.evaluate_new_steps()}
     told = {verdict["rule"]: verdict for verdict in evaluator.verdicts()}
-    assert all(told[verdict["rule"]] == verdict for verdict in found)
+    assert all(told[rule] == verdict for rule, verdict in changes.items())
     return told, evaluator.series
 
 
@@ -75,6 +75,54 @@ def test_loss_not_decreasing(tmp_path, values):
 @pytest.mark.parametrize("values", [noisy(np.r_[FALLING, [0.2] * 40], 0.05), [2.3] * 19])
 def test_a_loss_that_has_fallen_or_a_short_run_is_not_blamed(tmp_path, values):
     assert found(tmp_path, losses(values)) == {}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_healthy_loss_of_any_length_and_scatter_is_left_alone(tmp_path, seed):
+    """Losses of small batches are near zero but for a few large ones."""
+    random = np.random.default_rng(seed)
+    count, shape = int(random.integers(20, 60)), random.uniform(0.5, 4)
+    trend = random.uniform(0.5, 3) * np.exp(-np.arange(count) / random.uniform(3, 12))
+    assert found(tmp_path, losses(trend * random.gamma(shape, 1 / shape, count))) == {}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_network_that_was_good_from_the_start_has_little_left_to_learn(tmp_path, seed):
+    values = np.random.default_rng(seed).gamma(2, 0.05, 40)
+    assert found(tmp_path, losses(values)) == {}
+
+
+@pytest.mark.parametrize(("count", "scatter"), [(19, 0.0), (40, 1.5)])
+def test_a_rule_that_has_not_seen_enough_says_so(tmp_path, count, scatter):
+    told = verdicts(tmp_path, losses(noisy([2.3] * count, scatter, seed=3)))[0]
+    assert told["LossNotDecreasing"]["status"] == told["Overfit"]["status"] == "too early to say"
+
+
+def test_what_was_found_is_gone_when_the_loss_falls_after_all(tmp_path):
+    values = noisy(np.r_[[2.3] * 24, np.linspace(2.3, 0.1, 16), [0.1] * 10], 0.02)
+    verdict = verdicts(tmp_path, losses(values))[0]["LossNotDecreasing"]
+    assert (verdict["status"], verdict["step"], verdict["advice"]) == ("gone", 19, "")
+    assert 24 < verdict["gone_at"] < 35
+
+
+def test_a_rate_that_was_too_high_at_first_is_gone_once_training_has_learnt(tmp_path):
+    values = [9.0] * 9 + [2.3] * 10
+    for name, later, status in (("sick", [2.3] * 10, "found"), ("healthy", [0.3] * 10, "gone")):
+        rows = losses(values + later, {"update_ratio/conv1": 0.5})
+        assert verdicts(tmp_path / name, rows)[0]["LearningRateTooHigh"]["status"] == status
+
+
+def test_overfit_is_gone_at_a_new_lowest_validation_loss_and_not_before(tmp_path):
+    train, validation = [1.0, 0.5, 0.2, 0.1, 0.1, 0.1], [0.6, 0.5, 0.9, 1.3, 0.52]
+    for name, last, status in (("sick", 0.51, "found"), ("healthy", 0.4, "gone")):
+        rows = list(epochs(train, [*validation, last]))
+        assert verdicts(tmp_path / name, rows)[0]["Overfit"]["status"] == status
+
+
+def test_a_rise_within_the_scatter_of_the_validation_loss_is_no_overfit(tmp_path):
+    """As on 24 validation images."""
+    rows = list(epochs([0.65, 0.78, 0.35, 0.51, 0.33, 0.19], [1.17, 0.31, 0.53, 0.53, 0.44, 0.40]))
+    assert found(tmp_path, rows) == {}
 
 
 def test_learning_rate_too_high(tmp_path):

@@ -1,0 +1,89 @@
+"""Every program goes on in .venv, under the oldest Python there is; without .venv it says what to do."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from waits import PATIENCE_S
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = ("upload", "tune", "train", "deploy", "predict", "transform", "status", "cleanup")
+PROGRAMS = [*(f"launch/{name}.py" for name in SCRIPTS), "demo/demo.py", "container/train", "container/serve"]
+ISOLATED = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
+
+def python_version(python: Path) -> tuple[int, ...]:
+    command = [python, "-c", "import sys; print(*sys.version_info[:2])"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return tuple(map(int, done.stdout.split()))
+
+
+def oldest_python() -> Path:
+    """Return the oldest Python 3 of this machine, from 3.6 on; at least the one that .venv was made with has none."""
+    on_path = [shutil.which(f"python3.{minor}") for minor in range(6, 15)]
+    built = Path.home().glob(".pyenv/versions/3.*/bin/python3")
+    candidates = [Path(sys.base_prefix) / "bin/python3", *map(Path, filter(None, on_path)), *built]
+    versions = {python: python_version(python) for python in candidates}
+    return min((python for python in versions if versions[python] >= (3, 6)), key=versions.__getitem__)
+
+
+OLDEST = oldest_python()
+
+
+def test_every_script_is_tried():
+    with_main = {
+        f"{path.parent.name}/{path.name}"
+        for folder in ("launch", "demo", "container")
+        for path in (ROOT / folder).iterdir()
+        if path.is_file() and "__main__" in path.read_text(errors="replace")
+    }
+    # Those two run only while an image is built and checked.
+    assert with_main - {"container/fetch_weights", "container/self_test"} == set(PROGRAMS)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_goes_on_in_venv(program, tmp_path):
+    checkout = copy_of_checkout(tmp_path)
+    (checkout / ".venv").symlink_to(Path(sys.prefix))
+    done = start(OLDEST, program, checkout)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: ")
+
+
+def test_without_venv_one_sentence_says_what_to_do(tmp_path):
+    checkout = copy_of_checkout(tmp_path)
+    for program in PROGRAMS:
+        done = start(OLDEST, program, checkout)
+        assert done.returncode == 1
+        assert re.fullmatch(rf"{Path(program).stem}: not installed yet: make demo, or .*\n", done.stderr)
+
+
+def test_a_venv_that_is_not_complete_is_not_tried_for_ever(tmp_path):
+    checkout = copy_of_checkout(tmp_path)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", checkout / ".venv"], check=True)
+    done = start(OLDEST, "launch/status.py", checkout)
+    assert (done.returncode, done.stderr.partition(": make")[0]) == (1, "status: not installed yet")
+
+
+def test_a_python_that_has_all_packages_stays(tmp_path):
+    """With -c there is no script that could be started again."""
+    checkout = copy_of_checkout(tmp_path)
+    code = f"import sys; sys.path[0] = {str(checkout / 'launch')!r}; import boot; print(sys.executable)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == sys.executable
+
+
+def copy_of_checkout(folder: Path) -> Path:
+    for name in ("container", "demo", "launch", "local"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("weights", "__pycache__"))
+    return folder
+
+
+def start(python: Path, program: str, checkout: Path) -> subprocess.CompletedProcess[str]:
+    command = [python, program, "--help"]
+    return subprocess.run(command, cwd=checkout, env=ISOLATED, capture_output=True, text=True, timeout=PATIENCE_S)

@@ -1,0 +1,62 @@
+"""Only the server that deploy.py --local started is ended."""
+
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from local import places, server
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """A folder of runs, and of a program that stands in for container/serve and waits."""
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    for name, path in {"RUNS": runs, "LATEST": runs / "latest.json", "CONTAINER": tmp_path}.items():
+        monkeypatch.setattr(places, name, path)
+    (tmp_path / "serve").write_text("import time; time.sleep(1000)")
+    return runs
+
+
+def note(process, **changes):
+    started = str(round(psutil.Process(process.pid).create_time()))
+    places.note(
+        **{"local_pid": str(process.pid), "local_started": started, "local_url": "http://127.0.0.1:1"} | changes
+    )
+
+
+def test_the_server_is_described_and_stopped(runs):
+    with subprocess.Popen([sys.executable, runs.parent / "serve", "--root", runs / "a"]) as process:
+        note(process)
+        assert server.described() == f"a server at http://127.0.0.1:1, process {process.pid}"
+        assert server.stop()
+    assert not server.described()
+    assert not server.stop()
+
+
+@pytest.mark.parametrize("changes", [{}, {"local_started": str(round(time.time()) - 4000)}, {"local_started": ""}])
+def test_another_process_with_its_id_is_left_alone(runs, changes):
+    """Such as `tail -f` on a file of runs/, or with another start time a program of the same name."""
+    path = runs.parent / "serve" if changes else runs / "latest.json"
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)", path]) as process:
+        note(process, **changes)
+        assert not server.described()
+        assert not server.stop()
+        assert process.poll() is None
+        process.kill()
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("docker run --rm -v {runs}/a:/opt/ml image serve", True),
+        ("docker run --rm -v {runs}/a:/opt/ml image train", False),
+        ("tail -f {runs}/a/serve.log", False),
+        ("", False),
+    ],
+)
+def test_a_server_in_a_container_is_known_by_its_folder(runs, command, expected):
+    assert server.serves(command.format(runs=runs).split()) is expected
