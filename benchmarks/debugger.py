@@ -121,7 +121,7 @@ class Training:
                     callback(module, (output,))
                 for callback in module._forward_hooks.values():
                     callback(module, (output,), output)
-            self.hook.before_update()
+            self.hook.before_update(self.optimizer)
             self.hook.after_update()
             seconds += time.process_time() - started
         started = time.process_time()

@@ -25,6 +25,7 @@ from classifier import artifact
 from classifier.images import evaluation_pixels
 from classifier.serving.app import Model, create_app
 from classifier.serving.batcher import Batcher
+from classifier.serving.share import Share
 
 USUAL: Callable[[Image.Image], torch.Tensor] = transforms.Compose(
     [transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor()]
@@ -64,7 +65,7 @@ def print_answer_parts(about: artifact.Artifact, data: list[bytes]) -> None:
     print_row("batcher", lambda: [batcher.submit(blank, float("inf")).result() for _ in data], len(data))
     model: Future = Future()
     model.set_result(Model("", about.classes, about.image_size, batcher.submit))
-    client = create_app(model, max_payload_mb=25, cores=1).test_client()
+    client = create_app(model, max_payload_mb=25, share=Share(1)).test_client()
     post = partial(client.post, "/invocations", content_type="image/jpeg")
     print_row("decode, batcher and Flask's test client", lambda: [post(data=one) for one in data], len(data))
 

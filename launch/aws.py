@@ -15,23 +15,13 @@ from classifier.training.hyperparameters import text_of
 from local import places
 
 STUDIO = Path("/opt/ml/metadata/resource-metadata.json")
-POLL_SECONDS = 5
 NO_AWS = "--local does the same on this computer, without AWS"
-ADVICE = {
-    "ResourceLimitExceeded": "the account's quota is too small; new accounts have none for GPU instances: ask for more "
-    "in the console under Service Quotas, Amazon SageMaker, or use another --instance-type",
-    "AccessDenied": "the credentials may not do this; README.md lists under Permissions what they need",
-    "NoSuchBucket": "run launch/upload.py FOLDER, which creates SageMaker's default bucket",
-    "NoSuchEntity": "README.md says under Permissions how to create the role",
-    "ExpiredToken": "the credentials have expired: log in again, such as with aws sso login",
-    "InvalidClientTokenId": "the credentials are not valid: run aws configure",
-    "UnrecognizedClient": "the credentials are not valid: run aws configure",
-    "ProfileNotFound": "aws configure list-profiles lists the profiles",
-}
 
 
 class Aws:
     """What the settings select in AWS. Raises UserError as soon as something is needed and missing."""
+
+    poll_seconds = 5
 
     def __init__(self, settings: Namespace):
         places.need("sagemaker", f"make launch installs it. {NO_AWS}")
@@ -45,6 +35,13 @@ class Aws:
             raise UserError(f"no AWS region: use --region, AWS_DEFAULT_REGION or aws configure. {NO_AWS}")
         self.sagemaker = self.session.client("sagemaker")
         self.s3: Any = self.session.resource("s3")
+
+    @cached_property
+    def errors(self) -> tuple[type[Exception], ...]:
+        """What boto3 raises: refusals, and what keeps a request from being answered."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        return BotoCoreError, ClientError
 
     @cached_property
     def identity(self) -> dict[str, str]:
@@ -76,9 +73,7 @@ class Aws:
     @cached_property
     def role(self) -> str:
         """The ARN of SageMaker's execution role: the setting, or in SageMaker Studio its own."""
-        name = self.settings.role
-        if not name and STUDIO.exists():
-            name = self.identity["Arn"].split("/")[1]
+        name = self.settings.role or self.role_of_studio()
         if not name:
             raise UserError(
                 "no role for SageMaker: give the name or ARN of one with --role or in launch/settings.toml; "
@@ -86,23 +81,43 @@ class Aws:
             )
         return name if name.startswith("arn:") else self.session.client("iam").get_role(RoleName=name)["Role"]["Arn"]
 
-    def call(self, verb: str, kind: str, name: str) -> dict:
-        """Describe, Stop or Delete the resource of this kind, such as a TrainingJob, and of this name."""
+    def role_of_studio(self) -> str:
+        """Return the role of SageMaker Studio or of a notebook instance; "" elsewhere."""
+        try:
+            about = files.read_json(STUDIO)
+        except FileNotFoundError:
+            return ""
+        return about.get("ExecutionRoleArn") or self.identity["Arn"].split("/")[1]
+
+    def operation(self, verb: str, kind: str) -> Any:
+        """Return the method of boto3 that does `verb` to resources of this kind, such as TrainingJob."""
         from botocore import xform_name
 
-        return getattr(self.sagemaker, xform_name(f"{verb}{kind}"))(**{f"{kind}Name": name})
+        return getattr(self.sagemaker, xform_name(f"{verb}{kind}"))
+
+    def call(self, verb: str, kind: str, name: str) -> dict:
+        """Describe, Stop or Delete the resource of this kind and of this name."""
+        return self.operation(verb, kind)(**{f"{kind}Name": name})
 
     def until_ended(self, kind: str, name: str) -> Iterator[dict]:
         """Yield the description of a SageMaker job every few seconds until the job has ended."""
         while (job := self.call("Describe", kind, name))[f"{kind}Status"] in ("InProgress", "Stopping"):
             yield job
-            time.sleep(POLL_SECONDS)
+            self.pause()
         yield job
+
+    def pause(self) -> None:
+        """Wait until AWS may be asked again."""
+        time.sleep(self.poll_seconds)
 
     def objects_below(self, uri: str) -> Any:
         """Return boto3's collection of the objects below an S3 URI."""
         bucket, key = split_uri(uri)
         return self.s3.Bucket(bucket).objects.filter(Prefix=key)
+
+    def exists(self, uri: str) -> bool:
+        """Return whether there is an object at, or below, an S3 URI; not at ""."""
+        return bool(uri) and bool(list(self.objects_below(uri).limit(1)))
 
     def data_for_job(self, uri: str) -> str:
         """Return `uri`, by default the last upload's, with a slash at its end.
@@ -111,7 +126,7 @@ class Aws:
         """
         _ = self.image, self.role
         uri = f"{(uri or places.latest('data')).rstrip('/')}/"
-        if not list(self.objects_below(uri).limit(1)):
+        if not self.exists(uri):
             raise UserError(f"there are no images at {uri}: run launch/upload.py FOLDER")
         return uri
 
@@ -133,11 +148,3 @@ def split_uri(uri: str) -> tuple[str, str]:
     if not found:
         raise UserError(f"{uri!r} is not an S3 URI; accepted: s3://BUCKET/KEY")
     return found[1], found[2]
-
-
-def sentence_for(error: Exception) -> str:
-    """Return one sentence: the error that boto3 or botocore raised, and what to do about it."""
-    code = getattr(error, "response", {}).get("Error", {}).get("Code", type(error).__name__)
-    text = " ".join(str(error).split())
-    advice = next((advice for start, advice in ADVICE.items() if code.startswith(start)), "")
-    return f"{text}: {advice}" if advice else f"AWS: {text}"

@@ -5,6 +5,9 @@ changed. leave_out.txt is added to it, with the images that are better left out,
 training and the demo then leave these out.
 """
 
+if __name__ == "__main__":
+    import boot  # noqa: F401 # goes on in .venv, whatever Python started this
+
 import json
 
 from classifier.training.data.leave_out import NAME

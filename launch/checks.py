@@ -7,11 +7,25 @@ from difflib import get_close_matches
 from classifier.contract import INPUT_MODES
 from classifier.errors import UserError
 from classifier.json_text import shown
-from classifier.training.hyperparameters import Choice, Flag, Whole
+from classifier.training.hyperparameters import Choice, Flag, Real, Whole
 from local.accepted import MOST, Accepted, Hyperparameters, Prices, Scalar, Tags, Text, Texts, parse_values
 from local.places import PREFIX
 from local.search import as_texts, search_space
 from local.tuning_fields import SETTINGS
+
+
+class Steps(Whole):
+    """A multiple of `low`."""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} in steps of {self.low}"
+
+    def parse(self, text: str) -> int:
+        value = super().parse(text)
+        if value % self.low:
+            raise ValueError
+        return value
+
 
 TEXT, TEXTS, FLAG, COUNT = Text(), Texts(), Scalar(Flag()), Scalar(Whole(1, MOST))
 # Each section's settings. Limits are SageMaker's own where there are others than MOST.
@@ -24,11 +38,12 @@ SECTIONS: dict[str, dict[str, Accepted]] = {
         "network_isolation": FLAG,
         "tags": Tags(),
     },
-    "cost": {"currency": TEXT, "prices": Prices()},
+    "cost": {"currency": TEXT, "prices": Prices(), "budget": Scalar(Real(0, MOST))},
     "training": {
         "data": TEXT,
         "hyperparameters": Hyperparameters(),
         "instance_type": TEXT,
+        "more_instance_types": TEXTS,
         **dict.fromkeys(("instance_count", "volume_gb", "max_minutes"), COUNT),
         "spot": FLAG,
         "max_wait_minutes": COUNT,
@@ -41,18 +56,24 @@ SECTIONS: dict[str, dict[str, Accepted]] = {
     },
     "hosting": {
         "instance_type": TEXT,
-        **dict.fromkeys(("instance_count", "max_instances", "requests_per_instance"), COUNT),
+        "more_instance_types": TEXTS,
+        **dict.fromkeys(("instance_count", "max_instances", "requests_per_instance", "backlog_per_instance"), COUNT),
         "inference_ami": TEXT,
+        "shift": Scalar(Choice(("AllAtOnce", "Canary", "Linear"))),
+        "watch_minutes": Scalar(Whole(0, 60)),
+        "max_latency_ms": COUNT,
+        "capture_percent": Scalar(Whole(0, 100)),
         "startup_seconds": Scalar(Whole(60, 3600)),
-        "memory_mb": Scalar(Whole(1024, 6144)),
+        "memory_mb": Scalar(Steps(1024, 6144)),
         "max_concurrency": Scalar(Whole(1, 200)),
     },
     "transform": {
         "instance_type": TEXT,
-        **dict.fromkeys(("instance_count", "max_minutes", "max_concurrent"), COUNT),
+        **dict.fromkeys(("instance_count", "max_minutes", "max_concurrent", "max_payload_mb"), COUNT),
         "transform_ami": TEXT,
     },
 }
+MOST_MB_AT_A_TIME = 100  # of a batch transform job
 # A setting, another one that must not be less, and which of the two follows a flag of the other.
 ORDERED = (
     ("max_parallel_jobs", "max_jobs", "max_parallel_jobs"),
@@ -95,6 +116,8 @@ def check_settings(settings: Namespace, accepted: Mapping[str, Accepted], flags:
     values |= parse_values(values, accepted)
     if bool(values.get("subnets")) != bool(values.get("security_groups")):
         raise UserError("a VPC needs both subnets and security_groups; accepted: both, or neither")
+    if "max_payload_mb" in values:
+        check_payload(settings.max_concurrent, settings.max_payload_mb)
     for lower, upper, follower in ORDERED:
         if lower in values and upper in values and (upper != "max_wait_minutes" or settings.spot):
             check_order(values, lower, upper, follower, flags)
@@ -102,6 +125,15 @@ def check_settings(settings: Namespace, accepted: Mapping[str, Accepted], flags:
         as_texts(values["hyperparameters"])
     if "ranges" in values:
         check_tuning(settings, flags)
+
+
+def check_payload(max_concurrent: int, max_payload_mb: int) -> None:
+    """Raise UserError if AWS refuses this product: the reference of CreateTransformJob, MaxPayloadInMB."""
+    if max_concurrent * max_payload_mb > MOST_MB_AT_A_TIME:
+        raise UserError(
+            f"max_concurrent is {max_concurrent} and max_payload_mb is {max_payload_mb}; accepted: a product of up to "
+            f"{MOST_MB_AT_A_TIME}"
+        )
 
 
 def check_order(values: dict[str, int], lower: str, upper: str, follower: str, flags: Collection[str]) -> None:

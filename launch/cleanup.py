@@ -1,8 +1,9 @@
 """Stop or delete what these scripts started in AWS and on this computer: list it first, then ask.
 
 Running jobs are stopped; endpoints are deleted with their configurations, models and scaling targets. Data, outputs
-and models in S3, and images in ECR, are kept unless you add --outputs, --data or --images. With --local the server is
-listed and stopped without a question: deploy.py --local starts it again.
+and models in S3, and images in ECR, are kept unless you add --outputs, --data or --images. What AWS refuses to end is
+listed at the end, and the exit code is 1. With --local the server is listed and stopped without a question: deploy.py
+--local starts it again.
 """
 
 if __name__ == "__main__":
@@ -12,37 +13,38 @@ import re
 from argparse import Namespace
 
 from classifier.errors import UserError
-from launch import console, hosting, status
+from launch import console, ending, status
 from launch.aws import Aws
 from launch.settings import LOCAL, make_parser
 from local import places, server
 
 MADE_BY_PUSH = {"Key": "created-by", "Value": "build_and_push.sh"}
-OUTPUTS = ("output", "checkpoints", "debugger", "transform")
+DATA = ("data", "captured")
+OUTPUTS = ("output", "checkpoints", "debugger", "transform", "async", "registry")
 
 
-def main() -> None:
+def main() -> int:
     parser = make_parser(__doc__, "aws", "cost")
     parser.add_argument("--outputs", action="store_true", help="also delete the jobs' output in S3, models included")
-    parser.add_argument("--data", action="store_true", help="also delete the images that upload.py uploaded")
+    parser.add_argument("--data", action="store_true", help="also delete the uploaded and captured images")
     parser.add_argument("--images", action="store_true", help="also delete the ECR repository of build_and_push.sh")
     parser.add_argument("--local", action="store_true", help="stop only the server that deploy.py --local started")
     parser.add_argument("--yes", action="store_true", help="do not ask before deleting")
     parser.exclude("local", "outputs", "data", "images", settings_but=LOCAL)
     settings = parser.parse_args()
     print(f"on this computer: {server.described() or 'no server is known to run'}", flush=True)
-    if not settings.local:
-        clean_aws(settings)
+    code = 0 if settings.local else clean_aws(settings)
     if server.stop():
         print("the server on this computer is stopped")
+    return code
 
 
-def clean_aws(settings: Namespace) -> None:
+def clean_aws(settings: Namespace) -> int:
+    """Stop and delete what is found, and return the exit code: 1 if anything is left."""
     aws = Aws(settings)
     found = list(status.find_resources(aws))
-    folders = (OUTPUTS if settings.outputs else ()) + (("data",) if settings.data else ())
-    stored = {uri: aws.objects_below(uri) for uri in (f"{aws.home}/{folder}/" for folder in folders)}
-    stored = {uri: objects for uri, objects in stored.items() if list(objects.limit(1))}
+    folders = (OUTPUTS if settings.outputs else ()) + (DATA if settings.data else ())
+    stored = [uri for uri in (f"{aws.home}/{folder}/" for folder in folders) if aws.exists(uri)]
     repository = find_repository(aws) if settings.images else ""
     status.print_resources(aws, found)
     for uri in stored:
@@ -50,21 +52,21 @@ def clean_aws(settings: Namespace) -> None:
     if repository:
         print(f"the ECR repository {repository} with all its images")
     if not found and not stored and not repository and not server.running():
-        return
+        return 0
     console.ask("Stop or delete all of these?", settings.yes)
-    for one in found:
-        if one.kind.endswith("Job"):
-            stop_job(aws, one.kind, one.name)
-        elif one.kind == "Endpoint":
-            delete_endpoint(aws, one.name)
-        else:
-            aws.call("Delete", one.kind, one.name)
-    for objects in stored.values():
-        objects.delete()
+    left = ending.end_resources(aws, found)
+    for uri in stored:
+        left += ending.delete_objects(aws, uri)
     if repository:
-        aws.session.client("ecr").delete_repository(repositoryName=repository, force=True)
-    places.note(endpoint="", **({"job": "", "tuning": ""} if settings.outputs else {}))
-    print("done; launch/status.py lists what is left")
+        left += ending.delete_repository(aws, repository)
+    if not any(line.startswith("Endpoint ") for line in left):
+        places.note(endpoint="")
+    if settings.outputs:
+        places.note(job="", tuning="")
+    for line in left:
+        print(f"left: {line}")
+    print(f"{len(left)} are left; repeat the command" if left else "done; launch/status.py lists what is left")
+    return int(bool(left))
 
 
 def find_repository(aws: Aws) -> str:
@@ -75,28 +77,6 @@ def find_repository(aws: Aws) -> str:
     if MADE_BY_PUSH not in ecr.list_tags_for_resource(resourceArn=found["repositoryArn"])["tags"]:
         raise UserError(f"the ECR repository {name} is not tagged as made by build_and_push.sh: it is kept")
     return name
-
-
-def stop_job(aws: Aws, kind: str, name: str) -> None:
-    """Stop a job. A job that has already ended rejects the call; that is fine.
-
-    The training jobs of a tuning job end when that is stopped.
-    """
-    try:
-        aws.call("Stop", kind, name)
-    except aws.sagemaker.exceptions.ClientError:
-        if aws.call("Describe", kind, name)[f"{kind}Status"] == "InProgress":
-            raise
-
-
-def delete_endpoint(aws: Aws, endpoint: str) -> None:
-    """Delete the endpoint with its scaling target, if it has one, and wait until it is gone."""
-    scaling, scaled = aws.session.client("application-autoscaling"), hosting.scalable_variant(endpoint)
-    named = {"ServiceNamespace": scaled["ServiceNamespace"], "ResourceIds": [scaled["ResourceId"]]}
-    if scaling.describe_scalable_targets(**named)["ScalableTargets"]:
-        scaling.deregister_scalable_target(**scaled)
-    aws.sagemaker.delete_endpoint(EndpointName=endpoint)
-    aws.sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=endpoint)
 
 
 if __name__ == "__main__":

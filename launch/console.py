@@ -4,13 +4,13 @@ import io
 import os
 import signal
 import sys
-from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from classifier.errors import UserError
 from classifier.training.data.names import printable
+from launch.advice import sentence_for
 
 
 def run(main: Callable[[], int | None]) -> None:
@@ -28,9 +28,7 @@ def run(main: Callable[[], int | None]) -> None:
             sentence = str(error)
         elif isinstance(error, OSError) and error.filename:
             sentence = f"{os.fsdecode(error.filename)}: {error.strerror}"
-        elif type(error).__module__.startswith(("botocore", "boto3")):
-            from launch.aws import sentence_for
-
+        elif type(error).__module__.startswith(("botocore", "boto3", "pydantic")):  # the SDK checks with it
             sentence = sentence_for(error)
         else:
             raise
@@ -56,10 +54,3 @@ def ask(question: str, yes: bool) -> None:
         raise UserError(f"{question} There is no terminal to answer on: repeat the command with --yes")
     if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
         raise UserError("nothing was done")
-
-
-def ask_to_spend(settings: Namespace, what: str, hours: float) -> None:
-    """Ask before starting `what`: the question has its limit in instance hours, and in money if the price is set."""
-    price = settings.prices.get(settings.instance_type)
-    money = f", {hours * price:,.2f} {settings.currency}" if price else " (set prices to see the cost)"
-    ask(f"{what}: up to {hours:,.4g} instance hours of {settings.instance_type}{money}. Start?", settings.yes)

@@ -10,26 +10,40 @@ from argparse import Namespace
 from pathlib import Path
 
 from classifier.images import SUFFIXES
-from launch import console, hosting
-from launch.aws import Aws, tags
-from launch.predict import endpoint_sender, show_answers
+from launch import console, cost, endpoints, hosting, rollout, watching
+from launch.aws import Aws
+from launch.predict import ask_endpoint, show_answers
 from launch.settings import LOCAL, make_parser, path
 from local import pictures, places, sending, server
 
-DAY = 24
-OF_INSTANCES = ("instance_type", "instance_count", "max_instances", "requests_per_instance", "inference_ami")
+OF_INSTANCES = (
+    "instance_type",
+    "more_instance_types",
+    "instance_count",
+    "max_instances",
+    "requests_per_instance",
+    "backlog_per_instance",
+    "inference_ami",
+)
+WATCHED = ("shift", "watch_minutes", "max_latency_ms")
+CAPTURED = "capture_percent"
+ASYNCHRONOUS = "an endpoint that takes pictures from S3, and has no instance while none waits"
 
 
 def main() -> None:
     parser = make_parser(__doc__, "aws", "cost", "hosting")
     parser.add_argument("--job", metavar="NAME", help="the training job to deploy (default: the last one)")
+    parser.add_argument("--approved", action="store_true", help="deploy the registry's newest approved model")
     parser.add_argument("--endpoint", metavar="NAME", help="the endpoint's name (default: prefix)")
     parser.add_argument("--picture", metavar="FILE", type=path, help="the picture to send (default: a training image)")
     parser.add_argument("--serverless", action="store_true", help="an endpoint that costs nothing while idle")
+    parser.add_argument("--async", "--asynchronous", dest="asynchronous", action="store_true", help=ASYNCHRONOUS)
     parser.add_argument("--local", action="store_true", help="serve on this computer; with --image in a container")
     parser.add_argument("--yes", action="store_true", help="do not ask before starting")
-    parser.exclude("local", "serverless", "endpoint", settings_but=LOCAL)
-    parser.exclude("serverless", *OF_INSTANCES)
+    parser.exclude("approved", "job")
+    parser.exclude("local", "serverless", "asynchronous", "approved", "endpoint", settings_but=LOCAL)
+    parser.exclude("asynchronous", *WATCHED, CAPTURED)
+    parser.exclude("serverless", "asynchronous", *OF_INSTANCES, *WATCHED, CAPTURED, "subnets", "security_groups")
     settings = parser.parse_args()
     picture = pictures.find_pictures(settings.picture)[0] if settings.picture else None
     deploy_here(settings, picture) if settings.local else deploy_on_aws(settings, picture)
@@ -46,42 +60,35 @@ def deploy_here(settings: Namespace, picture: Path | None) -> None:
 
 
 def deploy_on_aws(settings: Namespace, picture: Path | None) -> None:
-    aws = Aws(settings)
-    job = settings.job or places.latest("job")
-    trained = aws.call("Describe", "TrainingJob", job)
-    endpoint, name = settings.endpoint or settings.prefix, places.new_name(settings.prefix)
-    model = hosting.model(settings, aws, name, trained["ModelArtifacts"]["S3ModelArtifacts"])
-    if settings.serverless:
-        console.ask(f"A serverless endpoint is charged by request. Start {endpoint} for {job}?", settings.yes)
-    else:
-        most = max(settings.instance_count, settings.max_instances)
-        what = f"endpoint {endpoint} for {job}, up to {most} instances until you run cleanup.py; per day"
-        console.ask_to_spend(settings, what, DAY * most)
-    aws.sagemaker.create_model(**model)
-    aws.sagemaker.create_endpoint_config(**hosting.endpoint_config(settings, name))
-    live = aws.sagemaker.list_endpoints(NameContains=endpoint, MaxResults=100)["Endpoints"]
-    if endpoint in (one["EndpointName"] for one in live):
-        aws.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=name)
-    else:
-        aws.sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=name, Tags=tags(settings))
-    places.note(endpoint=endpoint)
-    print(f"starting, which takes a few minutes: {aws.link(f'endpoints/{endpoint}')}", flush=True)
-    with console.if_interrupted(f"{endpoint} keeps running without this script; launch/cleanup.py deletes it"):
-        aws.sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=endpoint)
-    if settings.max_instances > settings.instance_count and not settings.serverless:
-        scaling = aws.session.client("application-autoscaling")
-        scaling.register_scalable_target(**hosting.scaling_target(settings, endpoint))
-        scaling.put_scaling_policy(**hosting.scaling_policy(settings, endpoint))
+    aws, kind = Aws(settings), hosting.kind(settings)
+    source, trained = rollout.what_to_deploy(settings, aws)
+    job, endpoint = trained["TrainingJobName"], settings.endpoint or settings.prefix
+    watching.check(settings)
+    hosting.model(settings, aws, endpoint, source, kind)  # raises UserError for what AWS would refuse
+    about = endpoints.if_free(aws, endpoint, lambda question: console.ask(question, settings.yes))
+    if about:
+        endpoints.check_kind(about, kind)
+    rollout.ask_to_start(settings, aws, f"{endpoint} for {job}", kind)
     sent = (str(picture), picture.read_bytes()) if picture else read_training_picture(aws, trained)
-    show_answers([sending.classify(*sent, endpoint_sender(aws, endpoint))])
+    watch = watching.watch_for(aws, endpoint, lambda: fault_of(aws, endpoint, sent))
+    cost.first_with_capacity(settings, lambda: rollout.start(settings, aws, endpoint, source, watch))
+    places.note(endpoint=endpoint)
+    if sent:
+        show_answers(ask_endpoint(aws, endpoint, [sent]))
     print(f"{endpoint} is in service; next: launch/predict.py FILE, and at the end launch/cleanup.py")
 
 
-def read_training_picture(aws: Aws, trained: dict) -> tuple[str, bytes]:
-    """Return name and bytes of one of the images that the job was trained on."""
+def fault_of(aws: Aws, endpoint: str, sent: tuple[str, bytes] | None) -> str:
+    """Send the picture, and return the fault of the endpoint's answer; "" if there is none, or no picture."""
+    (answer,) = ask_endpoint(aws, endpoint, [sent]) if sent else [{}]
+    return answer.get("error", "")
+
+
+def read_training_picture(aws: Aws, trained: dict) -> tuple[str, bytes] | None:
+    """Return name and bytes of one of the images that the job was trained on; None if they are gone."""
     objects = aws.objects_below(trained["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"])
-    item = next(item for item in objects if item.key.lower().endswith(SUFFIXES))
-    return item.key, item.get()["Body"].read()
+    item = next((item for item in objects if item.key.lower().endswith(SUFFIXES)), None)
+    return item and (item.key, item.get()["Body"].read())
 
 
 if __name__ == "__main__":

@@ -1,17 +1,20 @@
 """The requests for endpoints and batch transform jobs: pure functions from settings to boto3's parameters."""
 
-import re
 from argparse import Namespace
 from typing import Any
 
+from classifier.errors import UserError
+from launch import capture, instances
+from launch.alarms import VARIANT
 from launch.aws import Aws, tags
 from local.sending import IMAGE_TYPE
 
-VARIANT = "AllTraffic"
+SERVERLESS, ASYNCHRONOUS, OF_INSTANCES = "serverless", "asynchronous", "one of instances"
 
 
-def has_gpu(instance_type: str) -> bool:
-    return re.match(r"ml\.[gp]\d", instance_type) is not None
+def kind(settings: Namespace) -> str:
+    """Return the kind of endpoint that the settings ask for; none can become another."""
+    return SERVERLESS if settings.serverless else ASYNCHRONOUS if settings.asynchronous else OF_INSTANCES
 
 
 def kms_key(settings: Namespace, name: str) -> dict[str, str]:
@@ -19,19 +22,30 @@ def kms_key(settings: Namespace, name: str) -> dict[str, str]:
     return {name: settings.kms_key} if settings.kms_key else {}
 
 
-def model(settings: Namespace, aws: Aws, name: str, artifact: str) -> dict[str, Any]:
-    """Return CreateModel's parameters; `artifact` is the S3 URI of a model.tar.gz."""
+def model(settings: Namespace, aws: Aws, name: str, source: str, kind: str) -> dict[str, Any]:
+    """Return CreateModel's parameters; `source` is the S3 URI of a model.tar.gz, or the ARN of a package.
+
+    Raises UserError for a serverless endpoint in a VPC. Such an endpoint has no network isolation either:
+    docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html, Feature exclusions.
+    """
+    if kind == SERVERLESS and settings.subnets:
+        raise UserError(f"subnets is {settings.subnets}; accepted with --serverless: none, since AWS runs it in no VPC")
     vpc = {"SecurityGroupIds": settings.security_groups, "Subnets": settings.subnets}
     return {
         "ModelName": name,
-        "PrimaryContainer": {"Image": aws.image, "ModelDataUrl": artifact},
+        "PrimaryContainer": container(aws, source),
         "ExecutionRoleArn": aws.role,
-        "EnableNetworkIsolation": settings.network_isolation,
+        "EnableNetworkIsolation": settings.network_isolation and kind != SERVERLESS,
         "Tags": tags(settings),
     } | ({"VpcConfig": vpc} if settings.subnets else {})
 
 
-def endpoint_config(settings: Namespace, name: str) -> dict[str, Any]:
+def container(aws: Aws, source: str) -> dict[str, str]:
+    """Return what a model consists of: an artifact and this image, or a package of the registry, which has both."""
+    return {"ModelPackageName": source} if source.startswith("arn:") else {"Image": aws.image, "ModelDataUrl": source}
+
+
+def endpoint_config(settings: Namespace, aws: Aws, name: str) -> dict[str, Any]:
     """Return CreateEndpointConfig's parameters for the model `name`, on instances or serverless."""
     request: dict[str, Any] = {"EndpointConfigName": name, "Tags": tags(settings)}
     variant: dict[str, Any] = {"VariantName": VARIANT, "ModelName": name}
@@ -43,34 +57,27 @@ def endpoint_config(settings: Namespace, name: str) -> dict[str, Any]:
         "InitialInstanceCount": settings.instance_count,
         "ContainerStartupHealthCheckTimeoutInSeconds": settings.startup_seconds,
     }
-    if has_gpu(settings.instance_type):
-        variant["InferenceAmiVersion"] = settings.inference_ami
-    return request | {"ProductionVariants": [variant]} | kms_key(settings, "KmsKeyId")
+    if ami := instances.ami(settings.instance_type, settings.inference_ami, "inference_ami"):
+        variant["InferenceAmiVersion"] = ami
+    key = instances.volume_key(settings, settings.instance_type, alias=True)
+    request |= {"ProductionVariants": [variant]} | ({"KmsKeyId": key} if key else {})
+    if settings.asynchronous:
+        return request | {"AsyncInferenceConfig": async_config(settings, aws, name)}
+    return request | ({"DataCaptureConfig": capture.config(settings, aws)} if settings.capture_percent else {})
 
 
-def scalable_variant(endpoint: str) -> dict[str, Any]:
-    """Return the parameters that name the endpoint to application-autoscaling, also for DeregisterScalableTarget."""
-    dimension, resource = "sagemaker:variant:DesiredInstanceCount", f"endpoint/{endpoint}/variant/{VARIANT}"
-    return {"ServiceNamespace": "sagemaker", "ResourceId": resource, "ScalableDimension": dimension}
-
-
-def scaling_target(settings: Namespace, endpoint: str) -> dict[str, Any]:
-    """Return RegisterScalableTarget's parameters: the least and the greatest number of instances."""
-    return scalable_variant(endpoint) | {"MinCapacity": settings.instance_count, "MaxCapacity": settings.max_instances}
-
-
-def scaling_policy(settings: Namespace, endpoint: str) -> dict[str, Any]:
-    """Return PutScalingPolicy's parameters: the target is a number of requests a minute for each instance."""
-    measured = {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}
-    target = {"TargetValue": float(settings.requests_per_instance), "PredefinedMetricSpecification": measured}
-    kind = {"PolicyName": f"{endpoint}-requests", "PolicyType": "TargetTrackingScaling"}
-    return scalable_variant(endpoint) | kind | {"TargetTrackingScalingPolicyConfiguration": target}
+def async_config(settings: Namespace, aws: Aws, name: str) -> dict[str, Any]:
+    """Return where in S3 an asynchronous endpoint puts answers and failures."""
+    places = {"S3OutputPath": f"{aws.home}/async/output/{name}", "S3FailurePath": f"{aws.home}/async/failed/{name}"}
+    return {"OutputConfig": places | kms_key(settings, "KmsKeyId")}
 
 
 def transform_job(settings: Namespace, name: str, images: str, output: str) -> dict[str, Any]:
     """Return CreateTransformJob's parameters: each object below `images` is one request to the model `name`."""
-    gpu = {"TransformAmiVersion": settings.transform_ami} if has_gpu(settings.instance_type) else {}
+    ami = instances.ami(settings.instance_type, settings.transform_ami, "transform_ami")
+    key = instances.volume_key(settings, settings.instance_type, alias=True)
     resources = {"InstanceType": settings.instance_type, "InstanceCount": settings.instance_count}
+    optional = {"TransformAmiVersion": ami, "VolumeKmsKeyId": key}
     source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": images}}
     answers = {"S3OutputPath": output, "Accept": "application/json", "AssembleWith": "None"}
     return {
@@ -78,9 +85,9 @@ def transform_job(settings: Namespace, name: str, images: str, output: str) -> d
         "ModelName": name,
         "BatchStrategy": "SingleRecord",
         "MaxConcurrentTransforms": settings.max_concurrent,
-        "MaxPayloadInMB": 25,
+        "MaxPayloadInMB": settings.max_payload_mb,
         "TransformInput": {"DataSource": source, "ContentType": IMAGE_TYPE, "SplitType": "None"},
         "TransformOutput": answers | kms_key(settings, "KmsKeyId"),
-        "TransformResources": resources | gpu | kms_key(settings, "VolumeKmsKeyId"),
+        "TransformResources": resources | {name: value for name, value in optional.items() if value},
         "Tags": tags(settings),
     }

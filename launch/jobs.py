@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from classifier.training.hyperparameters import Between, OneOf, text_of
 from classifier.training.metrics import METRICS
+from launch import instances
 from launch.aws import Aws, tags
 from local import places
 from local.trials import direction
@@ -23,11 +24,21 @@ DEBUGGER_RULES = ("LossNotDecreasing", "Overfit", "Overtraining", "VanishingGrad
 COLLECTIONS = ("losses", "gradients", "weights", "biases", "relu_input")
 
 
-def model_trainer(settings: Namespace, aws: Aws, hyperparameters: Mapping[str, str], uri: str) -> "ModelTrainer":
+def new_checkpoints(settings: Namespace, aws: Aws) -> str:
+    """Return the S3 URI where a new job keeps its checkpoints; "" for none."""
+    return f"{aws.home}/checkpoints/{places.new_name(settings.prefix)}" if settings.checkpoints else ""
+
+
+def model_trainer(
+    settings: Namespace, aws: Aws, hyperparameters: Mapping[str, str], uri: str, checkpoints: str
+) -> "ModelTrainer":
     """Return the SDK's ModelTrainer.
 
-    Its one channel, train, has the images below the S3 URI `uri`: train, or train/, validation/ and test/ in one.
+    Its one channel, train, has the images below the S3 URI `uri`: train, or train/, validation/ and test/ in one. It
+    keeps checkpoints at the S3 URI `checkpoints`, and continues from those that are there; "" for none.
+    Raises UserError if the image does not run on the instances, or if they do not take the KMS key.
     """
+    instances.family(settings.instance_type)
     os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"  # it needs iam:SimulatePrincipalPolicy, which few roles have
     from sagemaker.core import shapes
     from sagemaker.core.helper.session_helper import Session
@@ -41,7 +52,6 @@ def model_trainer(settings: Namespace, aws: Aws, hyperparameters: Mapping[str, s
     key = {"kms_key_id": settings.kms_key} if settings.kms_key else {}
     images = shapes.S3DataSource(s3_data_type="S3Prefix", s3_uri=uri, s3_data_distribution_type="FullyReplicated")
     channel = shapes.Channel(channel_name="train", data_source=shapes.DataSource(s3_data_source=images))
-    checkpoints = shapes.CheckpointConfig(s3_uri=f"{aws.home}/checkpoints/{places.new_name(settings.prefix)}")
     return ModelTrainer(
         training_image=aws.image,
         role=aws.role,
@@ -53,7 +63,7 @@ def model_trainer(settings: Namespace, aws: Aws, hyperparameters: Mapping[str, s
             instance_type=settings.instance_type,
             instance_count=settings.instance_count,
             volume_size_in_gb=settings.volume_gb,
-            volume_kms_key_id=settings.kms_key or None,
+            volume_kms_key_id=instances.volume_key(settings, settings.instance_type) or None,
             enable_managed_spot_training=settings.spot,
         ),
         networking=Networking(
@@ -63,7 +73,7 @@ def model_trainer(settings: Namespace, aws: Aws, hyperparameters: Mapping[str, s
         ),
         stopping_condition=shapes.StoppingCondition(**seconds),
         output_data_config=shapes.OutputDataConfig(s3_output_path=f"{aws.home}/output", **key),
-        checkpoint_config=checkpoints if settings.checkpoints else None,
+        checkpoint_config=shapes.CheckpointConfig(s3_uri=checkpoints) if checkpoints else None,
         hyperparameters=dict(hyperparameters),
         tags=[shapes.Tag(key=tag["Key"], value=tag["Value"]) for tag in tags(settings)],
     ).with_metric_definitions([shapes.MetricDefinition(name=m.name, regex=m.regex) for m in METRICS.values()])
@@ -123,8 +133,8 @@ def tuner(
     def add_what_the_tuner_leaves_out(params: dict, **_) -> None:  # params is the request itself
         definition = params["TrainingJobDefinition"]
         definition["EnableNetworkIsolation"] = settings.network_isolation
-        if settings.kms_key:
-            definition["ResourceConfig"]["VolumeKmsKeyId"] = settings.kms_key
+        if key := instances.volume_key(settings, settings.instance_type):
+            definition["ResourceConfig"]["VolumeKmsKeyId"] = key
 
     sending = "provide-client-params.sagemaker.CreateHyperParameterTuningJob"
     aws.session.events.register(sending, add_what_the_tuner_leaves_out)

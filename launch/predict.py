@@ -6,7 +6,7 @@ if __name__ == "__main__":
 import json
 from collections.abc import Callable, Iterable
 
-from launch import console
+from launch import asynchronous, console, endpoints
 from launch.aws import Aws
 from launch.settings import LOCAL, make_parser, path
 from local import pictures, places, sending, tables
@@ -25,14 +25,24 @@ def main() -> int:
     files = [file for given in settings.files for file in pictures.find_pictures(given)]
     if settings.local or settings.url is not None:
         send = sending.sender(places.latest("local_url") if settings.url is None else settings.url)
+        results = [sending.classify(str(file), file.read_bytes(), send) for file in files]
     else:
-        send = endpoint_sender(Aws(settings), settings.endpoint or places.latest("endpoint"))
-    results = [sending.classify(str(file), file.read_bytes(), send) for file in files]
+        sent = ((str(file), file.read_bytes()) for file in files)
+        results = ask_endpoint(Aws(settings), settings.endpoint or places.latest("endpoint"), sent)
     if settings.json:
         print("\n".join(map(json.dumps, results)))
     else:
         show_answers(results)
     return int(any("error" in result for result in results))
+
+
+def ask_endpoint(aws: Aws, name: str, sent: Iterable[tuple[str, bytes]]) -> list[dict]:
+    """Return the endpoint's answers for pictures with their names."""
+    if endpoints.is_asynchronous(aws, name):
+        submitted = [(file, data, asynchronous.submit(aws, name, data)) for file, data in sent]
+        return [sending.classify(*one) for one in submitted]
+    send = endpoint_sender(aws, name)
+    return [sending.classify(file, data, send) for file, data in sent]
 
 
 def endpoint_sender(aws: Aws, name: str) -> Callable[[bytes], bytes]:

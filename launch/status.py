@@ -5,9 +5,9 @@ if __name__ == "__main__":
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from launch import console
+from launch import console, cost
 from launch.aws import Aws, tags
 from launch.settings import LOCAL, make_parser
 from local import server, tables
@@ -21,6 +21,10 @@ PAGES = {
     "EndpointConfig": "endpointConfig",
     "Model": "models",
 }
+# A tag can be searched for only a while after the resource was made.
+UNKNOWN = timedelta(minutes=15)
+# What the hours of each kind are called on AWS's bills.
+USES = {"HyperParameterTuningJob": "Train", "TrainingJob": "Train", "TransformJob": "Tsform", "Endpoint": "Host"}
 
 
 def main() -> None:
@@ -45,8 +49,12 @@ class Resource:
 
     def instances(self, aws: Aws) -> tuple[str, int]:
         """Return type and number of the instances that it uses now; ("", 0) if it has none of its own."""
+        if self.kind not in USES:
+            return "", 0
         about = aws.call("Describe", self.kind, self.name)
         used = about.get("ResourceConfig") or about.get("TransformResources") or {}
+        if about.get("EndpointStatus") == "Failed":  # its configuration may be gone
+            return "", 0
         if self.kind == "Endpoint":
             config = aws.call("Describe", "EndpointConfig", about["EndpointConfigName"])
             used = config["ProductionVariants"][0] | about.get("ProductionVariants", [{}])[0]
@@ -58,12 +66,29 @@ def find_resources(aws: Aws) -> Iterator[Resource]:
     """Yield all resources with these scripts' tag, of jobs only those that run, in cleanup.py's order."""
     from botocore import xform_name
 
+    tagged = find_tagged(aws)
     for kind in PAGES:
         pages, is_job = aws.sagemaker.get_paginator(xform_name(f"List{kind}s")), kind.endswith("Job")
-        listed = pages.paginate(StatusEquals="InProgress") if is_job else pages.paginate()
+        only = {"StatusEquals": "InProgress"} if is_job else {}
+        listed = pages.paginate(**only, PaginationConfig={"PageSize": 100})  # AWS's own default is 10
         for item in listed.search(f"{kind}Summaries[]" if is_job else f"{kind}s[]"):
-            if tags(aws.settings)[0] in aws.sagemaker.list_tags(ResourceArn=item[f"{kind}Arn"])["Tags"]:
+            if item[f"{kind}Arn"] in tagged or is_new(aws, item, kind):
                 yield Resource(kind, item[f"{kind}Name"], item.get(f"{kind}Status", "exists"), item["CreationTime"])
+
+
+def find_tagged(aws: Aws) -> set[str]:
+    """Return the ARNs of all of SageMaker's resources with these scripts' tag."""
+    tag = tags(aws.settings)[0]
+    pages = aws.session.client("resourcegroupstaggingapi").get_paginator("get_resources")
+    wanted = {"TagFilters": [{"Key": tag["Key"], "Values": [tag["Value"]]}], "ResourceTypeFilters": ["sagemaker"]}
+    return set(pages.paginate(**wanted, ResourcesPerPage=100).search("ResourceTagMappingList[].ResourceARN"))
+
+
+def is_new(aws: Aws, item: dict, kind: str) -> bool:
+    """Return whether a resource is these scripts', though so new that the search by tag may not know it yet."""
+    if datetime.now(UTC) - item["CreationTime"] > UNKNOWN:
+        return False
+    return tags(aws.settings)[0] in aws.sagemaker.list_tags(ResourceArn=item[f"{kind}Arn"])["Tags"]
 
 
 def print_resources(aws: Aws, found: list[Resource]) -> None:
@@ -71,8 +96,8 @@ def print_resources(aws: Aws, found: list[Resource]) -> None:
     rows, settings = [], aws.settings
     for one in found:
         instance_type, count = one.instances(aws)
-        price = settings.prices.get(instance_type)
-        money = f"{price * count:.2f} {settings.currency}" if price else "price not set" if count else ""
+        price = cost.price_of(aws, instance_type, USES[one.kind]) if count else None
+        money = "" if not count else "price not set" if price is None else f"{price * count:.2f} {settings.currency}"
         hours = (datetime.now(UTC) - one.since).total_seconds() / 3600
         used = f"{count} x {instance_type}" if count else ""
         rows.append((one.kind, one.name, one.status, f"{hours:.1f} h ago", used, money))

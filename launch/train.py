@@ -10,9 +10,8 @@ if __name__ == "__main__":
 from argparse import Namespace
 
 from classifier.errors import UserError
-from launch import console, jobs
+from launch import console, training
 from launch.aws import Aws
-from launch.following import follow_training
 from launch.settings import LOCAL, make_parser
 from local import pictures, places, programs
 from local.search import as_texts
@@ -22,10 +21,14 @@ from local.trials import Tuning
 def main() -> None:
     parser = make_parser(__doc__, "aws", "cost", "training")
     parser.add_argument("--tuning", metavar="NAME", help="use this tuning's best hyperparameters, or none")
+    parser.add_argument(
+        "--resume", nargs="?", const="", metavar="NAME", help="follow or continue this job, or the last one"
+    )
     parser.add_argument("--local", action="store_true", help="train on this computer; with --image in a container")
     parser.add_argument("--debugger", action="store_true", help="use SageMaker Debugger, for accounts that have it")
     parser.add_argument("--yes", action="store_true", help="do not ask before starting")
-    parser.exclude("local", "debugger", settings_but=LOCAL)
+    parser.exclude("local", "debugger", "resume", settings_but=LOCAL)
+    parser.exclude("resume", "tuning", "hyperparameters", "data", "checkpoints", "input_mode")  # the job has its own
     settings = parser.parse_args()
     name = train_here(settings) if settings.local else train_on_aws(settings)
     report = places.RUNS / name / "output/data/report.html"
@@ -60,30 +63,10 @@ def train_here(settings: Namespace) -> str:
 
 def train_on_aws(settings: Namespace) -> str:
     aws = Aws(settings)
-    texts = as_texts(best_of_tuning(settings.tuning or places.noted().get("tuning")) | settings.hyperparameters)
-    uri = aws.data_for_job(settings.data)
-    what = f"a training job on {uri} with {' '.join(f'{key}={value}' for key, value in texts.items()) or 'defaults'}"
-    console.ask_to_spend(settings, what, settings.instance_count * settings.max_minutes / 60)
-    name = start_job(settings, aws, texts, uri)
-    places.note(job=name)
-    print(aws.link(f"jobs/{name}"))
-    with console.if_interrupted(f"{name} keeps running without this script; launch/cleanup.py stops it"):
-        follow_training(aws, name)
-    return name
-
-
-def start_job(settings: Namespace, aws: Aws, hyperparameters: dict[str, str], uri: str) -> str:
-    """Start a training job and return its name."""
-    trainer = jobs.model_trainer(settings, aws, hyperparameters, uri)
-    if not settings.debugger:
-        return jobs.start_training(aws, trainer)
-    try:
-        return jobs.start_training(aws, trainer, **jobs.debugger(aws))
-    except aws.sagemaker.exceptions.ClientError as error:
-        raise UserError(
-            f"AWS refused the job: {error}. Leave --debugger out if the account has no SageMaker Debugger, like new "
-            "accounts: report.html has the image's own debugging and profiling"
-        ) from error
+    if settings.resume is None:
+        best = best_of_tuning(settings.tuning or places.noted().get("tuning"))
+        return training.train_anew(settings, aws, as_texts(best | settings.hyperparameters))
+    return training.resume(settings, aws, settings.resume or places.latest("job"))
 
 
 if __name__ == "__main__":

@@ -6,11 +6,16 @@ if __name__ == "__main__":
 import csv
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from classifier.errors import UserError
-from launch import console, hosting
+from launch import console, cost, following, hosting
+from launch.advice import with_advice
 from launch.aws import Aws, split_uri
+from launch.logs import print_last_lines
+from launch.making import all_or_nothing
 from launch.settings import make_parser
 from local import places
 
@@ -26,23 +31,35 @@ def main() -> None:
     aws = Aws(settings)
     images, name = aws.data_for_job(settings.images), places.new_name(settings.prefix)
     trained = aws.call("Describe", "TrainingJob", settings.job or places.latest("job"))
-    model = hosting.model(settings, aws, name, trained["ModelArtifacts"]["S3ModelArtifacts"])
+    model = hosting.model(settings, aws, name, following.artifact_of(aws, trained), hosting.OF_INSTANCES)
     output = f"{aws.home}/transform/{name}"
+    request = hosting.transform_job(settings, name, images, output)
     what = f"a transform job on {images}, if this script keeps running"
-    console.ask_to_spend(settings, what, settings.instance_count * settings.max_minutes / 60)
-    aws.sagemaker.create_model(**model)
-    aws.sagemaker.create_transform_job(**hosting.transform_job(settings, name, images, output))
+    hours = settings.instance_count * settings.max_minutes / 60
+    cost.ask_to_spend(aws, what, hours, "Tsform", [settings.instance_type])
+    with all_or_nothing(aws) as made:
+        made.create("Model", model)
+        made.use(lambda: aws.sagemaker.create_transform_job(**request))
     print(aws.link(f"transform-jobs/{name}"), flush=True)
-    deadline, job = time.monotonic() + 60 * settings.max_minutes, {}
     with console.if_interrupted(f"{name} keeps running without this script; launch/cleanup.py stops it"):
-        for job in aws.until_ended("TransformJob", name):
-            if time.monotonic() > deadline and job["TransformJobStatus"] == "InProgress":
-                aws.call("Stop", "TransformJob", name)
-    aws.sagemaker.delete_model(ModelName=name)
+        job = follow_transform(aws, name)
+    made.take_away()
     table = places.RUNS / name / "predictions.csv"
     print(f"{write_predictions(aws, output, table)} images in {table}")
     if job["TransformJobStatus"] != "Completed":
-        raise UserError(f"{name} {job['TransformJobStatus'].lower()}: {job.get('FailureReason', '')}")
+        print_last_lines(aws, "TransformJob", name)
+        reason = with_advice(job.get("FailureReason", "AWS gives no reason"))
+        raise UserError(f"{name} {job['TransformJobStatus'].lower()}: {reason}")
+
+
+def follow_transform(aws: Aws, name: str) -> dict[str, Any]:
+    """Return the job's description once it has ended; it is stopped after the settings' max_minutes."""
+    deadline, job = time.monotonic() + 60 * aws.settings.max_minutes, {}
+    for job in aws.until_ended("TransformJob", name):
+        if time.monotonic() > deadline and job["TransformJobStatus"] == "InProgress":
+            with suppress(aws.sagemaker.exceptions.ClientError):  # it has ended meanwhile
+                aws.call("Stop", "TransformJob", name)
+    return job
 
 
 def write_predictions(aws: Aws, output: str, path: Path) -> int:

@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 from classifier.errors import UserError
-from launch import console, jobs
+from launch import console, cost, jobs
 from launch.aws import Aws
 from launch.following import follow_tuning, read_metrics
 from launch.settings import LOCAL, make_parser
@@ -79,9 +79,11 @@ def start_tuning(settings: Namespace, aws: Aws) -> str:
     fixed = as_texts(settings.hyperparameters | {"objective": settings.objective})
     uri = aws.data_for_job(settings.data)
     what = f"{settings.max_jobs} training jobs on {uri}, {settings.max_parallel_jobs} at a time"
-    console.ask_to_spend(settings, what, settings.max_jobs * settings.instance_count * settings.max_minutes / 60)
+    trainer = jobs.model_trainer(settings, aws, fixed, uri, jobs.new_checkpoints(settings, aws))
+    hours = settings.max_jobs * settings.instance_count * settings.max_minutes / 60
+    cost.ask_to_spend(aws, what, hours, "Train", [settings.instance_type])
     name = places.new_name(settings.prefix)
-    tuner = jobs.tuner(settings, aws, jobs.model_trainer(settings, aws, fixed, uri), space)
+    tuner = jobs.tuner(settings, aws, trainer, space)
     tuner.tune(job_name=name, wait=False)
     places.note(tuning=name)
     return name

@@ -11,9 +11,10 @@ import re
 import tarfile
 import threading
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import parse_qs
+from urllib.request import Request as Post
+from urllib.request import urlopen
 
 import boto3
 from botocore.config import Config
@@ -23,11 +24,12 @@ from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
 import datasets
-from helpers import CREDENTIALS, REGION, serve
+from aws_hosting import SPLIT, Hosting
+from aws_rules import refusals
+from helpers import CREDENTIALS, REGION
 from strict_request import faults
 
 LOGS = "/aws/sagemaker/TrainingJobs"
-SPLIT = re.compile("s3://([^/]+)/(.*)")
 # Marks the requests of this class and of the tests, to tell them from the scripts'.
 OWN = Config(user_agent_extra="stand-in")
 # The IAM action of a request to S3, by its method and whether it names an object.
@@ -40,37 +42,54 @@ S3_ACTIONS = {
     ("PUT", True): "PutObject",
     ("DELETE", True): "DeleteObject",
 }
+# CloudWatch shows these lines this long after a job's end.
+LATE_LINES, LATE_SECONDS = 3, 0.5
 # A tuning job's proposals, as shares of each range: never the same twice.
 PROPOSALS = (0.5, 0.3, 0.7, 0.1, 0.9)
 
 
-class StandIn:
+class StandIn(Hosting):
     """A server at `url`; `calls` are the operations and parameters of all requests to SageMaker so far.
 
     `actions` are the IAM actions of all the scripts' requests. `refused` maps an operation to the error code and
-    message that answer it.
+    message that answer it. `began` is added to the description of a training job that runs, and the next of `endings`
+    to that of one that has ended. `listed` are further models. Without `searchable` tags are only known to ListTags.
     """
 
     def __init__(self, folder: Path):
+        super().__init__()
         self.folder = folder
+        self.clients: dict[str, object] = {}
+        self.threads: list[threading.Thread] = []
+        self.tags: dict[str, list[dict]] = {}
         self.calls: list[tuple[str, dict]] = []
         self.actions: set[str] = set()
         self.refused: dict[str, tuple[str, str]] = {}
+        self.prices: dict[str, float] = {}
+        self.listed: list[dict] = []
+        self.searchable = True
+        self.began: dict = {}
+        self.endings: list[dict] = []
         self.jobs: dict[str, dict] = {}
         self.trials: dict[str, list[str]] = {}
-        self.servers = ExitStack()
-        self.server = None
         self.moto = DomainDispatcherApplication(create_backend_app)
         self.http = make_server("127.0.0.1", 0, self.answer, threaded=True, request_handler=MotoRequestHandler)
         self.url = f"http://127.0.0.1:{self.http.port}"
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        agent = {"User-Agent": OWN.user_agent_extra}
+        urlopen(Post(f"{self.url}/moto-api/reset", method="POST", headers=agent)).close()
 
     def close(self) -> None:
+        for thread in self.threads:
+            thread.join()
         self.servers.close()
         self.http.shutdown()
 
     def client(self, service: str):
-        return boto3.Session(*CREDENTIALS, region_name=REGION).client(service, endpoint_url=self.url, config=OWN)
+        if service not in self.clients:
+            session = boto3.Session(*CREDENTIALS, region_name=REGION)
+            self.clients[service] = session.client(service, endpoint_url=self.url, config=OWN)
+        return self.clients[service]
 
     def sent(self, operation: str) -> list[dict]:
         return [parameters for name, parameters in self.calls if name == operation]
@@ -83,6 +102,12 @@ class StandIn:
         operation = request.headers.get("X-Amz-Target", "")
         if re.fullmatch(r"/endpoints/[^/]+/invocations", request.path):
             response = self.invoke(request)
+        elif re.fullmatch(r"/endpoints/[^/]+/async-invocations", request.path):
+            response = self.invoke_async(request)
+        elif operation.endswith(".GetResources"):
+            response = self.tagged(request)
+        elif operation.endswith(".GetProducts"):
+            response = self.price_list(request)
         elif operation.endswith(".FilterLogEvents"):
             response = self.filter_log(request)
         elif operation.startswith("SageMaker."):
@@ -99,13 +124,53 @@ class StandIn:
             return refusal("ValidationException", "; ".join(wrong))
         if operation in self.refused:
             return refusal(*self.refused[operation])
+        if broken := refusals(operation, parameters, self):
+            return refusal("ValidationException", broken[0])
         act = getattr(self, operation, None)
         if operation in ANSWERED_HERE:
             return Response(json.dumps(act(parameters)), content_type="application/x-amz-json-1.1")
         response = Response.from_app(self.moto, request.environ)
-        if act and response.status_code == 200:
-            response.set_data(json.dumps(json.loads(response.get_data()) | (act(parameters) or {})))
+        if response.status_code != 200:
+            return response
+        answer = json.loads(response.get_data() or "{}")
+        for arn in (value for name, value in answer.items() if name.endswith("Arn") and operation.startswith("Create")):
+            self.tags[arn] = parameters.get("Tags", [])
+        if operation == "ListModels":
+            answer = page_of([*answer["Models"], *self.listed], parameters)
+        if act:
+            answer |= act(parameters) or {}
+        response.set_data(json.dumps(answer))
         return response
+
+    def ListTags(self, request: dict) -> dict:
+        return {"Tags": self.tags.get(request["ResourceArn"], [])}
+
+    def tagged(self, request: Request) -> Response:
+        """Answer the tagging API's GetResources, page by page."""
+        parameters = json.loads(request.get_data())
+        wanted = {(one["Key"], value) for one in parameters["TagFilters"] for value in one["Values"]}
+        self.calls.append(("GetResources", parameters))
+        known = self.tags if self.searchable else {}
+        found = [arn for arn, tags in known.items() if wanted & {(one["Key"], one["Value"]) for one in tags}]
+        start, size = int(parameters.get("PaginationToken") or 0), parameters["ResourcesPerPage"]
+        page = [{"ResourceARN": arn} for arn in found[start : start + size]]
+        token = str(start + size) if start + size < len(found) else ""
+        return Response(json.dumps({"ResourceTagMappingList": page, "PaginationToken": token}))
+
+    def price_list(self, request: Request) -> Response:
+        """Answer GetProducts with a product for each of `prices`, such as Train:ml.m5.xlarge."""
+        filters = {one["Field"]: one["Value"] for one in json.loads(request.get_data())["Filters"]}
+        found = [
+            json.dumps(
+                {
+                    "product": {"attributes": {"usagetype": f"EUW1-{use}"}},
+                    "terms": {"OnDemand": {"a": {"priceDimensions": {"b": {"pricePerUnit": {"USD": str(price)}}}}}},
+                }
+            )
+            for use, price in self.prices.items()
+            if use.partition(":")[2] == filters["instanceName"] and filters["regionCode"] == REGION
+        ]
+        return Response(json.dumps({"PriceList": found}))
 
     # Training and tuning
 
@@ -142,7 +207,35 @@ class StandIn:
             "OutputDataConfig": request["OutputDataConfig"],
             "ResourceConfig": request["ResourceConfig"],
         }
+        job |= {name: request[name] for name in ("AlgorithmSpecification", "CheckpointConfig") if name in request}
+        job |= {"HyperParameters": given} | self.began
         root = self.folder / name
+        lines, succeeded = self.train(root, name, request, given) if self.real else self.pretend(root)
+        found = {}
+        for definition in request["AlgorithmSpecification"]["MetricDefinitions"]:
+            values = [match[1] for line in lines for match in re.finditer(definition["Regex"], line)]
+            found |= {definition["Name"]: float(values[-1])} if values else {}
+        job["FinalMetricDataList"] = [
+            {"MetricName": metric, "Value": value, "Timestamp": time.time()} for metric, value in found.items()
+        ]
+        if objective in found:
+            job["FinalHyperParameterTuningJobObjectiveMetric"] = {"MetricName": objective, "Value": found[objective]}
+        output = f"{request['OutputDataConfig']['S3OutputPath']}/{name}/output"
+        for file, folder in (("model.tar.gz", "model"), ("output.tar.gz", "output/data")):
+            self.upload(f"{output}/{file}", root / folder)
+        failure = root / "output/failure"
+        ended = {"FailureReason": failure.read_text()[:1024]} if failure.exists() else {}
+        ended |= {"ModelArtifacts": {"S3ModelArtifacts": f"{output}/model.tar.gz"}, "TrainingEndTime": time.time()}
+        ended |= {"TrainingJobStatus": "Completed" if succeeded else "Failed", "SecondaryStatus": "Completed"}
+        self.write_log(LOGS, f"{name}/algo-1-1", lines[:-LATE_LINES])
+        job |= ended | (self.endings.pop(0) if self.endings else {})
+        if job["SecondaryStatus"] == "MaxWaitTimeExceeded":
+            del job["TrainingStartTime"]
+        time.sleep(LATE_SECONDS)  # CloudWatch shows the last lines when the job has already ended
+        self.write_log(LOGS, f"{name}/algo-1-1", lines[-LATE_LINES:])
+
+    def train(self, root: Path, name: str, request: dict, given: dict) -> tuple[list[str], bool]:
+        """Run container/train; return the lines of its log, and whether it succeeded."""
         datasets.write_hyperparameters(root, **given)
         config, algorithm = {}, request["AlgorithmSpecification"]
         for channel in request["InputDataConfig"]:
@@ -150,22 +243,13 @@ class StandIn:
             self.download(channel["DataSource"]["S3DataSource"]["S3Uri"], root / "input/data" / channel["ChannelName"])
         (root / "input/config/inputdataconfig.json").write_text(json.dumps(config))
         result = datasets.train(root, TRAINING_JOB_NAME=name)
-        lines = (result.stdout + result.stderr).splitlines()
-        self.write_log(name, lines)
-        found = {}
-        for definition in algorithm["MetricDefinitions"]:
-            values = [match[1] for line in lines for match in re.finditer(definition["Regex"], line)]
-            found |= {definition["Name"]: float(values[-1])} if values else {}
-        if objective in found:
-            job["FinalHyperParameterTuningJobObjectiveMetric"] = {"MetricName": objective, "Value": found[objective]}
-        output = f"{request['OutputDataConfig']['S3OutputPath']}/{name}/output"
-        for file, folder in (("model.tar.gz", "model"), ("output.tar.gz", "output/data")):
-            self.upload(f"{output}/{file}", root / folder)
-        failure = root / "output/failure"
-        job |= {"FailureReason": failure.read_text()[:1024]} if failure.exists() else {}
-        job["ModelArtifacts"] = {"S3ModelArtifacts": f"{output}/model.tar.gz"}
-        job["TrainingEndTime"] = time.time()
-        job["TrainingJobStatus"] = "Failed" if result.returncode else "Completed"
+        return (result.stdout + result.stderr).splitlines(), result.returncode == 0
+
+    def pretend(self, root: Path) -> tuple[list[str], bool]:
+        """Return what a job that did nothing has logged."""
+        (root / "output/data").mkdir(parents=True)
+        (root / "output/data/report.html").write_text("a report")
+        return [f"line {number}" for number in range(30)], True
 
     def DescribeTrainingJob(self, request: dict) -> dict:
         return self.jobs[request["TrainingJobName"]]
@@ -181,53 +265,11 @@ class StandIn:
 
     StopHyperParameterTuningJob = StopTransformJob = StopTrainingJob
 
-    # Hosting
-
-    def CreateEndpoint(self, request: dict) -> dict:
-        config = self.client("sagemaker").describe_endpoint_config(EndpointConfigName=request["EndpointConfigName"])
-        self.serve(config["ProductionVariants"][0]["ModelName"])
-        return {"EndpointArn": f"arn:aws:sagemaker:{REGION}:123456789012:endpoint/{request['EndpointName']}"}
-
-    UpdateEndpoint = CreateEndpoint
-
-    def serve(self, model: str) -> None:
-        """Serve a model from its artifact in S3, instead of the previous one."""
-        artifact = self.client("sagemaker").describe_model(ModelName=model)["PrimaryContainer"]["ModelDataUrl"]
-        bucket, key = SPLIT.fullmatch(artifact).groups()
-        data = self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-        root = self.folder / model
-        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-            archive.extractall(root / "model", filter="data")
-        self.servers.close()
-        self.server = self.servers.enter_context(serve(root, self.folder / f"{model}.log"))
-        self.server.wait_for_ping(200)
-
-    def invoke(self, request: Request) -> Response:
-        """Answer InvokeEndpoint as the service does."""
-        wanted = ("Content-Type", "Accept", "X-Amzn-SageMaker-Custom-Attributes")
-        headers = {name: request.headers[name] for name in wanted if name in request.headers}
-        answer = self.server.request("POST", "/invocations", request.get_data(), headers)
-        if answer.status >= 400:
-            told = {"OriginalStatusCode": answer.status, "OriginalMessage": answer.body.decode(), "Message": "refused"}
-            return Response(json.dumps(told), 424, {"x-amzn-ErrorType": "ModelError"})
-        return Response(answer.body, 200, {"Content-Type": answer.headers["Content-Type"]})
-
-    def CreateTransformJob(self, request: dict) -> None:
-        self.serve(request["ModelName"])
-        source, output = request["TransformInput"], SPLIT.fullmatch(request["TransformOutput"]["S3OutputPath"])
-        bucket, prefix = SPLIT.fullmatch(source["DataSource"]["S3DataSource"]["S3Uri"]).groups()
-        s3 = self.client("s3")
-        for item in s3.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]:
-            data = s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read()
-            headers = {"Content-Type": source["ContentType"], "Accept": request["TransformOutput"]["Accept"]}
-            body = self.server.request("POST", "/invocations", data, headers).body
-            key = f"{output[2]}/{item['Key'][len(prefix) :]}.out"
-            s3.put_object(Bucket=output[1], Key=key, Body=body)
-
     # S3 and logs
 
     def start(self, act, *arguments) -> None:
-        threading.Thread(target=act, args=arguments, daemon=True).start()
+        self.threads.append(threading.Thread(target=act, args=arguments, daemon=True))
+        self.threads[-1].start()
 
     def download(self, uri: str, folder: Path) -> None:
         bucket, prefix = SPLIT.fullmatch(uri).groups()
@@ -248,21 +290,26 @@ class StandIn:
 
     def filter_log(self, request: Request) -> Response:
         """Apply logStreamNamePrefix, which moto ignores."""
-        prefix = json.loads(request.get_data())["logStreamNamePrefix"]
+        parameters = json.loads(request.get_data())
+        self.calls.append(("FilterLogEvents", parameters))
+        prefix = parameters.get("logStreamNamePrefix", "")
         response = Response.from_app(self.moto, request.environ)
         answer = json.loads(response.get_data())
         found = [event for event in answer.get("events", ()) if event["logStreamName"].startswith(prefix)]
         response.set_data(json.dumps(answer | {"events": found}))
         return response
 
-    def write_log(self, job: str, lines: list[str]) -> None:
+    def write_log(self, group: str, stream: str, lines: list[str]) -> None:
         logs = self.client("logs")
-        where = {"logGroupName": LOGS, "logStreamName": f"{job}/algo-1-1"}
-        if not logs.describe_log_groups(logGroupNamePrefix=LOGS)["logGroups"]:
-            logs.create_log_group(logGroupName=LOGS)
-        logs.create_log_stream(**where)
+        if not lines:
+            return
+        if not logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]:
+            logs.create_log_group(logGroupName=group)
+        if not logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=stream)["logStreams"]:
+            logs.create_log_stream(logGroupName=group, logStreamName=stream)
         now = int(1000 * time.time())
-        logs.put_log_events(**where, logEvents=[{"timestamp": now, "message": line} for line in lines if line])
+        events = [{"timestamp": now, "message": line} for line in lines if line]
+        logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
 
 
 # Operations that only this class answers: moto lacks them, or does not know the jobs of a tuning.
@@ -272,17 +319,28 @@ ANSWERED_HERE = (
     "StopTrainingJob",
     "StopHyperParameterTuningJob",
     "StopTransformJob",
+    "CreateEndpoint",
     "UpdateEndpoint",
+    "DescribeEndpoint",
+    "DeleteEndpoint",
+    "ListEndpoints",
+    "ListTags",
+    "DescribeModelPackageGroup",
+    "CreateModelPackageGroup",
+    "CreateModelPackage",
+    "ListModelPackages",
+    "DescribeModelPackage",
 )
 
 
 def action(request: Request) -> str:
     """Return the request's IAM action, such as s3:GetObject."""
     service = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/", request.headers["Authorization"])[1]
+    service = {"tagging": "tag", "monitoring": "cloudwatch"}.get(service, service)
     if service == "s3":
         return f"s3:{S3_ACTIONS[request.method, '/' in request.path.strip('/')]}"
-    if request.path.endswith("/invocations"):
-        return "sagemaker:InvokeEndpoint"
+    if request.path.endswith("invocations"):
+        return "sagemaker:InvokeEndpointAsync" if "/async-" in request.path else "sagemaker:InvokeEndpoint"
     named = request.headers.get("X-Amz-Target") or parse_qs(request.get_data(as_text=True))["Action"][0]
     return f"{service}:{named.rpartition('.')[2]}"
 
@@ -296,6 +354,13 @@ def propose(ranges: dict, share: float) -> dict[str, str]:
     for item in ranges.get("CategoricalParameterRanges", ()):
         tuned[item["Name"]] = item["Values"][int(share * len(item["Values"]))]
     return tuned
+
+
+def page_of(models: list[dict], request: dict) -> dict:
+    """Return a page of models, as long as the request wants it."""
+    start, size = int(request.get("NextToken", 0)), request.get("MaxResults", 10)
+    more = {"NextToken": str(start + size)} if start + size < len(models) else {}
+    return {"Models": models[start : start + size]} | more
 
 
 def refusal(code: str, message: str) -> Response:

@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of the application and of the request parser: any bytes are answered in JSON.
+"""Coverage-guided fuzzing of the application, and of the front over a socket: any bytes are answered in JSON.
 
 Usage: python tests/fuzz.py [atheris' options, such as -max_total_time=300]     (`make fuzz`)
 
@@ -7,9 +7,12 @@ model here, so torch is not imported: pixels of the right shape get a fixed answ
 working directory.
 """
 
+import asyncio
 import base64
 import io
 import json
+import os
+import re
 import sys
 import tempfile
 import time
@@ -18,13 +21,18 @@ from pathlib import Path
 
 import atheris
 import numpy as np
+from gunicorn.config import Config
 from PIL import Image
 
-with atheris.instrument_imports(include=["classifier", "PIL", "werkzeug"]):
+with atheris.instrument_imports(include=["classifier", "gunicorn", "PIL", "werkzeug"]):
     from classifier import images
     from classifier.serving.app import Model, create_app
-    from classifier.serving.arrival import Arrival
     from classifier.serving.batcher import Outcome
+    from classifier.serving.connection import Connection
+    from classifier.serving.front import Front
+    from classifier.serving.settings import SETTINGS
+    from classifier.serving.share import Share
+    from classifier.serving.worker import Worker
 
 TYPES = ("image/jpeg", "application/json", "application/octet-stream", "text/plain", "application/jsonlines")
 SECONDS = 2
@@ -38,13 +46,46 @@ def submit(pixels: np.ndarray, deadline: float) -> Future:
     return answer
 
 
-def make_client():
+def make_application():
     model: Future = Future()
     model.set_result(Model("fuzzed", ("a", "b"), SIZE, submit))
-    return create_app(model, max_payload_mb=25, cores=1).test_client()
+    return create_app(model, max_payload_mb=25, share=Share(1))
 
 
-CLIENT = make_client()
+class Reception:
+    """The front, on a socket of this process."""
+
+    def __init__(self, application) -> None:
+        config = Config()
+        for name, value in SETTINGS.items():
+            config.set(name, value)
+        self.worker = Worker(1, os.getppid(), [], None, 30, config, config.logger_class(config))
+        self.loop = self.worker.loop = asyncio.new_event_loop()
+        self.worker.asgi = Front(application, 25, threads=2)
+        self.server = self.loop.run_until_complete(
+            self.loop.create_server(lambda: Connection(self.worker), "127.0.0.1", 0)
+        )
+
+    def answers_to(self, *pieces: bytes) -> bytes:
+        """Return all that is answered to a client that sends these pieces and then no more."""
+        return self.loop.run_until_complete(asyncio.wait_for(self._ask(pieces), SECONDS))
+
+    async def _ask(self, pieces: tuple[bytes, ...]) -> bytes:
+        reader, writer = await asyncio.open_connection(*self.server.sockets[0].getsockname())
+        try:
+            for piece in pieces:
+                writer.write(piece)
+                await asyncio.sleep(0.001)
+            writer.write_eof()
+            return await reader.read()
+        finally:
+            writer.close()
+
+
+APPLICATION = make_application()
+CLIENT = APPLICATION.test_client()
+RECEPTION = Reception(APPLICATION)
+STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-5][0-9]{2} [A-Z][A-Za-z -]+\r\n")
 
 
 def test_one_input(data: bytes) -> None:
@@ -53,11 +94,10 @@ def test_one_input(data: bytes) -> None:
         return
     kind, body = data[0], data[1:]
     if kind & 0x80:
-        arrival = Arrival()
         cut = len(body) * (kind & 0x7F) // 0x7F
-        arrival.feed(body[:cut])
-        arrival.feed(body[cut:])
-        assert arrival.is_whole in (True, False)
+        answers = RECEPTION.answers_to(body[:cut], body[cut:])
+        assert STATUS_LINE.match(answers) or not body.strip(b"\r\n"), answers
+        assert b"Traceback" not in answers
         return
     start = time.process_time()  # so that other programs do not count
     response = CLIENT.post("/invocations", data=body, content_type=TYPES[kind % len(TYPES)])

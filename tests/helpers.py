@@ -116,7 +116,11 @@ def free_port() -> int:
 
 @contextmanager
 def serve(root: Path, log_file: Path, patch: str = "", **environ: str) -> Iterator[Server]:
-    """Start container/serve in a new process group, after running `patch`, Python that alters the server."""
+    """Start container/serve in a new process group, after running `patch`, Python that alters the server.
+
+    It has one serving process, whatever the machine, unless SAGEMAKER_MODEL_SERVER_WORKERS says otherwise.
+    """
+    environ.setdefault("SAGEMAKER_MODEL_SERVER_WORKERS", "1")
     port = int(environ.setdefault("SAGEMAKER_BIND_TO_PORT", str(free_port())))
     code = f"import runpy, sys; sys.argv[0] = {str(SERVE)!r}; {patch}\nrunpy.run_path(sys.argv[0], run_name='__main__')"
     program = ["-c", code] if patch else [str(SERVE)]

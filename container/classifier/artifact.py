@@ -7,7 +7,6 @@ with everything needed to use them, and their SHA-256. None is a pickle.
 import dataclasses
 import hashlib
 import json
-import reprlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ import safetensors.numpy
 from classifier import files
 from classifier.artifact_fields import FILES, WEIGHTS_FILE, check_fields
 from classifier.errors import UserError
+from classifier.json_text import shown
 from classifier.layers import ARCHITECTURE, COUNTER, MEAN, STD, list_shapes
 
 FORMAT_VERSION = 1
@@ -159,7 +159,7 @@ def _parse(values: dict[str, Any], path: Path) -> Artifact:
         if name not in values:
             raise ValueError(f"{name} is missing; accepted: {accepted!r}")
         if type(values[name]) is not type(accepted) or values[name] != accepted:
-            raise UserError(f"{path} has {name} {reprlib.repr(values[name])}; accepted by this image: {accepted!r}")
+            raise UserError(f"{path} has {name} {shown(values[name])}; accepted by this image: {accepted!r}")
     check_fields(values)
     if sha256 := values.get("weights_sha256"):  # in earlier artifacts, which had one file
         values["sha256"] = {WEIGHTS_FILE: sha256}

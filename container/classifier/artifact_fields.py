@@ -1,11 +1,11 @@
 """The fields of model.json, and what each accepts: a program may have changed the file since training wrote it."""
 
 import math
-import reprlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
+from classifier.json_text import shown
 from classifier.layers import CONVOLUTIONS, IMAGE_SIZES
 
 WEIGHTS_FILE = "model.safetensors"
@@ -100,6 +100,6 @@ def check_fields(values: dict[str, Any]) -> None:
 def _check(values: Mapping[str, object], fields: Mapping[str, Field], within: str = "") -> None:
     for name, field in fields.items():
         if name in values and not field.is_valid(values[name]):
-            raise ValueError(f"{within}{name} is {reprlib.repr(values[name])}; accepted: {field.accepted}")
+            raise ValueError(f"{within}{name} is {shown(values[name])}; accepted: {field.accepted}")
         if name not in values and field.required:
             raise ValueError(f"{within}{name} is missing; accepted: {field.accepted}")

@@ -85,23 +85,31 @@ class Contract:
             mode = channel.get("TrainingInputMode", "File") if isinstance(channel, dict) else "File"
             if mode not in INPUT_MODES:
                 raise UserError(f"channel {name!r} has input mode {shown(mode)}; accepted: {' and '.join(INPUT_MODES)}")
-            if not (self.data / name).is_dir():
-                raise UserError(f"channel {name!r} is in inputdataconfig.json, but {self.data / name} is not a folder")
-        if declared:
-            return {name: self.data / name for name in sorted(declared)}
-        if not self.data.is_dir():
+        channels = {name: self.data / name for name in sorted(declared)}
+        try:
+            for name, path in channels.items():
+                if not path.is_dir():
+                    raise UserError(f"channel {name!r} is in inputdataconfig.json, but {path} is not a folder")
+            return channels or {path.name: path for path in sorted(self.data.iterdir()) if path.is_dir()}
+        except FileNotFoundError:
             return {}
-        return {path.name: path for path in sorted(self.data.iterdir()) if path.is_dir()}
+        except OSError as error:
+            raise UserError(f"the folder {self.data} cannot be read: {error.strerror}") from error
 
     def resources(self) -> Resources:
         """Return the job's hosts; a single one if resourceconfig.json is absent."""
         config = self._config("resourceconfig.json")
         host, interface = config.get("current_host", "localhost"), config.get("network_interface_name")
         hosts = config.get("hosts") or [host]
-        if not isinstance(hosts, list) or not all(isinstance(name, str) for name in hosts) or host not in hosts:
+        are_names = isinstance(hosts, list) and all(isinstance(name, str) for name in hosts)
+        if not are_names or host not in hosts or len(set(hosts)) < len(hosts):  # or each would wait for the other
             raise UserError(
                 f"resourceconfig.json has current_host {shown(host)} and hosts {shown(hosts)}; "
-                "accepted: one of the hosts, and a list of their names"
+                "accepted: one of the hosts, and a list of their names, each once"
+            )
+        if interface is not None and not isinstance(interface, str):
+            raise UserError(
+                f"resourceconfig.json has network_interface_name {shown(interface)}; accepted: its name, or null"
             )
         return Resources(host, tuple(hosts), interface)
 
@@ -128,6 +136,11 @@ class Contract:
         return self._choice("SERVE_PRECISION", ("auto", "fp32", "bf16", "fp16", "int8"))
 
     @property
+    def fronts(self) -> int:
+        """SAGEMAKER_MODEL_SERVER_WORKERS, the serving processes; by default 0, as many as the machine is good for."""
+        return self._number("SAGEMAKER_MODEL_SERVER_WORKERS", 0, 0, 64)
+
+    @property
     def access_log(self) -> bool:
         """SERVE_ACCESS_LOG, whether each request is logged; by default on."""
         return self._choice("SERVE_ACCESS_LOG", ("on", "off")) == "on"
@@ -140,8 +153,8 @@ class Contract:
 
     def _number(self, variable: str, default: int, least: int, most: int) -> int:
         value = self.environ.get(variable) or str(default)
-        if not value.isascii() or not value.isdigit() or not least <= int(value) <= most:
-            raise UserError(f"{variable} is {value!r}; accepted: a whole number from {least} to {most}")
+        if not re.fullmatch("[0-9]{1,9}", value) or not least <= int(value) <= most:
+            raise UserError(f"{variable} is {shown(value)}; accepted: a whole number from {least} to {most}")
         return int(value)
 
     def _config(self, name: str) -> dict:

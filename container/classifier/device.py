@@ -19,17 +19,32 @@ def choose_device(system: Path = Path("/")) -> torch.device:
 
     Raises UserError if the machine has a GPU that cannot be used: it would be paid for and idle.
     """
-    with warnings.catch_warnings():  # torch warns about an old driver; the error below says what to do
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(record=True) as said:  # torch's reason; the error below says what to do
+        warnings.simplefilter("always")
         if torch.cuda.is_available():
             return torch.device("cuda")
     if has_gpu(system):
-        raise UserError(
-            f"this machine has a GPU, but CUDA {torch.version.cuda} cannot use it with NVIDIA driver "
-            f"{_driver_version(system)}; needed: {OLDEST_DRIVER} or newer (on a SageMaker endpoint set "
-            f"InferenceAmiVersion={INFERENCE_AMI}), or CUDA_VISIBLE_DEVICES=-1 to use the CPU"
-        )
+        raise UserError(_why_unusable(system, [str(warning.message) for warning in said]))
     return torch.device("cpu")
+
+
+def _why_unusable(system: Path, said: list[str]) -> str:
+    """Return the sentence on a GPU that cannot be used, with what torch has `said` of it."""
+    version, needed = _driver_version(system), ""
+    reason = " ".join(" ".join(said).partition("(Triggered internally")[0].split()).rstrip(".")
+    if version and int(version.split(".")[0]) < OLDEST_DRIVER:
+        needed = f"{OLDEST_DRIVER} or newer (on a SageMaker endpoint set InferenceAmiVersion={INFERENCE_AMI}), or "
+    return (
+        f"this machine has a GPU, but CUDA {torch.version.cuda} cannot use it with NVIDIA driver "
+        f"{version or 'of an unknown version'}{f' ({reason})' if reason else ''}; accepted: "
+        f"{needed or 'a GPU and a driver that work, as nvidia-smi shows, or '}CUDA_VISIBLE_DEVICES=-1 to use the CPU"
+    )
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Return whether the GPU's memory ran out: torch's allocator says so by a class, CUDA's libraries by words."""
+    words = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
 
 
 def describe(device: torch.device) -> str:
@@ -38,15 +53,22 @@ def describe(device: torch.device) -> str:
 
 
 def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """Return the dtype of matrix products for a `precision` of PRECISIONS.
+    """Return the dtype of matrix products for a `precision` of PRECISIONS. Raises UserError for bf16 on an older GPU.
 
     auto is bf16 on GPUs that have it natively (compute capability 8 and up) and on CPUs with instructions for it, fp16
     on older GPUs such as T4 and V100, and fp32 on other CPUs.
     """
+    if device.type == "cuda":
+        has_bf16 = torch.cuda.get_device_capability(device) >= (8, 0)
+        if precision == "bf16" and not has_bf16:
+            raise UserError(
+                f"precision is 'bf16', which {torch.cuda.get_device_name(device)} lacks (compute capability below "
+                "8.0); accepted: auto, fp16, fp32"
+            )
+        if precision == "auto":
+            return torch.bfloat16 if has_bf16 else torch.float16
     if precision != "auto":
         return _DTYPES[precision]
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
     return torch.bfloat16 if _has_bf16() else torch.float32
 
 
@@ -62,9 +84,9 @@ def _has_bf16() -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
-def _driver_version(system: Path) -> str:
+def _driver_version(system: Path) -> str | None:
     try:
         words = (system / "proc/driver/nvidia/version").read_text().split()
     except OSError:
-        return "of an unknown version"
-    return next((word for word in words if word.split(".")[0].isdigit() and "." in word), "of an unknown version")
+        return None
+    return next((word for word in words if word.split(".")[0].isdigit() and "." in word), None)

@@ -20,7 +20,7 @@ from classifier.formats.jpeg import Jpeg
 from classifier.formats.png import Png
 from classifier.formats.webp import WebP
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".webp")
 FORMATS = ("JPEG", "PNG", "WEBP")
 # 64 million pixels are 192 MB of RGB: more than common cameras make, and little enough for a small container.
 MAX_PIXELS = 64_000_000

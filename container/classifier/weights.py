@@ -10,13 +10,15 @@ from classifier.layers import ARCHITECTURE, COUNTER, HEAD, list_shapes
 
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 ACCEPTED = f"the weights of {ARCHITECTURE} alone, under torchvision's names"
+# Trained weights are below 100, and variances below a million. In float32 the squares of much larger ones are infinite.
+LARGEST = 1e10
 
 
 def read_backbone(found: object, origin: str) -> dict[str, torch.Tensor]:
     """Return, in float32, the tensors by name in `found`, without those of a head.
 
     Raises UserError, which names `origin` and the first fault, unless they are all of ResNet18's and no others, of its
-    shapes, in plain floating point, and finite.
+    shapes, in plain floating point, finite, and not so large that training could not start from them.
     """
     if not isinstance(found, Mapping):
         raise UserError(f"{origin} is not a state dict but a {type(found).__name__}; accepted: {ACCEPTED}")
@@ -29,7 +31,15 @@ def read_backbone(found: object, origin: str) -> dict[str, torch.Tensor]:
             _check_tensor(name, found[name], shape, origin)
             weights[name] = found[name].detach().float()
     check_values({name: tensor.numpy() for name, tensor in weights.items()}, origin)
+    check_magnitude(weights, origin)
     return weights
+
+
+def check_magnitude(weights: Mapping[str, torch.Tensor], origin: str) -> None:
+    """Raise UserError, which names `origin` and the tensor, if training could not start from values so large."""
+    for name, tensor in weights.items():
+        if (largest := tensor.abs().max().item()) > LARGEST:
+            raise UserError(f"{origin}: {name!r} has values up to {largest:.1e}; accepted: up to {LARGEST:.0e}")
 
 
 def _in_head(name: object) -> bool:
@@ -57,6 +67,8 @@ def _check_names(found: Mapping[object, object], expected: Collection[str], orig
 def _check_tensor(name: str, value: object, shape: tuple[int, ...], origin: str) -> None:
     if not isinstance(value, torch.Tensor):
         fault = f"a {type(value).__name__}"
+    elif value.is_nested:  # and has no shape
+        fault = "a nested tensor"
     elif value.shape != shape:
         fault = f"of shape {tuple(value.shape)}"
     elif value.dtype not in FLOATS:

@@ -125,3 +125,26 @@ def test_more_epochs_continue_the_run(whole):
     assert f"{EPOCHS} complete epochs of {EPOCHS + 1} and {12 * EPOCHS} steps are done" in finish(start(root))
     lines = [json.loads(line) for line in (root / "output/data/metrics.jsonl").read_text().splitlines()]
     assert [line.get("epoch") for line in lines] == [1, 2, 3, None]
+
+
+def test_fewer_epochs_than_are_done_are_refused(whole):
+    root, _, _ = whole
+    prepare(root, epochs=1)
+    process = start(root)
+    process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 1
+    failure = (root / "output/failure").read_text()
+    assert re.search(
+        r"/run-\w+ has a checkpoint of epoch \d of this run, but epochs is 1; accepted: \d epochs or more, "
+        r"or without that folder, to train anew\n",
+        failure,
+    )
+    assert (root / "output/data/report.html").exists()  # of the epochs that are done
+
+
+def test_other_images_under_the_same_names_are_another_run(whole):
+    root, _, _ = whole
+    prepare(root)
+    for path in (root / "input/data/train/digit-1").iterdir():
+        path.write_bytes(path.read_bytes() + b"another image")
+    assert not resumptions(finish(start(root)))

@@ -21,17 +21,15 @@ import pytest
 
 from classifier import artifact, images
 from classifier.serving.predictor import load_predictor
-from classifier.serving.settings import SETTINGS
-from classifier.serving.worker import SPARE_THREADS
+from classifier.serving.share import choose_share
 from conftest import CLASSES, IMAGE_SIZE
 from helpers import SERVE, Answer, Server, encode, free_port, photo, serve
 from waits import PATIENCE_S, signals, wait_until
 
 # SageMaker's deadlines: for the first good ping, for each ping, for each answer, and between SIGTERM and SIGKILL.
 START_SECONDS, PING_SECONDS, ANSWER_SECONDS, STOP_SECONDS = 240, 2, 60, 30
+THREADS = choose_share(1).threads
 JPEG = encode(photo(300, 200))
-# The requests that have a thread, while all others wait in the queue.
-THREADS = SETTINGS["threads"] - SPARE_THREADS
 SLOW_ANSWERS = """
 import time
 from classifier.engine import Engine
@@ -115,7 +113,7 @@ def test_the_log_says_what_is_served(server, artifact_folder):
     assert f"model folder {artifact_folder}: model.json (" in server.log
     assert f"model.safetensors ({size:,} bytes)" in server.log
     assert f"resnet18 with 7 classes ({', '.join(CLASSES[:5])}, ...), images of 32 px" in server.log
-    assert f"port {server.port}, 1 worker, " in server.log
+    assert f"port {server.port}, processes: 1, each with " in server.log
     assert re.search(r"ready after [\d.]+ s: device cpu, precision \w+, \d+ cores", server.log)
 
 
@@ -216,18 +214,37 @@ m.has_gpu = lambda: True
 def test_a_gpu_that_cannot_be_used_ends_the_server_after_the_fork(artifact_folder, tmp_path):
     code, log, server = run_to_its_end(artifact_folder.parent, tmp_path / "log", REFUSE_GPU)
     assert code not in (0, None)
-    assert len(server.workers) == 1
+    (process,) = re.findall(r"^serve: process (\d+): driver too old$", log, re.MULTILINE)
+    assert int(process) in server.workers
     assert log.count("driver too old") == 1
-    assert f"serve: process {server.workers[0]}: driver too old\n" in log
     assert "Traceback" not in log
 
 
-def test_a_worker_killed_while_loading_ends_the_server(artifact_folder, tmp_path):
-    patch = "import classifier.serving.server as s, os; s.load_predictor = lambda *_: os.kill(os.getpid(), 9)"
+KILLED_WHILE_LOADING = """
+import classifier.images as i, os, pathlib
+starts, warm_up = pathlib.Path({!r}), i.warm_up
+def kill_or_go_on():
+    starts.write_text(starts.read_text() + "x")
+    return os.kill(os.getpid(), 9) if len(starts.read_text()) <= {} else warm_up()
+i.warm_up = kill_or_go_on
+"""
+
+
+def test_a_worker_killed_while_loading_is_started_again(artifact_folder, tmp_path):
+    (starts := tmp_path / "starts").touch()
+    patch = KILLED_WHILE_LOADING.format(str(starts), 2)
+    with serve(artifact_folder.parent, tmp_path / "log", patch) as server:
+        server.wait_for_ping(200)
+        assert len(server.workers) == 3
+
+
+def test_workers_killed_while_loading_end_the_server(artifact_folder, tmp_path):
+    (starts := tmp_path / "starts").touch()
+    patch = KILLED_WHILE_LOADING.format(str(starts), 99)
     code, log, server = run_to_its_end(artifact_folder.parent, tmp_path / "log", patch)
     assert code not in (0, None)
-    assert len(server.workers) == 1
-    assert "the worker ended before its model was loaded" in log
+    assert len(server.workers) == 3
+    assert "3 workers ended before their model was loaded" in log
     assert "Traceback" not in log
 
 
@@ -358,7 +375,7 @@ def test_when_the_queue_is_full_the_rest_is_refused_at_once(artifact_folder, tmp
     """At once: while none of the others is answered."""
     queue, too_many, hold = 20, 30, tmp_path / "hold"
     number = THREADS + queue + too_many
-    patch = f"import classifier.serving.worker as w; w.QUEUE = {queue}\n" + held(hold)
+    patch = f"import classifier.serving.front as f; f.QUEUE = {queue}\n" + held(hold)
     with ThreadPoolExecutor(number) as pool, serve(artifact_folder.parent, tmp_path / "log", patch) as server:
         server.wait_for_ping(200)
         hold.touch()
@@ -379,9 +396,9 @@ def test_slow_clients_hold_up_nobody(artifact_folder, tmp_path):
     (hold := tmp_path / "hold").touch()
     patch = f"""
 import os
-from classifier.serving.receiving import ARRIVAL_S, ReceivingWorker
-close = ReceivingWorker.close_stalled
-ReceivingWorker.close_stalled = lambda self, now: close(self, now + ARRIVAL_S * (not os.path.exists({str(hold)!r})))
+from classifier.serving.worker import Worker
+end = Worker.end_late
+Worker.end_late = lambda self, now, patience: end(self, now + 60 * (not os.path.exists({str(hold)!r})), patience)
 """
     head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 9999\r\n\r\n"
     with serve(artifact_folder.parent, tmp_path / "log", patch) as server:
@@ -530,3 +547,29 @@ def test_serving_loads_no_pickle():
     assert len(sources) > 10
     for source in sources:
         assert not re.search(r"(?<!safetensors\.)torch\.load|import pickle|joblib", source.read_text()), source
+
+
+def test_a_worker_whose_every_forward_fails_is_replaced(artifact_folder, tmp_path):
+    broken = tmp_path / "broken"
+    patch = f"""
+import os
+from classifier.engine import Engine
+open_engine = Engine.open
+def open_breakable_engine(self):
+    run = open_engine(self)
+    def run_or_fail(pixels):
+        if os.path.exists({str(broken)!r}):
+            raise RuntimeError("device-side assert triggered")
+        return run(pixels)
+    return run_or_fail
+Engine.open = open_breakable_engine
+"""
+    with serve(artifact_folder.parent, tmp_path / "log", patch) as server:
+        server.wait_for_ping(200)
+        broken.touch()
+        assert [invoke(server).status for _ in range(3)] == [500] * 3
+        broken.unlink()
+        wait_until(lambda: len(server.workers) == 2, "a second worker")
+        server.wait_for_ping(200)
+        assert invoke(server).status == 200
+        assert "3 batches in turn have failed: this worker stops, and the next loads the model anew" in server.log

@@ -12,7 +12,7 @@ from PIL import Image
 
 from classifier import artifact, network
 from classifier.training.metrics import METRICS
-from datasets import QUICK, TRAIN, digit_jpegs, train, write_channel, write_hyperparameters
+from datasets import QUICK, TRAIN, altered_train, digit_jpegs, train, write_channel, write_hyperparameters
 from helpers import encode, photo
 from networks import stored_weights
 from waits import PATIENCE_S
@@ -205,11 +205,11 @@ def test_a_loss_that_is_no_number_ends_the_job(tmp_path):
 def test_an_error_of_ours_has_its_traceback_in_the_failure_file(tmp_path):
     write_channel(tmp_path, "train", digit_jpegs(FOUR, 0, 5))
     write_hyperparameters(tmp_path, **QUICK)
-    (tmp_path / "model").write_text("a file where SageMaker mounts a folder")
-    result = train(tmp_path)
-    assert result.returncode == 1
+    change = "from classifier.training import job; job.make_trainer = lambda *parts: 1 / 0"
+    command = [*altered_train(change), "--root", str(tmp_path)]
+    assert subprocess.run(command, capture_output=True, timeout=PATIENCE_S).returncode == 1
     text = (tmp_path / "output/failure").read_text()
-    assert text.startswith("NotADirectoryError: ")
+    assert text.startswith("ZeroDivisionError: ")
     assert "Traceback (most recent call last):" in text
 
 
@@ -217,7 +217,7 @@ def test_a_model_channel_continues_with_other_classes(job, tmp_path):
     root, _ = job
     write_channel(tmp_path, "train", digit_jpegs((4, 5), 0, 20))
     (tmp_path / "input/data/model").symlink_to(root / "model")
-    write_hyperparameters(tmp_path, **QUICK | {"trainable": "head"})
+    write_hyperparameters(tmp_path, **QUICK | {"trainable": "head", "weights": "imagenet"})
     result = train(tmp_path)
     assert result.returncode == 0, result.stdout
     assert "weights from channel model; a new head" in result.stdout

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from classifier import artifact
-from datasets import QUICK, digit_jpegs, train, write_channel, write_hyperparameters
+from datasets import QUICK, WITHOUT_A_NAME, digit_jpegs, train, write_channel, write_hyperparameters
 from networks import stored_weights
 
 FOUR = range(4)
@@ -71,13 +71,6 @@ def test_fp16_scales_the_loss(tmp_path):
     result = train(tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "matrix products in torch.float16" in result.stdout
-
-
-# The capability to read all files stands in for an image whose Python is readable by all.
-WITHOUT_A_NAME = (
-    "env -u HOME -u USER -u LOGNAME -u TORCHINDUCTOR_CACHE_DIR setpriv --reuid=4321 --regid=4321 --clear-groups "
-    "--inh-caps=-all,+dac_read_search --ambient-caps=-all,+dac_read_search"
-)
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")

@@ -88,19 +88,20 @@ def test_names_that_nobody_expects_lose_nothing(tmp_path):
     channel = job(tmp_path, "train", "validation")
     for split in ("train", "validation"):
         (channel / split / "digit-0").rename(channel / split / r"$\frac{$")
-        (channel / split / "digit-1").rename(channel / split / "_x validation:accuracy=1.0 y")
+        (channel / split / "digit-1").rename(channel / split / "_x validation:accuracy=1.0 ÿ")
         for number, file in enumerate(sorted((channel / split).rglob("*.jpg"))):
             file.rename(file.with_name(os.fsdecode(b"%d\xf1\n validation:loss=0.0 .jpg" % number)))
     broken = channel / "validation" / r"$\frac{$" / os.fsdecode(b"\xf1\n validation:macro_f1=1.0 .jpg")
     broken.write_bytes(b"not an image")
-    result = train(tmp_path)
+    result = train(tmp_path, PYTHONIOENCODING="ascii")
     assert result.returncode == 0, result.stdout + result.stderr
+    assert "Logging error" not in result.stderr
     assert {name: len(values(result.stdout, name)) for name in METRICS if name.startswith("validation")} == {
         "validation:accuracy": 2,  # of the epoch, and of the best one
         "validation:macro_f1": 2,
         "validation:loss": 2,
     }
-    assert artifact.read(tmp_path / "model").classes == (r"$\frac{$", "_x validation:accuracy=1.0 y")
+    assert artifact.read(tmp_path / "model").classes == (r"$\frac{$", "_x validation:accuracy=1.0 ÿ")
     outputs = tmp_path / "output/data"
     report = (outputs / "report.html").read_text(encoding="utf-8")
     assert r"$\frac{$" in report[report.index("<svg") :]
@@ -110,3 +111,40 @@ def test_names_that_nobody_expects_lose_nothing(tmp_path):
     assert len(names) == 24
     assert all(r"\udcf1\n validation:loss=0.0 .jpg" in name for name in names)
     assert r"\udcf1\n validation:macro_f1=1.0 .jpg" in (outputs / "skipped_images.csv").read_text(encoding="utf-8")
+
+
+def test_a_class_without_a_readable_image_ends_the_job(tmp_path):
+    channel = job(tmp_path, "train", "validation")
+    write_channel(tmp_path, "train/train", digit_jpegs((2,), 0, 2))
+    write_channel(tmp_path, "train/validation", digit_jpegs((2,), 2, 3))
+    for path in (channel / "train/digit-2").iterdir():
+        path.write_bytes(b"not an image")
+    assert train(tmp_path).returncode == 1
+    assert (tmp_path / "output/failure").read_text().startswith("no train image of the class 'digit-2' is readable, ")
+    assert not (tmp_path / "model/model.json").exists()
+
+
+def test_a_class_that_validation_says_nothing_of_is_named(tmp_path):
+    channel = job(tmp_path, "train", "validation", "test")
+    write_channel(tmp_path, "train/train", digit_jpegs((2,), 0, 2))
+    write_channel(tmp_path, "train/test", digit_jpegs((2,), 2, 3))
+    for path in (channel / "test/digit-2").iterdir():
+        path.write_bytes(b"not an image")
+    result = train(tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    for phase in ("validation", "test"):
+        said = f"1 of 3 classes have no readable {phase} image, and its metrics leave them out: 'digit-2'\n"
+        assert result.stdout.count(said) == 1
+
+
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_validation_that_links_to_images_of_train_is_refused(tmp_path, link):
+    channel = job(tmp_path, "train")
+    copy = channel / "validation/digit-0/other.jpg"
+    copy.parent.mkdir(parents=True)
+    (image, *_) = sorted((channel / "train/digit-0").iterdir())
+    link(image, copy)
+    assert train(tmp_path).returncode == 1
+    assert (tmp_path / "output/failure").read_text() == (
+        f"{image} and {copy} are the same file; accepted: each image in one class of one phase\n"
+    )

@@ -27,7 +27,7 @@ def test_a_gpu_that_cannot_be_used_ends_the_job(tmp_path):
     result = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=PATIENCE_S)
     assert result.returncode == 1
     failure = (tmp_path / "ml/output/failure").read_text()
-    assert "cannot use it with NVIDIA driver 470.256.02; needed: 525 or newer" in failure
+    assert "cannot use it with NVIDIA driver 470.256.02; accepted: 525 or newer" in failure
     assert "InferenceAmiVersion=al2-ami-sagemaker-inference-gpu-3-1" in failure
     assert "Traceback" not in result.stdout + result.stderr
     assert not (tmp_path / "ml/model").exists()

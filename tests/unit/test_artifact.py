@@ -170,6 +170,12 @@ def test_a_field_that_is_not_as_training_writes_it(folder, changes):
     assert len(str(told.value).partition("damaged")[2]) < 400
 
 
+def test_a_bad_value_is_quoted_as_the_file_has_it(folder):
+    edit(folder, temperature=INFINITE)
+    with pytest.raises(UserError, match="temperature is Infinity; accepted: a number from 0.01 to 10000"):
+        artifact.read(folder)
+
+
 @pytest.mark.parametrize("changes", [measured(), ranges(conv1=[0.0, 0.0]), {"mean": [0, 0, 0], "std": [1, 1, 1]}])
 def test_a_field_with_another_value_that_serves(folder, changes):
     edit(folder, **changes)

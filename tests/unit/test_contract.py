@@ -58,6 +58,7 @@ def test_hyperparameters_stay_as_they_were_written(contract):
         (b"null", "holds a JSON NoneType; accepted: an object"),
         (b'{"lr": "1", "lr": "2"}', "is not valid JSON: it has 'lr' more than once"),
         (b'{"lr":' * 9999, "is not valid JSON: it is nested too deeply"),
+        (b'{"lr": %s}' % (b"9" * 5000), "is not valid JSON: it has a number of 5,000 digits"),
         (b'{"lr": "\xe9"}', "is not text in UTF-8 or UTF-16: invalid continuation byte at byte 8"),
         (b" " * 16_000_001, "has more than 16,000,000 bytes; accepted: up to that many"),
     ],
@@ -91,7 +92,9 @@ def test_configuration_that_is_not_a_regular_file_is_not_opened(contract):
         contract.hyperparameters()
 
 
-@pytest.mark.parametrize(("host", "hosts"), [("a", "a"), ("a", ["b"]), (1, [1]), ("a", {"a": 1}), (None, ["a"])])
+@pytest.mark.parametrize(
+    ("host", "hosts"), [("a", "a"), ("a", ["b"]), (1, [1]), ("a", {"a": 1}), (None, ["a"]), ("a", ["a", "a"])]
+)
 def test_hosts_that_are_not_names(contract, host, hosts):
     write_config(contract, "resourceconfig.json", {"current_host": host, "hosts": hosts})
     with pytest.raises(UserError, match="resourceconfig.json has current_host .*; accepted: one of the hosts"):
@@ -142,6 +145,13 @@ def test_port_and_payload():
     assert Contract(environ={"SAGEMAKER_MAX_PAYLOAD_IN_MB": "0"}).max_payload_mb == 100
 
 
+def test_serving_processes():
+    assert Contract(environ={}).fronts == 0
+    assert Contract(environ={"SAGEMAKER_MODEL_SERVER_WORKERS": "3"}).fronts == 3
+    with pytest.raises(UserError, match="SAGEMAKER_MODEL_SERVER_WORKERS is 'two'; accepted: a whole number from 0 to"):
+        _ = Contract(environ={"SAGEMAKER_MODEL_SERVER_WORKERS": "two"}).fronts
+
+
 @pytest.mark.parametrize("value", ["http", "-1", "70000", "80.5", "٨٠"])
 def test_an_invalid_port(value):
     with pytest.raises(UserError, match=f"SAGEMAKER_BIND_TO_PORT is '{value}'; accepted: a whole number from 1 to"):
@@ -171,3 +181,15 @@ def test_a_link_to_nothing_is_not_an_absent_file(contract):
     (contract.root / "input/config/hyperparameters.json").symlink_to("absent")
     with pytest.raises(UserError, match="hyperparameters.json is a link to nothing"):
         contract.hyperparameters()
+
+
+def test_values_of_other_types_and_a_file_in_place_of_the_channels(contract):
+    with pytest.raises(UserError, match=r"PROCESSES_PER_HOST is '1+\.\.\.1+'; accepted: a whole number from 0 to 64"):
+        _ = Contract(environ={"PROCESSES_PER_HOST": "1" * 5000}).processes_per_host
+    write_config(contract, "resourceconfig.json", {"network_interface_name": ["eth0"]})
+    with pytest.raises(UserError, match=r"has network_interface_name \['eth0'\]; accepted: its name, or null"):
+        contract.resources()
+    contract.data.write_text("a file")
+    with pytest.raises(UserError) as refused:
+        contract.channels()
+    assert str(refused.value) == f"the folder {contract.data} cannot be read: Not a directory"

@@ -1,3 +1,4 @@
+import warnings
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,22 @@ def test_a_gpu_that_cannot_be_used(system):
         assert part in str(error.value)
 
 
+def test_the_reason_is_torchs_and_a_new_driver_is_not_blamed(system, monkeypatch):
+    def is_available():
+        warnings.warn(
+            "CUDA initialization: system not yet initialized. (Triggered internally at x.cpp:1.)", stacklevel=1
+        )
+        return False
+
+    monkeypatch.setattr(torch.cuda, "is_available", is_available)
+    write_file(system / "dev/nvidia0", "")
+    write_file(system / "proc/driver/nvidia/version", "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.159.01")
+    with pytest.raises(UserError) as error:
+        device.choose_device(system)
+    assert "driver 580.159.01 (CUDA initialization: system not yet initialized); accepted: " in str(error.value)
+    assert "525" not in str(error.value)
+
+
 def test_an_unknown_driver(system):
     write_file(system / "dev/nvidia0", "")
     with pytest.raises(UserError, match="NVIDIA driver of an unknown version"):
@@ -70,13 +87,34 @@ def test_the_control_device_alone_is_not_a_gpu(system):
         ("auto", (8, 6), torch.bfloat16),  # A10G
         ("auto", (9, 0), torch.bfloat16),  # H100
         ("fp32", (8, 6), torch.float32),
-        ("bf16", (7, 5), torch.bfloat16),
+        ("bf16", (8, 0), torch.bfloat16),
         ("fp16", (8, 6), torch.float16),
     ],
 )
 def test_precision_on_a_gpu(monkeypatch, precision, capability, dtype):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
     assert device.compute_dtype(precision, CUDA) == dtype
+
+
+def test_bf16_is_refused_on_a_gpu_without_it(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Tesla T4")
+    with pytest.raises(UserError, match="'bf16', which Tesla T4 lacks .* accepted: auto, fp16, fp32"):
+        device.compute_dtype("bf16", CUDA)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_memory"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory."), True),
+        (torch.AcceleratorError("CUDA error: out of memory"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (torch.AcceleratorError("CUDA error: device-side assert triggered"), False),
+    ],
+)
+def test_the_gpus_memory_may_run_out_in_several_ways(error, is_memory):
+    assert device.is_out_of_memory(error) is is_memory
 
 
 @pytest.mark.parametrize("native", [True, False])

@@ -15,6 +15,7 @@ from classifier.serving import answers, inputs
 from classifier.serving.app import create_app
 from classifier.serving.predictor import load_predictor
 from classifier.serving.server import model_of
+from classifier.serving.share import Share
 from classifier.training import hyperparameters
 from classifier.training.metrics import METRICS
 from helpers import encode, photo
@@ -43,7 +44,7 @@ def anchors(text):
 def client(artifact_folder):
     ready = Future()
     ready.set_result(model_of(load_predictor(artifact_folder, artifact.read(artifact_folder))))
-    return create_app(ready, max_payload_mb=1, cores=1).test_client()
+    return create_app(ready, max_payload_mb=1, share=Share(1)).test_client()
 
 
 def test_hyperparameters():
@@ -114,12 +115,12 @@ REFUSED = {
 
 def test_errors(client):
     rows = dict(table("status", "when"))
-    assert set(rows) == set(REFUSED) | {"408", "503"}  # functional tests have a client slow enough for 408
+    assert set(rows) == set(REFUSED) | {"408", "414", "431", "501", "503"}  # of which functional tests reach all
     for status, (method, path, data, headers) in REFUSED.items():
         response = client.open(path, method=method, data=data, headers=headers)
         assert response.status_code == int(status)
         assert list(response.json) == ["error"]
-    loading = create_app(Future(), max_payload_mb=1, cores=1).test_client()
+    loading = create_app(Future(), max_payload_mb=1, share=Share(1)).test_client()
     response = loading.post("/invocations", data=JPEG, headers={"Content-Type": "image/jpeg"})
     assert response.status_code == 503
     assert list(response.json) == ["error"]
@@ -130,7 +131,8 @@ def test_variables():
     assert rows["SERVE_PRECISION"] == ", ".join((*PRECISIONS, "int8"))
     for name, accepted in rows.items():
         with pytest.raises(UserError, match=f"{name} is 'x'; accepted: {accepted}$"):
-            _ = Contract(environ={name: "x"}).precision and Contract(environ={name: "x"}).access_log
+            contract = Contract(environ={name: "x"})
+            _ = contract.precision, contract.access_log, contract.fronts
 
 
 def test_every_make_target_that_is_named_exists():

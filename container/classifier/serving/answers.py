@@ -38,8 +38,9 @@ def choose_type(accept: MIMEAccept) -> str:
     """
     if not accept:
         return JSON
-    # Parameters such as charset make no difference.
-    wanted = MIMEAccept([(value.partition(";")[0].strip(), quality) for value, quality in accept])
+    # Parameters such as charset make no difference, and Java's own client writes * for */*.
+    types = [(value.partition(";")[0].strip(), quality) for value, quality in accept]
+    wanted = MIMEAccept([("*/*" if value == "*" else value, quality) for value, quality in types])
     chosen = wanted.best_match(FORMATTERS)
     if chosen is None:
         raise NotAcceptable(f"no answer in the type {str(accept)!r}; accepted: {', '.join(FORMATTERS)}")
@@ -49,6 +50,11 @@ def choose_type(accept: MIMEAccept) -> str:
 def format_answer(media_type: str, answer: Answer) -> str:
     """Return the body of an answer of `media_type`."""
     return FORMATTERS[media_type](*answer)
+
+
+def error_body(sentence: str) -> str:
+    """Return the body, in JSON, of an answer that is an error."""
+    return json.dumps({"error": sentence}) + "\n"
 
 
 def format_lines(media_type: str, answers: Sequence[Answer]) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -19,6 +20,8 @@ from classifier.serving.accesslog import Trace
 from classifier.serving.answers import Answer
 from classifier.serving.batcher import Expired
 from classifier.serving.decoding import Decoder
+from classifier.serving.remote import ModelGone
+from classifier.serving.share import Share
 
 log = logging.getLogger(__name__)
 
@@ -29,37 +32,54 @@ TRANSFORM_MB = 100
 DEADLINE_S = 60
 
 
+# The page is one file: its own style and script, and pictures that the user has chosen.
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; img-src blob: data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+PAGE_HEADERS = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY"}
+
+
 class Model(NamedTuple):
-    """The loaded model: a short description, its classes, the side of its input in pixels, the batcher's submit()."""
+    """The loaded model: a short description, its classes, the side of its input in pixels, and a batcher's submit().
+
+    `is_ready` says whether it can answer now.
+    """
 
     about: str
     classes: tuple[str, ...]
     image_size: int
     submit: Callable[[np.ndarray, float], Future]
+    is_ready: Callable[[], bool] = lambda: True
 
 
-def create_app(model: Future, max_payload_mb: int, cores: int) -> Flask:
+def create_app(model: Future, max_payload_mb: int, share: Share) -> Flask:
     """Return the WSGI application.
 
-    `model` gets its result once the model is warmed up. A body may have up to `max_payload_mb` MiB, and up to `cores`
-    images are decoded at a time.
+    `model` gets its result once the model is warmed up. A body may have up to `max_payload_mb` MiB, and up to
+    `share.cores` images are decoded at a time.
     """
     app = Flask(__name__, static_folder=None, template_folder=str(Path(__file__).parent))
     app.config["MAX_CONTENT_LENGTH"] = max_payload_mb << 20
-    decoder = Decoder(cores)
+    decoder = Decoder(share)
+
+    def is_ready() -> bool:
+        return model.done() and model.result().is_ready()
 
     @app.get("/")
-    def page() -> str:
-        return render_template("page.html", model=model.result() if model.done() else None)
+    def page() -> Response:
+        nonce = secrets.token_urlsafe(16)
+        text = render_template("page.html", model=model.result() if model.done() else None, nonce=nonce)
+        return Response(text, headers=PAGE_HEADERS | {"Content-Security-Policy": PAGE_POLICY.format(nonce=nonce)})
 
     @app.get("/ping")
     def ping() -> Response:
-        return Response(status=200 if model.done() else 503, mimetype="text/plain")
+        return Response(status=200 if is_ready() else 503, mimetype="text/plain")
 
     @app.get("/execution-parameters")
     def execution_parameters() -> Response:
         parameters = {
-            "MaxConcurrentTransforms": max(1, min(2 * cores, TRANSFORM_MB // max_payload_mb)),
+            "MaxConcurrentTransforms": max(1, min(2 * share.all_cores, TRANSFORM_MB // max_payload_mb)),
             "BatchStrategy": "SINGLE_RECORD",
             "MaxPayloadInMB": max_payload_mb,
         }
@@ -67,7 +87,7 @@ def create_app(model: Future, max_payload_mb: int, cores: int) -> Flask:
 
     @app.post("/invocations")
     def invocations() -> Response:
-        if not model.done():
+        if not is_ready():
             raise _unavailable("the model is still loading; GET /ping answers 200 once it is ready")
         media_type = answers.choose_type(request.accept_mimetypes)
         queries = inputs.read_queries(request)
@@ -75,6 +95,8 @@ def create_app(model: Future, max_payload_mb: int, cores: int) -> Flask:
             answered = _classify(queries, model.result(), decoder, g.trace)
         except (Expired, TimeoutError) as error:
             raise _unavailable("the server has too many requests to answer this one in time") from error
+        except ModelGone as error:
+            raise _unavailable("the model's process has ended, and the next one is being started") from error
         if inputs.has_lines(request):
             media_type, body = answers.format_lines(media_type, answered)
             return Response(body, mimetype=media_type)
@@ -151,7 +173,7 @@ def _http_error(error: HTTPException) -> BaseResponse:
         405: f"{request.path} does not take {request.method}; accepted: {response.headers.get('Allow')}",
         413: f"the request body is larger than {(request.max_content_length or 0) >> 20} MB, the most that is accepted",
     }
-    response.data = _error_body(sentences.get(error.code) or error.description or error.name)
+    response.data = answers.error_body(sentences.get(error.code) or error.description or error.name)
     response.mimetype = "application/json"
     return response
 
@@ -159,9 +181,5 @@ def _http_error(error: HTTPException) -> BaseResponse:
 def _unexpected_error(error: Exception) -> Response:
     log.error("%s %s failed", request.method, request.path, exc_info=error)
     return Response(
-        _error_body("the server failed on this request; its log says why"), 500, mimetype="application/json"
+        answers.error_body("the server failed on this request; its log says why"), 500, mimetype="application/json"
     )
-
-
-def _error_body(sentence: str) -> str:
-    return json.dumps({"error": sentence}) + "\n"

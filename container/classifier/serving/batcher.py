@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+# Batches that fail in turn, in any lane: after a broken CUDA context, for one, every later batch fails too.
+MOST_FAILURES = 3
 # uint8 pixels (n, ...), n >= 1, to an array with n rows.
 Forward = Callable[[np.ndarray], np.ndarray]
 
@@ -45,12 +47,21 @@ class _Image:
 class Batcher:
     """Runs the model for any number of callers."""
 
-    def __init__(self, in_lane: Callable[[int], Forward], lanes: Sequence[int], batch_size: int):
+    def __init__(
+        self,
+        in_lane: Callable[[int], Forward],
+        lanes: Sequence[int],
+        batch_size: int,
+        give_up: Callable[[], None] = lambda: None,
+    ):
         """Start a thread for each of `lanes`, their numbers of cores: the first has all cores, the others share them.
 
         `in_lane` is called in each lane's thread with its cores, and returns the function that runs the model there:
-        uint8 of shape (n, ...) to an array with n rows, for n up to `batch_size`.
+        uint8 of shape (n, ...) to an array with n rows, for n up to `batch_size`. `give_up` is called in a lane's
+        thread when MOST_FAILURES batches in turn have failed.
         """
+        self._give_up = give_up
+        self._failures = 0
         self._batch_size = batch_size
         self._lock = threading.Lock()
         self._waiting: deque[_Image] = deque()
@@ -89,26 +100,32 @@ class Batcher:
     def _run(self, lane: int, in_lane: Callable[[int], Forward], cores: int) -> None:
         forward = in_lane(cores)
         while True:
-            _compute(self._inboxes[lane].get(), forward)
+            has_failed = _compute(self._inboxes[lane].get(), forward)
             with self._lock:
+                self._failures = self._failures + 1 if has_failed else 0
+                gives_up = self._failures == MOST_FAILURES
                 self._idle.add(lane)
                 self._start_batches()
+            if gives_up:
+                self._give_up()
 
 
-def _compute(batch: list[_Image], forward: Forward) -> None:
+def _compute(batch: list[_Image], forward: Forward) -> bool:
+    """Give each image of `batch` its outcome, and return whether `forward` failed."""
     start = time.monotonic()
     current = [image for image in batch if image.deadline > start]
     for image in batch:
         if image.deadline <= start:
             image.outcome.set_exception(Expired())
     if not current:
-        return
+        return False
     try:
         rows = forward(np.stack([image.pixels for image in current]))
     except BaseException as error:
         for image in current:
             image.outcome.set_exception(error)
-        return
+        return True
     model_ms = 1000 * (time.monotonic() - start)
     for image, row in zip(current, rows, strict=True):
         image.outcome.set_result(Outcome(row, 1000 * (start - image.arrival), model_ms, len(current)))
+    return False

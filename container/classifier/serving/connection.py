@@ -1,68 +1,228 @@
-"""A client's connection to gunicorn's threaded worker, and the source from which the parser reads its requests."""
+"""A client's connection: gunicorn's, with limits on time and bytes, refusals in JSON, and time to read them."""
 
-import socket
-import struct
-from collections.abc import Callable
+import contextlib
+import time
+from enum import Enum
+from functools import partial
+from http import HTTPStatus
+from math import inf
 from typing import Any
 
-from gunicorn.http.unreader import SocketUnreader
-from gunicorn.workers.gthread import TConn
+from gunicorn.asgi import protocol as stubbed
+from gunicorn.asgi.parser import InvalidChunkSize, ParseError
+from gunicorn.http.errors import ParseException
 
-from classifier.serving import accesslog
-from classifier.serving.arrival import Arrival
+from classifier.serving import accesslog, refusals
+from classifier.serving.accesslog import Trace
+from classifier.serving.refusals import Refusal
 
-STALLED_S = 5
-# The parser gets at least and at most this much at a time.
-PIECE_BYTES = 1 << 10, 64 << 10
+# gunicorn limits each field of a head, and their number, but not the sum.
+MOST_HEAD = 64 << 10
+# A refused body up to this size is read to its end, so that the client reads the answer and not a reset connection.
+MOST_RECEIVED = 128 << 20
+# Each costs processor time: 25 MB in chunks of 512 bytes.
+MOST_CHUNKS = 50_000
+READ_BYTES = 64 << 10
+# Of a head or of chunks, of which a byte may take 0.5 us, this much is parsed at once, and more in turns.
+PIECE_BYTES = 1 << 10
 
-
-class Received(SocketUnreader):
-    """Gives gunicorn's parser a received request and then, if it wants more, bytes from the socket.
-
-    It gives small pieces, as a socket does: the parser repeatedly copies what it has read and not used yet.
-    """
-
-    def __init__(self, client: socket.socket, data: bytearray):
-        super().__init__(client)
-        self.data, self.position = memoryview(data), 0
-
-    def chunk(self, size_hint: int | None = None) -> bytes:
-        if self.position == len(self.data):
-            return super().chunk(size_hint)  # pyright: ignore[reportCallIssue]: its stubs are of an older gunicorn
-        start = self.position
-        least, most = PIECE_BYTES
-        self.position = min(len(self.data), start + max(least, min(size_hint or 0, most)))
-        return bytes(self.data[start : self.position])
-
-    def take_buffered(self) -> bytes:
-        """Return what the parser has not used: the next request, if the client does not wait for answers."""
-        rest = super().take_buffered()  # pyright: ignore[reportAttributeAccessIssue]: the same
-        rest += bytes(self.data[self.position :])
-        self.position = len(self.data)
-        return rest
+protocol: Any = stubbed  # by an older version of gunicorn
+ASGIProtocol: Any = protocol.ASGIProtocol
+protocol._CACHED_SERVER_HEADER = b""  # nobody needs to know the server's name
+protocol._REASON_PHRASES |= {status.value: status.phrase for status in HTTPStatus}
 
 
-class Connection(TConn):
-    """A client's connection and the request that is arriving on it."""
+class State(Enum):
+    """What a connection waits for, and the seconds that it may take."""
 
-    parser: Any  # gunicorn's for HTTP/1; its stubs also have HTTP/2's, which reads in another way
+    # At least as long as a router keeps an idle connection, else it may send a request on one that is just closing.
+    # nginx, which is in front of the server in AWS's own sample, waits this long.
+    IDLE = 75
+    ARRIVING = 60
+    ANSWERING = inf
+    # The client is to read its answer.
+    UNREAD = 10
+    # The client has its answer, and is to close its end after we have closed ours.
+    CLOSING = 1
 
-    def __init__(self, linger: Callable[["Connection"], None], *arguments):
-        super().__init__(*arguments)
-        self.arrival = Arrival()
-        self.refusal = ""
-        self.watched = False
-        # Its share of the worker's `held` bytes, and whether a thread runs the model for it.
-        self.held = 0
-        self.works = False
-        self.linger = linger
-        # A thread's reads and writes fail after this, for example for a request that only claims to be whole.
-        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-            self.sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", STALLED_S, 0))
 
-    def trace(self) -> accesslog.Trace:
-        return accesslog.Trace(self.arrival.start, self.arrival.received)
+class Connection(ASGIProtocol):
+    """One client's requests, of which each is answered before the next one is parsed."""
 
-    def close(self, graceful: bool = False) -> None:
-        """Close at once or, if `graceful`, by `linger`: gunicorn would block until the client has read the answer."""
-        self.linger(self) if graceful else super().close()
+    def __init__(self, worker):
+        super().__init__(worker)
+        self.app = partial(worker.asgi, self)
+        self.trace = Trace()
+        self.unparsed = bytearray()
+        self.chunks = self.body_bytes = 0
+        self.has_eof = False
+        self.enter(State.IDLE)
+
+    @property
+    def is_arriving(self) -> bool:
+        """Whether a request is not whole."""
+        return self.state is State.ARRIVING
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether no more will be sent."""
+        return self._closed
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether the client waits for "100 Continue" before it sends its body."""
+        return self._body_receiver is not None and self._body_receiver.expect_continue
+
+    def is_waiting(self) -> bool:
+        """Return whether the server waits for the client to send or to read."""
+        return self.state is not State.ANSWERING and not self._closed
+
+    def is_new(self) -> bool:
+        """Return whether the server waits for the client's first request."""
+        return self.is_waiting() and self.req_count <= 1
+
+    def enter(self, state: State) -> None:
+        """Change the state, and so what the time runs for."""
+        self.state, self.since = state, time.monotonic()
+        if self in self.worker.connections:
+            self.worker.connections.move_to_end(self)
+
+    def is_late(self, now: float, patience: float) -> bool:
+        """Return whether the client has let the server wait for too long, at most `patience` seconds."""
+        return self.state is not State.ANSWERING and now - self.since > min(patience, self.state.value)
+
+    def end(self) -> None:
+        """Close the connection, with an answer if a request is arriving."""
+        if self.is_arriving and not self.worker.is_crowded:
+            self.refuse(refusals.SLOW)
+        else:
+            self._closed = True
+            self.transport.abort()
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer a request that is not whole, and close the connection once the client has read the answer."""
+        if not self._closed:
+            self._safe_write(refusal.message())
+            accesslog.log_request(self.trace, refusal.status, len(refusal.body()))
+            self._close_transport()
+
+    def parse(self, seconds: float = 0) -> bool:
+        """Parse some of what has arrived, of what costs time for this long, and return whether to go on."""
+        end = time.monotonic() + seconds
+        while self._can_parse:
+            self._parse_piece()
+            if not self._is_in_body and time.monotonic() >= end:
+                break
+        self._read_on()
+        return self._can_parse
+
+    def connection_made(self, transport) -> None:
+        transport.max_size = READ_BYTES
+        super().connection_made(transport)
+        self.worker.welcome(self)
+
+    def connection_lost(self, exc) -> None:
+        self.unparsed.clear()
+        self.worker.forget(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data) -> None:
+        if not self._closed:
+            self.unparsed += data
+            self.worker.parse(self)
+
+    def eof_received(self) -> bool:
+        """Keep a connection whose client has sent all that it will, but still reads."""
+        self.has_eof = True
+        self._read_on()
+        return not self._closed
+
+    # gunicorn's steps, each with what this class adds to it.
+
+    def _feed_callback_parser(self, data) -> bool:
+        """Parse what came behind a request that is answered."""
+        self.unparsed[:0] = data
+        self._arm_keepalive_timer()
+        return not self._closed
+
+    def _on_body(self, chunk) -> None:
+        self.chunks += 1
+        self.body_bytes += len(chunk)
+        if self.chunks > MOST_CHUNKS and self._current_request.chunked:
+            raise InvalidChunkSize("its body has too many chunks; accepted: chunks of 1 kB and more")
+        super()._on_body(chunk)
+
+    def _on_message_complete(self) -> None:
+        self.enter(State.ANSWERING)
+        super()._on_message_complete()
+
+    def _arm_keepalive_timer(self) -> None:
+        """Wait for the next request; the worker keeps the time."""
+        self.enter(State.IDLE)
+        self.worker.parse(self)
+
+    def _is_websocket_upgrade(self, request) -> bool:
+        return False
+
+    def _send_error_response(self, status, message, extra_headers=()) -> None:
+        self.refuse(refusals.FAILED)
+
+    def _close_transport(self) -> None:
+        """Close our end, and the rest when the client has done so: after a reset it would not read its answer."""
+        if self._closed:
+            return
+        self._closed = True
+        self.unparsed.clear()
+        self.enter(State.UNREAD if self.transport.get_write_buffer_size() else State.CLOSING)
+        self._request_ready.set()
+        if self._body_receiver is not None:
+            self._body_receiver.signal_disconnect()
+        if self.has_eof or self.transport.is_closing() or self.worker.is_crowded:
+            self.transport.close()
+            return
+        with contextlib.suppress(OSError):
+            self.transport.write_eof()
+        self.transport.resume_reading()
+
+    @property
+    def _can_parse(self) -> bool:
+        return bool(self.unparsed) and self.state in (State.IDLE, State.ARRIVING)
+
+    @property
+    def _is_in_body(self) -> bool:
+        """Whether the next bytes are of a body of known length, which cost no time."""
+        return self.is_arriving and self._current_request is not None and not self._current_request.chunked
+
+    def _parse_piece(self) -> None:
+        size = self._current_request.content_length - self.body_bytes if self._is_in_body else PIECE_BYTES
+        piece = bytes(self.unparsed[:size])
+        del self.unparsed[:size]
+        if self.state is State.IDLE:
+            self.trace = Trace()
+            self.chunks = self.body_bytes = 0
+            self.enter(State.ARRIVING)
+        self.trace.bytes_in += len(piece)
+        try:
+            self._callback_parser.feed(piece)
+        except (ParseError, ParseException, ValueError) as error:
+            self.refuse(refusals.invalid(error))
+        if self.is_arriving:
+            self._refuse_excess()
+
+    def _refuse_excess(self) -> None:
+        request = self._current_request
+        if request is None and self.trace.bytes_in > MOST_HEAD:
+            self.refuse(refusals.LONG_HEAD)
+        elif request is not None and max(self.trace.bytes_in, request.content_length) > MOST_RECEIVED:
+            self.refuse(self.worker.asgi.too_large)
+
+    def _read_on(self) -> None:
+        """Read more as soon as nothing is left to parse or, if no more will come, end what waits for it."""
+        if self.unparsed:
+            self.transport.pause_reading()
+        elif not self.has_eof:
+            self.transport.resume_reading()
+        elif self.is_arriving:
+            self.refuse(refusals.CUT_OFF)
+        elif self.state is State.IDLE:
+            self._close_transport()

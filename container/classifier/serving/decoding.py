@@ -14,6 +14,7 @@ from classifier.images import ImageError
 from classifier.serving.accesslog import Trace
 from classifier.serving.batcher import Expired
 from classifier.serving.headroom import free_memory
+from classifier.serving.share import Share
 
 # Of all images of a request together. A PNG or WebP is decoded whole, which takes up to 40 ns and 20 bytes a pixel; a
 # JPEG is decoded only to the size needed, so that those of every camera stay below this.
@@ -30,16 +31,17 @@ LEAST_MEMORY = 100_000_000
 class Decoder:
     """Decodes for any number of requests."""
 
-    def __init__(self, cores: int):
-        """Decode up to `cores` images at a time, in what memory is left when the first one comes."""
-        self._readings, self._turns = threading.Semaphore(cores), threading.Semaphore(cores)
+    def __init__(self, share: Share):
+        """Decode up to `share.cores` images at a time, in a share of what memory is left when the first one comes."""
+        self._share = share
+        self._readings, self._turns = threading.Semaphore(share.cores), threading.Semaphore(share.cores)
         self._room = threading.Condition()
         self._taken = 0
 
     @cached_property
     def _memory(self) -> int:
         """The bytes that all decodings together may take; by the first one, the model is loaded."""
-        return max(LEAST_MEMORY, int(SHARE_OF_MEMORY * free_memory()))
+        return max(LEAST_MEMORY, self._share.of(int(SHARE_OF_MEMORY * free_memory())))
 
     def pixels(self, data: bytes, size: int, deadline: float, trace: Trace) -> np.ndarray:
         """Return images.evaluation_pixels of `data` and `size`, for the request of this `trace`.

@@ -18,17 +18,20 @@ BATCH = 8
 
 
 class OpenVinoPredictor:
-    """An artifact's network on this machine's cores."""
+    """An artifact's network on a number of cores."""
 
     device = "cpu"
     batch_size = BATCH
 
-    def __init__(self, folder: Path, about: Artifact, precision: str = "auto"):
-        """Load the network. Raises UserError if it is damaged, or if the processor does not support `precision`."""
+    def __init__(self, folder: Path, about: Artifact, precision: str = "auto", cores: int | None = None):
+        """Load the network for `cores`, by default all.
+
+        Raises UserError if it is damaged, or if the processor does not support `precision`.
+        """
         self.artifact = about
         self.precision = choose_precision(precision, about)
         network = engine.read(read_network(folder, about, self.precision == "int8"))
-        cores = machine.usable_cores()
+        cores = cores or machine.usable_cores()
         # Under load the threads with a single core compute more: cores that share an image wait for each other at every
         # layer.
         self.lanes = (cores,) if cores == 1 else (cores, *[1] * cores)

@@ -26,8 +26,8 @@ class Predictor(Protocol):
         ...
 
 
-def load_predictor(folder: Path, about: Artifact, precision: str = "auto") -> Predictor:
-    """Load the network in `folder`, with torch for a GPU and else with OpenVINO, and run it once in each way.
+def load_predictor(folder: Path, about: Artifact, precision: str = "auto", cores: int | None = None) -> Predictor:
+    """Load the network in `folder`, with torch for a GPU and else with OpenVINO on `cores`, and run it in each way.
 
     Raises UserError if the machine has a GPU that cannot be used, or does not support `precision`, or if the network is
     damaged.
@@ -39,7 +39,7 @@ def load_predictor(folder: Path, about: Artifact, precision: str = "auto") -> Pr
     else:
         from classifier.serving.openvino_predictor import OpenVinoPredictor
 
-        predictor = OpenVinoPredictor(folder, about, precision)
+        predictor = OpenVinoPredictor(folder, about, precision, cores)
     _warm_up(predictor)
     return predictor
 

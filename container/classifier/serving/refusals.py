@@ -1,44 +1,61 @@
-"""Answers in JSON to requests that do not reach the application, for lack of room or time or as invalid HTTP."""
+"""Answers in JSON to requests that do not reach the application: for lack of room or time, or as invalid HTTP."""
 
-import contextlib
-import json
-import socket
+from http import HTTPStatus
+from typing import NamedTuple
 
-from gunicorn import util
-from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
+from gunicorn.asgi import parser
 
+from classifier.serving.answers import JSON, error_body
 from classifier.serving.app import RETRY_AFTER_S
 
-FULL, TOO_LARGE = "503 Service Unavailable", "413 Content Too Large"
-SLOW, CUT_OFF, TINY_CHUNKS = "408 Request Timeout", "400 Bad Request", "400 Tiny Chunks"
-_SENTENCES = {
-    FULL: "the server has as many requests as it can answer in time; try again later",
-    TOO_LARGE: "the request body is larger than {} MB, the most that is accepted",
-    SLOW: "the request did not arrive in time",
-    TINY_CHUNKS: "the request body has too many chunks; accepted: chunks of 1 kB and more",
-    CUT_OFF: "the request body is shorter than its Content-Length",
+MOST_SHOWN = 40
+_STATUSES = {parser.LimitRequestLine: 414, parser.LimitRequestHeaders: 431, parser.UnsupportedTransferCoding: 501}
+# Of errors whose words are only the value.
+_THINGS = {
+    parser.InvalidHTTPVersion: "its version is",
+    parser.InvalidRequestMethod: "its method is",
+    parser.InvalidHeaderName: "a header's name is",
+    parser.UnsupportedTransferCoding: "its Transfer-Encoding is",
 }
-_OF_PARSER = {LimitRequestLine: "414 URI Too Long", LimitRequestHeaders: "431 Request Header Fields Too Large"}
 
 
-def send_refusal(client: socket.socket, status: str, most_mb: int) -> int:
-    """Send the answer for one of the statuses above and return the length of its body in bytes."""
-    return _send(client, status, _SENTENCES[status].format(most_mb))
+class Refusal(NamedTuple):
+    """A status and, in one sentence, its reason."""
+
+    status: int
+    sentence: str
+
+    def body(self) -> bytes:
+        return error_body(self.sentence).encode()
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers that go with body()."""
+        retry = [(b"Retry-After", b"%d" % RETRY_AFTER_S)] if self.status == HTTPStatus.SERVICE_UNAVAILABLE else []
+        return [(b"Content-Type", JSON.encode()), (b"Content-Length", b"%d" % len(self.body())), *retry]
+
+    def message(self) -> bytes:
+        """Return the answer as it goes over a connection that is then closed."""
+        fields = b"".join(b"%s: %s\r\n" % field for field in [(b"Connection", b"close"), *self.headers()])
+        status = HTTPStatus(self.status)
+        return b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (status, status.phrase.encode(), fields, self.body())
 
 
-def send_error(client: socket.socket, error: BaseException) -> tuple[int, int]:
-    """Send why gunicorn failed on a request and return the answer's status and the length of its body in bytes."""
-    if isinstance(error, ParseException):
-        status, sentence = _OF_PARSER.get(type(error), "400 Bad Request"), f"not a valid HTTP request: {error}"
-    else:
-        status, sentence = "500 Internal Server Error", "the server failed on this request; its log says why"
-    return int(status[:3]), _send(client, status, sentence)
+FULL = Refusal(503, "the server has as many requests as it can answer in time; try again later")
+SLOW = Refusal(408, "the request did not arrive in time")
+CUT_OFF = Refusal(400, "the request ends before its head or its body is whole")
+LONG_HEAD = Refusal(431, "the request's head is larger than 64 kB, the most that is accepted")
+FAILED = Refusal(500, "the server failed on this request; its log says why")
 
 
-def _send(client: socket.socket, status: str, sentence: str) -> int:
-    body = json.dumps({"error": sentence}) + "\n"
-    retry = f"Retry-After: {RETRY_AFTER_S}\r\n" if status == FULL else ""
-    headers = f"Connection: close\r\nContent-Type: application/json\r\n{retry}Content-Length: {len(body)}"
-    with contextlib.suppress(OSError):
-        util.write_nonblock(client, f"HTTP/1.1 {status}\r\n{headers}\r\n\r\n{body}".encode())
-    return len(body)
+def too_large(most_mb: int) -> Refusal:
+    return Refusal(413, f"the request body is larger than {most_mb} MB, the most that is accepted")
+
+
+def invalid(error: Exception) -> Refusal:
+    """Return why gunicorn's parser raised `error`."""
+    reason = str(error)
+    if thing := _THINGS.get(type(error)):
+        reason = f"{thing} {reason[:MOST_SHOWN]!a}"
+    elif isinstance(error, ValueError):  # of int()
+        reason = "a number in its head is too long"
+    return Refusal(_STATUSES.get(type(error), HTTPStatus.BAD_REQUEST), f"not a valid HTTP request: {reason}")

@@ -1,64 +1,101 @@
 """The serving processes: their start, and the loading of the model while /ping already answers.
 
-The master checks the artifact and binds the port. The only worker loads the model after the fork, which neither CUDA
-nor an engine's threads would survive.
+The master checks the artifact and binds the port. Each worker loads the model after the fork, which neither CUDA nor an
+engine's threads would survive.
 """
 
 import logging
-import mmap
 import os
+import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
-from classifier import artifact, images, machine, memory
+from classifier import artifact, images, memory
 from classifier.artifact import Artifact
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.serving import accesslog
 from classifier.serving.app import Model, create_app
-from classifier.serving.batcher import Batcher
+from classifier.serving.batcher import MOST_FAILURES, Batcher
+from classifier.serving.front import Front
+from classifier.serving.fronts import Fronts, Seat
+from classifier.serving.owner import Owner
 from classifier.serving.predictor import Predictor, load_predictor
-from classifier.serving.settings import LOG_FORMAT, SETTINGS, WORKERS
-from classifier.serving.worker import Worker
+from classifier.serving.remote import RemoteModel
+from classifier.serving.settings import LOG_FORMAT, SETTINGS
+from classifier.serving.share import MOST_CONNECTIONS, Share, choose_share
+from classifier.serving.slots import Slots
+from classifier.serving.worker import BACKLOG, Worker
 
 log = logging.getLogger(__name__)
 
+# Workers in turn that may end before they have loaded the model.
+STARTS = 3
+
 
 class Master(Arbiter):
-    """gunicorn's master process, which on Ctrl-C finishes the accepted requests, as on SIGTERM."""
+    """gunicorn's master process, which on Ctrl-C finishes the accepted requests, as on SIGTERM.
 
-    handle_int = Arbiter.handle_term
+    The end of its terminal is no reason to load everything again, and the number of workers stays as planned.
+    """
+
+    handle_int = handle_hup = Arbiter.handle_term
+
+    def handle_ttin(self) -> None:
+        """Ignore the wish for one more worker."""
+
+    handle_ttou = handle_ttin
 
 
 class Server(BaseApplication):
     """The gunicorn application for one artifact."""
 
-    def __init__(self, contract: Contract, folder: Path, description: Artifact, listener: int):
+    def __init__(self, contract: Contract, folder: Path, description: Artifact, listener: int, share: Share):
         self.contract, self.folder, self.description, self.listener = contract, folder, description, listener
-        # One byte that master and worker share: 1 if the worker has loaded its model.
-        self.ready = mmap.mmap(-1, 1)
+        self.share, self.fronts = share, Fronts(share.fronts)
+        self.owner_seat = Seat(self.fronts)
+        slots = Slots(share.fronts, description.image_size, len(description.classes)) if share.has_owner else None
+        self.slots = slots
+        self.seat: Seat  # of the worker that is forked next and, in a worker, its own
+        self.starts_left = STARTS
         super().__init__()
 
     def load_config(self) -> None:
-        hooks = {"bind": f"fd://{self.listener}", "pre_fork": self._forget_ready, "child_exit": self._halt_unless_ready}
-        for name, value in (SETTINGS | hooks).items():
+        settings = SETTINGS | {
+            "bind": f"fd://{self.listener}",
+            "workers": self.share.fronts + self.share.has_owner,
+            # Connections occupy no thread. Beyond this number, those that have kept the server waiting longest are
+            # closed.
+            "worker_connections": self.share.of(MOST_CONNECTIONS),
+            "pre_fork": self._before_fork,
+            "child_exit": self._after_exit,
+        }
+        for name, value in settings.items():
             self.cfg.set(name, value)
 
-    def load(self) -> Callable:
-        """Return the WSGI application; gunicorn calls this in the worker, where the model is to be loaded."""
+    def load(self) -> Any:
+        """Return the ASGI application, or None in the model's own process; gunicorn calls this in each worker."""
         memory.share_heaps()
         model: Future[Model] = Future()
-        threading.Thread(target=self._load_model, args=(model,), name="load").start()
-        return create_app(model, self.contract.max_payload_mb, machine.usable_cores())
+        if self.slots and self.seat is not self.owner_seat:
+            images.warm_up()
+            model.set_result(self._remote_model(self.slots))
+            self.seat.be_ready()
+        else:
+            threading.Thread(target=self._load_model, args=(model,), name="load").start()
+        if self.seat is self.owner_seat:
+            return None
+        application = create_app(model, self.contract.max_payload_mb, self.share)
+        return Front(application, self.contract.max_payload_mb, self.share)
 
     def run(self) -> None:
         """Run the master, and in the forked process the worker, to its end. Never returns."""
@@ -71,7 +108,7 @@ class Server(BaseApplication):
     def _load_model(self, result: Future) -> None:
         start = time.monotonic()
         try:
-            predictor = load_predictor(self.folder, self.description, self.contract.precision)
+            predictor = load_predictor(self.folder, self.description, self.contract.precision, self.share.cores)
             images.warm_up()
         except UserError as error:
             _exit_worker(f"serve: {error}")
@@ -79,26 +116,44 @@ class Server(BaseApplication):
             log.exception("loading the model failed")
             _exit_worker(f"serve: the model in {self.folder} could not be loaded: {type(error).__name__}: {error}")
         else:
-            self.ready[0] = 1
-            result.set_result(model_of(predictor))
+            loaded = model_of(predictor)
+            if self.slots:
+                Owner(self.slots, loaded.submit)
+            result.set_result(loaded)
+            self.seat.be_ready()
             log.info(
                 "ready after %.1f s: device %s, precision %s, %d cores",
-                *(time.monotonic() - start, predictor.device, predictor.precision, machine.usable_cores()),
+                *(time.monotonic() - start, predictor.device, predictor.precision, self.share.cores),
             )
 
-    def _forget_ready(self, arbiter: Arbiter, worker: Worker) -> None:
-        self.ready[0] = 0
+    def _remote_model(self, slots: Slots) -> Model:
+        about, remote = self.description, RemoteModel(slots, self.fronts.seats.index(self.seat))
+        words = f"{about.architecture} in a process of its own"
+        return Model(words, about.classes, about.image_size, remote.submit, remote.is_ready)
 
-    def _halt_unless_ready(self, arbiter: Arbiter, worker: Worker) -> None:
-        # gunicorn replaces a worker that was killed, for example because memory ran out. If that happened while it
-        # loaded the model, it would happen again, for ever. Without listeners the master is stopping anyway.
-        if arbiter.LISTENERS and not self.ready[0]:
-            raise HaltServer("the worker ended before its model was loaded", Arbiter.WORKER_BOOT_ERROR)
+    def _before_fork(self, arbiter: Arbiter, worker: Worker) -> None:
+        if self.slots and not self.owner_seat.is_taken:
+            self.owner_seat.enter()
+            self.seat = self.owner_seat
+        else:
+            self.seat = self.fronts.take()
+        worker.seat = self.seat
+
+    def _after_exit(self, arbiter: Arbiter, worker: Worker) -> None:
+        # gunicorn replaces a worker that was killed, for example because memory ran out. If that happens again and
+        # again while workers load the model, it does so for ever. Without listeners the master is stopping anyway.
+        self.starts_left = STARTS if worker.seat.is_ready else self.starts_left - 1
+        worker.seat.leave()
+        is_owner = worker.seat is self.owner_seat
+        if is_owner and self.slots:
+            self.slots.end()
+        if arbiter.LISTENERS and self.starts_left <= 0 and (is_owner or not self.fronts.has_ready):
+            raise HaltServer(f"{STARTS} workers ended before their model was loaded", Arbiter.WORKER_BOOT_ERROR)
 
 
 def model_of(predictor: Predictor) -> Model:
     """Return the Model of a loaded predictor, with a batcher in front of it."""
-    batcher = Batcher(predictor.in_lane, predictor.lanes, predictor.batch_size)
+    batcher = Batcher(predictor.in_lane, predictor.lanes, predictor.batch_size, _stop_worker)
     about = predictor.artifact
     words = f"{about.architecture} on {predictor.device} in {predictor.precision}"
     return Model(words, about.classes, about.image_size, batcher.submit)
@@ -110,21 +165,22 @@ def run(contract: Contract) -> None:
     accesslog.log.setLevel(logging.INFO if contract.access_log else logging.WARNING)
     folder = artifact.locate(contract.model)
     description = artifact.read(folder)
-    _log_start(contract, folder, description)
-    Server(contract, folder, description, _bind(contract.port)).run()
+    share = choose_share(contract.fronts)
+    _log_start(contract, folder, description, share)
+    Server(contract, folder, description, _bind(contract.port), share).run()
 
 
 def _bind(port: int) -> int:
     """Return the file descriptor of a socket on `port`; gunicorn itself would take 5 s and ten lines to fail."""
     try:
-        return socket.create_server(("0.0.0.0", port), backlog=2048).detach()
+        return socket.create_server(("0.0.0.0", port), backlog=BACKLOG).detach()
     except OSError as error:
         raise UserError(
             f"port {port}: {os.strerror(error.errno or 0)}; SAGEMAKER_BIND_TO_PORT chooses another"
         ) from error
 
 
-def _log_start(contract: Contract, folder: Path, description: Artifact) -> None:
+def _log_start(contract: Contract, folder: Path, description: Artifact, share: Share) -> None:
     if folder != contract.model:
         log.warning("the artifact is one folder too deep, in %s; using it", folder)
     files = ", ".join(f"{path.name} ({path.stat().st_size:,} bytes)" for path in sorted(folder.iterdir()))
@@ -135,16 +191,15 @@ def _log_start(contract: Contract, folder: Path, description: Artifact) -> None:
         *(description.architecture, len(description.classes), names, description.image_size),
     )
     log.info(
-        "port %d, %d worker, %d threads, %d cores, precision %s, bodies up to %d MB",
-        *(
-            contract.port,
-            WORKERS,
-            SETTINGS["threads"],
-            machine.usable_cores(),
-            contract.precision,
-            contract.max_payload_mb,
-        ),
+        "port %d, processes: %d, each with %d cores and %d threads, precision %s, bodies up to %d MB",
+        *(contract.port, share.fronts, share.cores, share.threads, contract.precision, contract.max_payload_mb),
     )
+
+
+def _stop_worker() -> None:
+    """Stop this worker, so that the master starts another: what it has begun is answered first, as after SIGTERM."""
+    log.critical("%d batches in turn have failed: this worker stops, and the next loads the model anew", MOST_FAILURES)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _exit_worker(sentence: str) -> None:

@@ -1,123 +1,185 @@
-"""gunicorn's threaded worker with a bounded queue.
+"""gunicorn's worker for ASGI applications: it keeps the connections in order, and answers each when it is told to stop.
 
-Received requests for the model wait in one queue for a thread; when it is full, or holds too many bytes, further ones
-are refused at once. Other requests, above all /ping, have spare threads.
-
-requirements/image.in pins gunicorn, since this worker overrides methods of gunicorn's that other versions may change.
+requirements/image.in pins gunicorn, since Worker and Connection override methods that other versions may change.
 """
 
+import asyncio
 import contextlib
-import select
+import os
+import resource
 import signal
+import socket
 import time
-from collections import deque
+from collections import OrderedDict
+from math import inf
 from pathlib import Path
+from typing import Any
 
-from gunicorn.http.errors import ParseException
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers import gasgi
 
-from classifier.serving import accesslog, refusals
-from classifier.serving.arrival import Arrival
-from classifier.serving.connection import Connection, Received
-from classifier.serving.receiving import ReceivingWorker
+from classifier.serving.connection import Connection
+from classifier.serving.fronts import Seat
 
-# Threads for requests that are not for the model.
-SPARE_THREADS = 8
-# Requests that wait for a thread. A small processor answers 12 requests a second: 512 take 43 s of SageMaker's 60 s.
-QUEUE = 512
-QUEUE_BYTES = 256 << 20
-# After SIGTERM the requests in the queue are answered for this long, and then refused.
+# Connections that the kernel accepts ahead of the worker. Fewer would reset those of a burst.
+BACKLOG = 2048
+CHECK_S = 0.5
+# A new connection is left to another process for this long.
+LEAVE_S = 0.005
+# A turn of parsing, and the pause before the next: a loop that never sleeps keeps Python's lock from all threads.
+TURN_S, PAUSE_S = 0.002, 0.001
+# Connections beyond the limit that have the time to read why they are closed.
+MOST_CLOSING = 100
+# After SIGTERM, a connection has this long to send what it has begun; requests in the queue are answered for this long
+# and then refused; and what is left is ended before gunicorn's graceful_timeout, after which SIGKILL comes.
+ARRIVAL_WHEN_STOPPING_S = 3
 WORK_WHEN_STOPPING_S = 20
+STOP_S = 23
+# The stubs of gunicorn are of an older version.
+ASGIWorker: Any = gasgi.ASGIWorker
 
 
-class Worker(ReceivingWorker):
-    """Answers each connection even when it is told to stop, and invalid HTTP in JSON."""
+class Worker(ASGIWorker):
+    """Serves server.Server's front, which gunicorn loads as `asgi`, on an event loop; without one, keeps the model."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
-        self.queue: deque[Connection] = deque()
-        self.working = 0
-        self.checked = 0.0
-        self.stopping_since: float | None = None
+        # Those that have been in their state for the longest time first.
+        self.connections: OrderedDict[Connection, None] = OrderedDict()
+        self.parsing: OrderedDict[Connection, None] = OrderedDict()
+        self.accepting: set[asyncio.Task] = set()
+        self.seat: Seat  # set by the master
 
     def init_process(self) -> None:
-        # Both processes hold torch, so the kernel might kill the master if a request needs more memory than is left,
-        # and the container would end without a log line. A killed worker is replaced, and the master logs why.
+        # If a request needs more memory than is left, the kernel might kill the master, and the container would end
+        # without a log line. A killed worker is replaced, and the master logs why.
         with contextlib.suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text("1000")
+        # Many systems allow a process 1,024 descriptors until it asks for more, and a burst of connections takes them.
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         super().init_process()
 
     def init_signals(self) -> None:
         super().init_signals()
         # Ctrl-C reaches all processes of a terminal; the master then stops this one with SIGTERM.
+        self.loop.remove_signal_handler(signal.SIGINT)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    def has_room(self, arrival: Arrival) -> bool:
-        full = len(self.queue) >= QUEUE or self.held + arrival.size > max(QUEUE_BYTES, 2 * self.most_bytes)
-        return not (arrival.is_work and full)
+    def welcome(self, connection: Connection) -> None:
+        """Take in a new connection and, if there are too many, end the one that has kept the server waiting longest.
 
-    def submit(self, conn: Connection) -> None:
-        """Give a whole request to a thread, or to the queue for the model's threads."""
-        conn.works = conn.arrival.is_work
-        conn.init()
-        conn.parser.unreader = Received(conn.sock, conn.arrival.data)
-        if conn.works:
-            self.queue.append(conn)
-            self._start_work()
-        else:
-            self._start(conn)
-
-    def _start_work(self) -> None:
-        while self.queue and self.working < self.cfg.threads - SPARE_THREADS:
-            self.working += 1
-            self._start(self.queue.popleft())
-
-    def _start(self, conn: Connection) -> None:
-        ThreadWorker.enqueue_req(self, conn)  # ours would begin to receive it
-
-    def handle(self, conn: Connection) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]: see receiving.py
-        """Answer one request, in a thread."""
-        accesslog.current.set(conn.trace())
-        return super().handle(conn)
-
-    def finish_request(self, conn: Connection, fs) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]: the same
-        self.working -= conn.works
-        conn.works = False
-        self.hold(conn, 0)
-        self._start_work()
-        reader = conn.parser.unreader
-        reader.unread(reader.take_buffered())  # gunicorn looks there for a next request
-        super().finish_request(conn, fs)
-
-    def murder_pending(self) -> None:
-        """Close stalled connections; gunicorn calls this after every event, and at least once a second."""
-        now = time.monotonic()
-        if now - self.checked < 0.5:
-            return
-        self.checked = now
-        self.close_stalled(now)
-        if not self.alive and self.stopping_since is None:
-            self.stopping_since = now
-        if self.stopping_since and now - self.stopping_since > WORK_WHEN_STOPPING_S:
-            while self.queue:
-                self.refuse(self.queue.popleft(), refusals.FULL)
-
-    def set_accept_enabled(self, enabled) -> None:
-        """When stopping, take the connections that the kernel has already accepted, and refuse later ones.
-
-        gunicorn would leave both in the listening socket's queue until it exits, and then reset them.
+        Those that had an answer before are spared as long as there are others: a router keeps them.
         """
-        super().set_accept_enabled(enabled)
-        if not enabled and not self.alive:
-            while ready := select.select(self.sockets, [], [], 0)[0]:
-                for listener in ready:
-                    self.accept(listener)
-            for listener in self.sockets:
-                listener.close()
+        if len(self.connections) >= self.worker_connections:
+            for is_dispensable in (Connection.is_new, Connection.is_waiting):
+                if longest := next(filter(is_dispensable, self.connections), None):
+                    longest.end()
+                    break
+        self.connections[connection] = None
+        self.seat.count(len(self.connections))
 
-    def handle_error(self, req, client, addr, exc) -> None:
-        """Answer a request that gunicorn could not parse; gunicorn's own answer is an HTML page."""
-        if not isinstance(exc, ParseException):
-            self.log.error("Error outside the application", exc_info=exc)
-        status, size = refusals.send_error(client, exc)
-        accesslog.log_request(accesslog.current.get(), status, size)
+    def forget(self, connection: Connection) -> None:
+        """Let go of a connection that is closed."""
+        self.connections.pop(connection, None)
+        self.seat.count(len(self.connections))
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether too many connections are open to wait for clients that are to close theirs."""
+        return len(self.connections) > self.worker_connections + MOST_CLOSING
+
+    def parse(self, connection: Connection) -> None:
+        """Let a connection parse what has arrived, in turns with others and all else if it takes time."""
+        if connection not in self.parsing and connection.parse():
+            self._parse_later(connection)
+
+    def end_late(self, now: float, patience: float) -> None:
+        """End the connections that keep the server waiting for too long."""
+        for connection in list(self.connections):
+            if connection.is_late(now, patience):
+                connection.end()
+
+    def _parse_later(self, connection: Connection) -> None:
+        if not self.parsing:
+            self.loop.call_later(PAUSE_S, self._parse_next)
+        self.parsing[connection] = None
+
+    def _parse_next(self) -> None:
+        connection, _ = self.parsing.popitem(last=False)
+        goes_on = connection.parse(TURN_S)
+        if self.parsing:
+            self.loop.call_later(PAUSE_S, self._parse_next)
+        if goes_on:
+            self._parse_later(connection)
+
+    async def _serve(self) -> None:
+        """Serve until SIGTERM or the master's end; gunicorn runs this."""
+        if not self.asgi:
+            await self._keep_model()
+            return
+        for listener in self.sockets:
+            self._listen(listener.sock)
+        while self.alive and self.ppid == os.getppid():
+            self.notify()
+            self.end_late(time.monotonic(), inf)
+            await asyncio.sleep(CHECK_S)
+        await self._stop()
+
+    async def _keep_model(self) -> None:
+        """Live as long as a front may ask the model."""
+        end = inf
+        while time.monotonic() < end and not (end < inf and self.seat.fronts.is_empty):
+            self.notify()
+            await asyncio.sleep(CHECK_S / 5)
+            if end == inf and not (self.alive and self.ppid == os.getppid()):
+                end = time.monotonic() + STOP_S
+
+    async def _stop(self) -> None:
+        self.alive = False  # no answer keeps its connection any more
+        start = time.monotonic()
+        for listener in self.sockets:
+            self.loop.remove_reader(listener.sock)
+            # The kernel would reset those that it has accepted already.
+            while self._accept(listener.sock):
+                pass
+            listener.sock.close()
+        await asyncio.sleep(CHECK_S / 5)  # asyncio is about to take them in
+        while self.connections and (now := time.monotonic()) < start + STOP_S:
+            self.notify()
+            self.end_late(now, ARRIVAL_WHEN_STOPPING_S if now - start > ARRIVAL_WHEN_STOPPING_S else inf)
+            if now > start + WORK_WHEN_STOPPING_S:
+                self.asgi.room.close()
+            await asyncio.sleep(CHECK_S / 5)
+
+    def _listen(self, listener: socket.socket) -> None:
+        if self.alive:
+            self.loop.add_reader(listener, self._take_or_leave, listener)
+
+    def _take_or_leave(self, listener: socket.socket) -> None:
+        """Take a new connection; or leave it to another process, but not for long, since that one may hang."""
+        if self.seat.is_next():
+            self._accept(listener)
+        else:
+            self.loop.remove_reader(listener)
+            self.loop.call_later(LEAVE_S, self._take_left, listener)
+
+    def _take_left(self, listener: socket.socket) -> None:
+        if self.alive:
+            if self.seat.can_answer():
+                self._accept(listener)
+            self._listen(listener)
+
+    def _accept(self, listener: socket.socket) -> bool:
+        """Take a connection that waits, and return False if there is none or if it cannot be had now."""
+        try:
+            client, _ = listener.accept()
+        except BlockingIOError:  # another process was quicker
+            return False
+        except OSError:  # no descriptor is left, for example: asking again at once would keep the loop busy
+            self.loop.remove_reader(listener)
+            self.loop.call_later(CHECK_S, self._listen, listener)
+            return False
+        task = self.loop.create_task(self.loop.connect_accepted_socket(lambda: Connection(self), client))
+        self.accepting.add(task)
+        task.add_done_callback(self.accepting.discard)
+        return True

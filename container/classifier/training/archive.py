@@ -17,6 +17,9 @@ from classifier.errors import UserError
 # An artifact has 100 MB, and 4 kB more for each class.
 MOST_BYTES = 1 << 30
 CHUNK = 1 << 20
+ACCEPTED = "a tar file, packed with gzip or not at all"
+# What files begin with that have another packing than their name says.
+OTHERS = {b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"PK": "zip", b"\x28\xb5\x2f\xfd": "zstd", b"7z\xbc\xaf": "7-Zip"}
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -33,13 +36,18 @@ def unpack(archive: Path, folder: Path) -> None:
                         copyfileobj(_contents(tar, member), file)
     # A damaged archive makes tarfile raise almost anything.
     except (tarfile.TarError, zlib.error, OSError, EOFError, ValueError, RecursionError, OverflowError) as error:
-        raise UserError(f"{archive} cannot be unpacked: {error or type(error).__name__}") from error
+        why = f"{error or type(error).__name__}; accepted: {ACCEPTED}"
+        raise UserError(f"{archive} cannot be unpacked: {why}") from error
 
 
 def _decompress(archive: Path, plain: IO[bytes]) -> None:
     """Write the tar file in `archive`, whose members may have any size, to `plain`."""
     with archive.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
+        start = file.read(6)
+    packed = start.startswith(b"\x1f\x8b")
+    for begins, how in OTHERS.items():
+        if start.startswith(begins):
+            raise UserError(f"{archive} is packed with {how}; accepted: {ACCEPTED}")
     with (gzip.open if packed else open)(archive, "rb") as file:
         while chunk := file.read(CHUNK):
             if plain.tell() + len(chunk) > MOST_BYTES:

@@ -31,6 +31,8 @@ KEPT = 2
 SECONDS_BETWEEN = 300
 # The share of the time that saving may take at the ends of short epochs.
 MOST_OF_THE_TIME = 0.1
+# What a checkpoint names the run by: a copy in another run's folder is not that run's.
+RUN = "run"
 DIGEST_BYTES = hashlib.sha256().digest_size
 # Reading a checkpoint runs no code from it: it may hold tensors, plain values and these classes.
 HELD = [
@@ -66,6 +68,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path, identity: str, group: Group):
         self.folder = folder / f"run-{identity[:16]}"
+        self.identity = identity
         self.group = group
         self.saved_at = time.monotonic()
         self.cost = 0.0
@@ -85,7 +88,7 @@ class Checkpoints:
             return
         started = time.monotonic()
         buffer = io.BytesIO()
-        torch.save({name: part.state_dict() for name, part in parts.items()}, buffer)
+        torch.save({RUN: self.identity} | {name: part.state_dict() for name, part in parts.items()}, buffer)
         path = self.folder / f"step-{step:010}.pt"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +122,10 @@ class Checkpoints:
 
     def _try_to_read(self, path: Path) -> dict[str, Any] | None:
         try:
-            return read_checkpoint(path)
+            states = read_checkpoint(path)
+            if states.pop(RUN, None) != self.identity:
+                raise ValueError("it is another run's")
+            return states
         except (OSError, ValueError) as error:
             logger.warning("%s is skipped: %s", path, error)
             return None
@@ -168,10 +174,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 def identity(hp: Hyperparameters, dataset: Dataset, model: torch.nn.Module, dtype: torch.dtype) -> str:
     """Return the hash, in hexadecimal, of everything that a run's weights after a number of steps depend on.
 
-    These are the hyperparameters that are not free, the `dtype` of matrix products, the names of the images, and the
-    weights of `model` before the first step.
+    These are the hyperparameters that are not free, the `dtype` of matrix products, the names and sizes of the images,
+    and the weights of `model` before the first step. To read the images would take as long as an epoch.
     """
-    phases = [(phase.name, phase.files, phase.labels) for phase in (dataset.train, dataset.validation)]
+    phases = [(phase.name, phase.files, phase.labels, phase.sizes) for phase in (dataset.train, dataset.validation)]
     values = {name: value for name, value in vars(hp).items() if name not in FREE}
     digest = hashlib.sha256(json.dumps([values, str(dtype), dataset.classes, phases]).encode())
     for tensor in model.state_dict().values():

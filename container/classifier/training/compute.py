@@ -22,6 +22,8 @@ class Compute:
         self.dtype = dtype
         self.group = group
         self.normalize = Normalize().to(device)
+        # Of its own, so that a batch is copied while the GPU still computes the step before.
+        self.copying = torch.cuda.Stream(device) if device.type == "cuda" and torch.cuda.is_available() else None
 
     def inputs(self, inputs: torch.Tensor, change: Callable[[torch.Tensor], torch.Tensor] = unchanged) -> torch.Tensor:
         """Return the network's input on the device, for the inputs of a batch.
@@ -33,7 +35,14 @@ class Compute:
 
     def move(self, tensor: torch.Tensor) -> torch.Tensor:
         """Copy `tensor` to the device, without waiting for the copy."""
-        return tensor.to(self.device, non_blocking=True)
+        if self.copying is None or tensor.device.type == self.device.type:
+            return tensor.to(self.device, non_blocking=True)
+        computing = torch.cuda.current_stream(self.device)
+        with torch.cuda.stream(self.copying):
+            moved = tensor.to(self.device, non_blocking=True)
+        computing.wait_stream(self.copying)
+        moved.record_stream(computing)  # or its memory would be given to the next copy while it is read
+        return moved
 
     def autocast(self) -> AbstractContextManager:
         """Return the context in which matrix products are computed in `dtype`."""

@@ -1,6 +1,8 @@
 """Evaluation: every readable image of a phase passes once through the model."""
 
 import heapq
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -10,10 +12,12 @@ import torch
 from classifier.training.calibration import calibrate, calibration_error
 from classifier.training.compute import Compute
 from classifier.training.data.batches import Batches
+from classifier.training.data.names import quoted
 from classifier.training.data.skipped import SkippedImages
 from classifier.training.interrupt import Interrupt
 from classifier.training.progress import progress
 
+logger = logging.getLogger(__name__)
 WORST_MISTAKES = 24
 
 
@@ -40,6 +44,7 @@ class Evaluation:
     f1: np.ndarray  # (k,)
     confusion: np.ndarray  # (k, k) counts: a row per true class, a column per predicted one
     step_losses: np.ndarray  # (steps,) training's loss, with its label smoothing and class weights
+    step_sizes: np.ndarray  # (steps,) the images of each step
     positions: np.ndarray  # (n,) in the phase's files
     labels: np.ndarray  # (n,)
     predicted: np.ndarray  # (n,)
@@ -49,6 +54,11 @@ class Evaluation:
     calibration_error: float  # at that temperature
     calibration_error_before: float  # without it
     why_not_calibrated: str = ""  # if the temperature is 1 for a reason
+
+    @property
+    def training_loss(self) -> float:
+        """Return the mean over the images of training's loss, in which a short last step counts for its images."""
+        return float(np.average(self.step_losses, weights=self.step_sizes))
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -92,7 +102,7 @@ def evaluate(
 
     Raises Interrupted, and UserError if too many images are unreadable.
     """
-    outputs, step_losses = run_model(model, criterion, batches, compute, skipped, interrupt)
+    outputs, step_losses, step_sizes = run_model(model, criterion, batches, compute, skipped, interrupt)
     positions, labels, logits = outputs
     temperature, why_not = (temperature, "") if temperature else calibrate(logits, labels)
     confidence, predicted = (logits / temperature).softmax(1).max(1)
@@ -104,6 +114,7 @@ def evaluate(
         confusion=confusion,
         **scores(confusion)._asdict(),
         step_losses=step_losses,
+        step_sizes=step_sizes,
         positions=positions.numpy(),
         labels=labels.numpy(),
         predicted=predicted.numpy(),
@@ -124,13 +135,13 @@ def run_model(
     compute: Compute,
     skipped: SkippedImages,
     interrupt: Interrupt,
-) -> tuple[Outputs, np.ndarray]:
-    """Return the outputs for all readable images, whichever process computed them, and the loss of each step."""
+) -> tuple[Outputs, np.ndarray, np.ndarray]:
+    """Return the outputs for all readable images, whichever process computed them, and each step's loss and size."""
     group = compute.group
     model.eval()
     group.copy_buffers(model)
     step_losses = torch.zeros(len(batches), 2, device=compute.device)  # sum over the images, and their number
-    parts: list[Outputs] = []
+    parts: list[Outputs] = []  # with logits on the device: to read them at each step would make the GPU wait
     for step, batch in enumerate(progress(interrupt.watch(batches.epoch()), batches.phase.name, len(batches))):
         interrupt.check(group.any)
         skipped.add(batches.phase, batch)
@@ -142,13 +153,14 @@ def run_model(
         logits = logits.float()
         step_losses[step, 0] = criterion(logits, labels) * len(batch)
         step_losses[step, 1] = len(batch)
-        parts.append(Outputs(batch.positions, batch.labels, logits.cpu()))
+        parts.append(Outputs(batch.positions, batch.labels, logits))
     skipped.share(group)
-    parts = sum(group.gather(parts), [])
-    outputs = Outputs(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    mine = [Outputs(*(torch.cat(column).cpu() for column in zip(*parts, strict=True)))] if parts else []
+    outputs = Outputs(*(torch.cat(column) for column in zip(*sum(group.gather(mine), []), strict=True)))
     order = outputs.positions.argsort()
     sums, counts = group.sum(step_losses).cpu().numpy().T
-    return Outputs(*(column[order] for column in outputs)), sums[counts > 0] / counts[counts > 0]
+    sums, counts = sums[counts > 0], counts[counts > 0]
+    return Outputs(*(column[order] for column in outputs)), sums / counts, counts
 
 
 def scores(confusion: np.ndarray) -> Scores:
@@ -166,6 +178,14 @@ def scores(confusion: np.ndarray) -> Scores:
         recall=right / np.maximum(1, of_class),
         f1=f1,
     )
+
+
+def log_missing_classes(evaluation: Evaluation, classes: Sequence[str]) -> None:
+    """Log of which `classes` the `evaluation` says nothing, since no image of theirs was there and readable."""
+    missing = [name for name, count in zip(classes, evaluation.confusion.sum(1), strict=True) if not count]
+    if missing:
+        what = "%d of %d classes have no readable %s image, and its metrics leave them out: %s"
+        logger.info(what, len(missing), len(classes), evaluation.phase, quoted(*missing))
 
 
 def _worst(

@@ -55,6 +55,7 @@ class History:
     steps: int = 0
     train_losses: list[float] = field(default_factory=list)  # of every step of the complete epochs
     validation_losses: list[list[float]] = field(default_factory=list)  # of every step of every epoch
+    validation_means: list[float] = field(default_factory=list)  # over the images of every epoch
     best_epoch: int | None = None
     best: Evaluation | None = None
     best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
@@ -71,11 +72,12 @@ class History:
         """Return the metrics of the best epoch; empty if there is none."""
         return self.epochs[self.best_epoch - 1] if self.best_epoch else {}
 
-    def end_epoch(self, metrics: dict[str, float], validation_losses: list[float]) -> None:
-        """End the epoch under way, with its metrics and the losses of its validation steps."""
+    def end_epoch(self, metrics: dict[str, float], validation: Evaluation) -> None:
+        """End the epoch under way, with its metrics and its validation."""
         self.epochs.append({"epoch": self.epoch} | metrics)
         self.train_losses += self.under_way.losses
-        self.validation_losses.append(validation_losses)
+        self.validation_losses.append(validation.step_losses.tolist())
+        self.validation_means.append(validation.training_loss)
         self.under_way = EpochUnderWay()
 
     def state_dict(self) -> History:

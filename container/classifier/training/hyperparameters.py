@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -20,6 +21,10 @@ NO_RULE = "none"
 # What other programs call ours.
 OTHER_NAMES = {"learning_rate": "lr", "bs": "batch_size", "wd": "weight_decay", "l2": "weight_decay"}
 
+# Python's own are wider: they take 1_000, and digits of other scripts.
+WHOLE = re.compile("[+-]?[0-9]{1,20}")
+REAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
 
 @dataclass(frozen=True)
 class Whole:
@@ -30,6 +35,8 @@ class Whole:
         return f"a whole number from {self.low} to {self.high}"
 
     def parse(self, text: str) -> int:
+        if not WHOLE.fullmatch(text):
+            raise ValueError
         value = int(text)
         if not self.low <= value <= self.high:
             raise ValueError
@@ -45,6 +52,8 @@ class Real:
         return f"a number from {self.low:g} to {self.high:g}"
 
     def parse(self, text: str) -> float:
+        if not REAL.fullmatch(text):
+            raise ValueError
         value = float(text)
         if not (math.isfinite(value) and self.low <= value <= self.high):
             raise ValueError

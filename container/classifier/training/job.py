@@ -29,13 +29,15 @@ from classifier.training.features import open_batches
 from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt, Interrupted
+from classifier.training.labels.in_job import check_labels
 from classifier.training.measure_int8 import add_int8
 from classifier.training.metrics import MetricsLog
 from classifier.training.optimization import make_loss, make_optimizer
+from classifier.training.outputs import DEBUG_FILE, METRICS_FILE, PROFILE_FILE, REPORT_FILE, remove_earlier_outputs
 from classifier.training.parallel.processes import Group, join_group
 from classifier.training.profiling.findings import Setting, list_findings
 from classifier.training.profiling.profiler import make_profiler
-from classifier.training.reporting.csv_files import write_csv_files
+from classifier.training.reporting.csv_files import write_csv_files, write_labels
 from classifier.training.reporting.report import Observed, Summary, write_report
 from classifier.training.step import Step
 from classifier.training.trainer import Diverged, Outcome, Trainer
@@ -67,11 +69,17 @@ def run_process(contract: Contract, interrupt: Interrupt, group: Group) -> None:
     start = model.starting_point(hp, channels)
     trainer = make_trainer(contract, hp, dataset, start, compute, interrupt)
     try:
+        trainer.resume()
+        if group.is_first:
+            remove_earlier_outputs(contract)
         outcome = trainer.run()
         trainer.best_artifact.log_metrics()
+        labels = check_labels(trainer, outcome)
         if group.is_first:
             observed = observe(trainer, outcome, contract.output_data)
             write_csv_files(contract.output_data, dataset, outcome.evaluation, trainer.skipped)
+            if labels:
+                write_labels(contract.output_data, dataset, labels)
             summary = Summary(
                 hp=hp,
                 dataset=dataset,
@@ -84,8 +92,9 @@ def run_process(contract: Contract, interrupt: Interrupt, group: Group) -> None:
                 observed=observed,
                 job=contract.job,
                 data=data,
+                labels=labels,
             )
-            report = contract.output_data / "report.html"
+            report = contract.output_data / REPORT_FILE
             try:
                 with interrupt.waiting():
                     write_report(report, summary)
@@ -153,7 +162,7 @@ def make_trainer(
         history=history,
         best_artifact=BestArtifact(contract.model if writes else None, hp, dataset.classes, made, history),
         checkpoints=Checkpoints(contract.checkpoints, run_identity, group),
-        metrics_log=MetricsLog(contract.output_data / "metrics.jsonl" if writes else Path(os.devnull)),
+        metrics_log=MetricsLog(contract.output_data / METRICS_FILE if writes else Path(os.devnull)),
         debugger=debugger,
         profiler=profiler,
         skipped=SkippedImages(),
@@ -169,8 +178,8 @@ def observe(trainer: Trainer, outcome: Outcome, folder: Path) -> Observed:
     findings = list_findings(profile, Setting.of(compute.device, compute.dtype, workers))
     for finding in findings:
         logger.info("profile: %s", finding)
-    debugging.write_json(folder / "debug.json")
-    profile.write_json(folder / "profile.json", findings)
+    debugging.write_json(folder / DEBUG_FILE)
+    profile.write_json(folder / PROFILE_FILE, findings)
     try:
         trainer.debugger.check_rules()
     except UserError as error:

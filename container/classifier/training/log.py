@@ -1,5 +1,6 @@
 """The job's log on standard output. It can be written whatever a name holds, and no name in it passes for a metric."""
 
+import io
 import logging
 import re
 import sys
@@ -19,6 +20,8 @@ class LineFormatter(logging.Formatter):
 
 
 def set_up_log() -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):  # whose encoding may lack a name's letters
+        sys.stdout.reconfigure(errors="backslashreplace")
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(LineFormatter("%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])

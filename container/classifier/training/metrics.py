@@ -64,11 +64,10 @@ class MetricsLog:
 
     def __init__(self, path: Path):
         self.path = path
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text("")
 
-    def restore(self, rows: Iterable[Mapping[str, float]]) -> None:
-        """Start the file with the `rows` of an interrupted run, without logging them again."""
+    def start(self, rows: Iterable[Mapping[str, float]]) -> None:
+        """Start the file with the `rows` of an interrupted run, if any, without logging them again."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text("".join(_line(row) for row in rows), encoding="utf-8")
 
     def write(self, head: str, values: Mapping[str, float], **about: float) -> None:

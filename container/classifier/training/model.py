@@ -4,6 +4,7 @@ import logging
 import re
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +12,14 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from classifier import artifact, network
+from classifier import artifact, files, network
 from classifier.errors import UserError
-from classifier.layers import HEAD, PARTS
+from classifier.layers import ARCHITECTURE, HEAD, PARTS
 from classifier.network import ResNet18
 from classifier.training import imagenet
-from classifier.training.archive import unpack
+from classifier.training.archive import MOST_BYTES, unpack
 from classifier.training.hyperparameters import Hyperparameters
-from classifier.weights import read_backbone
+from classifier.weights import check_magnitude, read_backbone
 
 logger = logging.getLogger(__name__)
 SUFFIXES = (".pth", ".pt", ".safetensors")
@@ -43,11 +44,14 @@ def starting_point(
     """
     if "model" in channels and "pretrained" in channels:
         raise UserError("channels 'model' and 'pretrained' both give weights to start from; accepted: one of them")
-    if "model" in channels:
+    given = next((name for name in ("model", "pretrained") if name in channels), None)
+    if given and hp.weights == "none":
+        raise UserError(
+            f"weights=none asks for a random start, but there is a channel {given!r}; accepted: one of them"
+        )
+    if given == "model":
         return _from_artifact(channels["model"])
-    if "pretrained" in channels:
-        if hp.weights == "none":
-            raise UserError("weights=none asks for a random start, but there is a channel 'pretrained'; remove one")
+    if given == "pretrained":
         path = _only_file(channels["pretrained"])
         return _from_file(path, f"channel pretrained ({path.name})")
     if hp.weights == "none":
@@ -111,7 +115,9 @@ def set_training_mode(model: ResNet18, trainable: str) -> None:
 
 def _from_artifact(channel: Path) -> StartingPoint:
     archive = channel / "model.tar.gz"
-    if not archive.exists():
+    try:
+        files.check_regular(archive)
+    except FileNotFoundError:
         return _from_folder(artifact.locate(channel))
     with tempfile.TemporaryDirectory() as scratch:  # SageMaker passes an earlier job's artifact as an archive
         folder = Path(scratch)
@@ -124,7 +130,9 @@ def _from_artifact(channel: Path) -> StartingPoint:
 
 def _from_folder(folder: Path) -> StartingPoint:
     about = artifact.read(folder)
-    return StartingPoint("channel model", network.as_tensors(artifact.read_weights(folder, about)), about.classes)
+    weights = network.as_tensors(artifact.read_weights(folder, about))
+    check_magnitude(weights, "channel model")
+    return StartingPoint("channel model", weights, about.classes)
 
 
 def _only_file(folder: Path) -> Path:
@@ -144,12 +152,20 @@ def _from_file(path: Path, origin: str) -> StartingPoint:
 def _load(path: Path) -> object:
     """Return what the file at `path` holds. Raises UserError, in our words: torch's advise to switch off its check."""
     why = "it is damaged, or something else"
+    _check_size(path, path.stat().st_size)
     try:
         if path.suffix.lower() == ".safetensors":
             return safetensors.torch.load_file(path)
+        if zipfile.is_zipfile(path):  # whose checksums torch does not look at
+            with zipfile.ZipFile(path) as packed:
+                _check_size(path, sum(member.file_size for member in packed.infolist()))
+                if damaged := packed.testzip():
+                    raise zipfile.BadZipFile(damaged)
         with warnings.catch_warnings(action="ignore"):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except safetensors.SafetensorError as error:
+    except UserError:
+        raise
+    except (safetensors.SafetensorError, zipfile.BadZipFile) as error:
         why = f"it is damaged ({error})"
     except Exception as error:  # damaged bytes make torch raise almost anything
         if found := re.search(r"(?:GLOBAL|class) ([\w.]+)", str(error)):
@@ -157,3 +173,9 @@ def _load(path: Path) -> object:
         elif "TorchScript" in str(error):
             why = "it is a TorchScript program"
     raise UserError(f"{path} is not a readable file of weights: {why}; accepted: {WRITTEN}")
+
+
+def _check_size(path: Path, size: int) -> None:
+    """Raise UserError if reading so much would take more memory and time than weights of ResNet18 are worth."""
+    if size > MOST_BYTES:
+        raise UserError(f"{path} has {size:,} bytes; accepted: up to {MOST_BYTES:,}, and {ARCHITECTURE} has 47 million")

@@ -20,9 +20,9 @@ def make_loss(hp: Hyperparameters, dataset: Dataset, device: torch.device) -> to
     return torch.nn.CrossEntropyLoss(weight=weight, label_smoothing=hp.label_smoothing)
 
 
-def loss_weight(loss: torch.nn.CrossEntropyLoss, labels: torch.Tensor) -> float:
-    """Return the sum of the class weights of `labels` (n,): the denominator of the mean that `loss` takes."""
-    return float(len(labels) if loss.weight is None else loss.weight.cpu()[labels].sum())
+def loss_weight(weights: torch.Tensor | None, labels: torch.Tensor) -> float:
+    """Return the sum of the class `weights` (classes,) of `labels` (n,): the divisor of the mean loss."""
+    return float(len(labels) if weights is None else weights[labels].sum())
 
 
 def make_optimizer(model: torch.nn.Module, hp: Hyperparameters) -> torch.optim.Optimizer:

@@ -7,6 +7,9 @@ from classifier.training.data.batch import Batch
 from classifier.training.optimization import loss_weight
 from classifier.training.profiling.profiler import Profiler
 
+# torch's own scale of 65,536 makes the first gradients of a healthy job overflow in fp16, and loses those steps.
+FIRST_SCALE = 1024.0
+
 
 class Step:
     """Trains `network` with `loss` and `optimizer`.
@@ -25,10 +28,12 @@ class Step:
         self.network = network
         self.wrapped = compute.group.wrap(network)
         self.loss = loss
+        # Copied once: reading them from a GPU at each step would wait for the step before.
+        self.class_weights = None if loss.weight is None else loss.weight.cpu()
         self.optimizer = optimizer
         self.compute = compute
         self.profiler = profiler
-        self.scaler = torch.GradScaler(compute.device.type, enabled=compute.dtype is torch.float16)
+        self.scaler = torch.GradScaler(compute.device.type, FIRST_SCALE, enabled=compute.dtype is torch.float16)
 
     def agree(self, batch: Batch) -> tuple[int, float]:
         """Return the number of images in all processes' batches, and the share of this one's in their mean loss.
@@ -36,7 +41,7 @@ class Step:
         The share is 0, and the step is to be left out, if a process has fewer than two images: batch normalisation
         has nothing to average over then.
         """
-        weight = loss_weight(self.loss, batch.labels)
+        weight = loss_weight(self.class_weights, batch.labels)
         mine = torch.tensor([len(batch), len(batch) > 1, weight], dtype=torch.float64)
         images, ready, total = self.compute.group.sum(mine).tolist()
         return int(images), weight / total if ready == self.compute.group.size else 0.0

@@ -5,8 +5,8 @@ import math
 import time
 from dataclasses import dataclass
 
-import torch
-
+from classifier.artifact import check_values
+from classifier.device import is_out_of_memory
 from classifier.errors import UserError
 from classifier.network import ResNet18
 from classifier.training.best import BestArtifact
@@ -17,7 +17,7 @@ from classifier.training.data.batches import Batches, explained_losses
 from classifier.training.data.skipped import SkippedImages
 from classifier.training.debugging.debugger import Debugger, Debugging
 from classifier.training.debugging.names import TRAIN_LOSS, VALIDATION_LOSS
-from classifier.training.evaluate import Evaluation, evaluate
+from classifier.training.evaluate import Evaluation, evaluate, log_missing_classes
 from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt, Interrupted
@@ -77,27 +77,42 @@ class Trainer:
 
     def run(self) -> Outcome:
         """Train and test; after a signal or an error, keep what there is."""
+        self.metrics_log.start(self.history.epochs)
         try:
             with explained_losses(self.train, self.validation, self.test):
                 self.fit()
                 return Outcome(self.evaluate_test() or self.history.best)
         except Interrupted as interrupted:
-            return Outcome(self.history.best, self.best_artifact.keep_what_there_is(interrupted))
+            return self.keep_what_there_is(interrupted)
         except UserError as error:
             return Outcome(self.history.best, failure=error)
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            if "pin memory" in str(error):
+                raise UserError(
+                    f"CUDA cannot keep batches of {self.hp.batch_size} images in the machine's memory for the copy to "
+                    "the GPU; lower batch_size or workers"
+                ) from error
             raise UserError(
                 f"the GPU's memory is too small for batch_size={self.hp.batch_size} at "
                 f"image_size={self.hp.image_size}; lower one of them ({error})"
             ) from error
 
+    def keep_what_there_is(self, interrupted: Interrupted) -> Outcome:
+        try:
+            if not self.history.best_epoch:
+                self.check_weights()
+        except Diverged as error:
+            return Outcome(None, failure=error)
+        return Outcome(self.history.best, self.best_artifact.keep_what_there_is(interrupted))
+
     def fit(self) -> None:
-        """Train for hp.epochs, or until the objective stops improving, from the newest checkpoint on.
+        """Train for hp.epochs, or until the objective stops improving.
 
         Raises Interrupted at the next step after a signal, Diverged if the loss is no longer a number,
         and UserError if a rule that stop_on_rule names has found something.
         """
-        self.resume()
         try:
             while not self.is_over():
                 self.train_epoch()
@@ -152,14 +167,18 @@ class Trainer:
         self.debugger.record_scalar(TRAIN_LOSS, loss)
         with self.profiler.span("validation"):
             validation = self.evaluate(self.validation)
-        self.debugger.record_scalar(VALIDATION_LOSS, validation.step_losses.mean())
+        self.debugger.record_scalar(VALIDATION_LOSS, validation.training_loss)
         self.check_loss("validation", validation.loss)  # the last step may have been the one too far
+        self.check_weights()
+        self.skipped.check_classes(self.train.phase, self.best_artifact.classes)
+        if history.epoch == 1:
+            log_missing_classes(validation, self.best_artifact.classes)
         row = training | validation.metrics
         self.metrics_log.write(f"epoch {history.epoch}/{self.hp.epochs}", row, epoch=history.epoch)
         if self.best_artifact.is_beaten_by(validation):
             with self.profiler.span("saving"):
                 self.best_artifact.keep(validation, row)
-        history.end_epoch(row, validation.step_losses.tolist())
+        history.end_epoch(row, validation)
         if self.is_over() and len(history.epochs) < self.hp.epochs:
             logger.info("%s has not improved since epoch %d: stopping early", self.hp.objective, history.best_epoch)
 
@@ -168,6 +187,14 @@ class Trainer:
             raise Diverged(
                 f"the {name} loss of epoch {self.history.epoch} is {loss}: lr={self.hp.lr:g} is likely too high"
             )
+
+    def check_weights(self) -> None:
+        """Raises Diverged if a weight is no number: batch normalisation can hide that from the loss."""
+        try:
+            weights = {name: tensor.cpu().numpy() for name, tensor in self.model.state_dict().items()}
+            check_values(weights, f"the network after {self.history.steps} steps")
+        except UserError as error:
+            raise Diverged(f"{error}: lr={self.hp.lr:g} is likely too high") from error
 
     def evaluate(self, batches: Batches, temperature: float | None = None) -> Evaluation:
         """Evaluate the model as it is on a phase."""
@@ -184,17 +211,26 @@ class Trainer:
         if self.test is None or best is None or epoch is None:
             return None
         evaluation = self.evaluate(self.test, best.temperature)
+        log_missing_classes(evaluation, self.best_artifact.classes)
         self.metrics_log.write(f"test, weights of epoch {epoch}", evaluation.metrics, best_epoch=epoch)
         self.best_artifact.save(self.history.best_row | evaluation.metrics)
         return evaluation
 
     def resume(self) -> None:
-        """Go on from the newest undamaged checkpoint of this run, if there is one."""
+        """Go on from the newest undamaged checkpoint of this run, if there is one.
+
+        Raises UserError if it is of a later epoch than there are to be: its weights are not those of fewer epochs.
+        """
         if not self.checkpoints.load(self.state_parts()):
             return
         history = self.history
+        reached = len(history.epochs) + (history.under_way.batches > 0)
+        if reached > self.hp.epochs:
+            raise UserError(
+                f"{self.checkpoints.folder} has a checkpoint of epoch {reached} of this run, but epochs is "
+                f"{self.hp.epochs}; accepted: {reached} epochs or more, or without that folder, to train anew"
+            )
         history.resumed.append(history.steps)
-        self.metrics_log.restore(history.epochs)
         done = f"{len(history.epochs)} complete epochs of {self.hp.epochs} and {history.steps} steps are done"
         logger.info("resumed from %s: %s", self.checkpoints.folder, done)
         self.best_artifact.restore()

@@ -1,3 +1,4 @@
+import json
 from argparse import Namespace
 from types import SimpleNamespace
 
@@ -5,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError, ProfileNotFound
 
 from classifier.errors import UserError
-from launch import aws
+from launch import advice, aws
 
 ROLE = "arn:aws:iam::123456789012:role/service-role/Studio"
 
@@ -35,6 +36,8 @@ def test_the_role_is_the_setting_or_studios_own(tmp_path, monkeypatch):
         role("")
     aws.STUDIO.write_text("{}")
     assert role("") == ROLE
+    aws.STUDIO.write_text(json.dumps({"ExecutionRoleArn": f"{ROLE}Notebook"}))
+    assert role("") == f"{ROLE}Notebook"
 
 
 @pytest.mark.parametrize(
@@ -48,19 +51,19 @@ def test_the_role_is_the_setting_or_studios_own(tmp_path, monkeypatch):
     ],
 )
 def test_an_error_of_aws_comes_with_advice(code, expected):
-    sentence = aws.sentence_for(ClientError({"Error": {"Code": code, "Message": "no\n way"}}, "CreateModel"))
+    sentence = advice.sentence_for(ClientError({"Error": {"Code": code, "Message": "no\n way"}}, "CreateModel"))
     assert "no way: " in sentence
     assert expected in sentence
 
 
 def test_a_missing_profile_comes_with_advice():
-    sentence = aws.sentence_for(ProfileNotFound(profile="absent"))
+    sentence = advice.sentence_for(ProfileNotFound(profile="absent"))
     assert sentence == "The config profile (absent) could not be found: aws configure list-profiles lists the profiles"
 
 
 def test_another_error_of_aws_is_printed_unchanged():
     error = ClientError({"Error": {"Code": "Throttling", "Message": "too fast"}}, "CreateModel")
-    assert aws.sentence_for(error).startswith("AWS: ")
+    assert advice.sentence_for(error).startswith("AWS: ")
 
 
 def test_an_s3_uri():

@@ -73,6 +73,7 @@ def test_a_number_below_1_is_refused(sections, name, value):
         ("--ranges sagemaker_x=[1,2]", "unknown hyperparameter 'sagemaker_x'"),
         ("--subnets a", "a VPC needs both subnets and security_groups"),
         ("--security-groups a", "a VPC needs both subnets and security_groups"),
+        ("--max-jobs 1_000", "max_jobs is '1_000'; accepted: a whole number from 1"),
         ("--max-parallel-jobs 9", "max_parallel_jobs is 9 and max_jobs is 8; accepted: max_parallel_jobs up to"),
         ("--max-parallel-jobs 3 --max-jobs 2", "max_parallel_jobs is 3 and max_jobs is 2"),
         ("--max-wait-minutes 9", "max_minutes is 120 and max_wait_minutes is 9; accepted: max_minutes up to"),

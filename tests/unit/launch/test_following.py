@@ -1,25 +1,121 @@
-import boto3
-import pytest
-from moto import mock_aws
+"""Follow training jobs whose logs arrive late, and which end as AWS documents."""
 
-from classifier.errors import UserError
-from helpers import CREDENTIALS, REGION
-from launch import following
+import re
+
+import pytest
+
+from launch import following, logs
 from launch.aws import Aws
 
+STOPPED = {"TrainingJobStatus": "Stopped"}
 
-def test_a_job_that_writes_no_report_is_one_sentence(monkeypatch):
-    monkeypatch.delenv("AWS_ENDPOINT_URL")
-    job = {"TrainingJobName": "a", "OutputDataConfig": {"S3OutputPath": "s3://a-bucket/output"}}
-    with mock_aws():
-        session = boto3.Session(*CREDENTIALS, region_name=REGION)
-        aws = object.__new__(Aws)
-        vars(aws).update(session=session, s3=session.resource("s3"), sagemaker=session.client("sagemaker"))
-        monkeypatch.setattr(aws.sagemaker, "describe_training_job", lambda TrainingJobName: job)  # noqa: N803
-        aws.s3.create_bucket(Bucket="a-bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
-        job["TrainingJobStatus"] = "Stopped"
-        with pytest.raises(UserError, match="^a is Stopped, and wrote no report$"):
-            following.follow_training(aws, "a")
-        job |= {"TrainingJobStatus": "Failed", "FailureReason": "no data"}
-        with pytest.raises(UserError, match="^a failed: no data$"):
-            following.follow_training(aws, "a")
+
+@pytest.fixture
+def ending():
+    return {}
+
+
+@pytest.fixture
+def started(account, ending):
+    """An account in which a training job that does nothing was just started, which ends with what `ending` adds."""
+    request = {
+        "TrainingJobName": "resnet18-1",
+        "HyperParameters": {},
+        "AlgorithmSpecification": {"TrainingInputMode": "File", "MetricDefinitions": []},
+        "OutputDataConfig": {"S3OutputPath": f"s3://{account.bucket}/resnet18/output"},
+        "ResourceConfig": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1},
+        "InputDataConfig": [],
+        "CheckpointConfig": {"S3Uri": f"s3://{account.bucket}/resnet18/checkpoints/a"},
+    }
+    account.aws.jobs["resnet18-1"] = {"TrainingJobName": "resnet18-1", "TrainingJobStatus": "InProgress"}
+    account.aws.endings = [ending]
+    account.aws.start(account.aws.run_job, "resnet18-1", request, {})
+    return account
+
+
+def follow(account):
+    """Return what following the job of `started` says and prints."""
+    return account.attempt(lambda: following.follow_training(Aws(account.settings()), "resnet18-1"))
+
+
+def test_every_line_is_printed_once_though_the_last_come_after_the_end(started):
+    _, out = follow(started)
+    assert [line for line in out.splitlines() if line.startswith("line ")] == [f"line {number}" for number in range(30)]
+    readings = started.aws.sent("FilterLogEvents")
+    assert readings[-1]["startTime"] > 0  # the log is not read from its beginning again
+
+
+@pytest.mark.parametrize(
+    ("ending", "expected"),
+    [
+        (STOPPED | {"SecondaryStatus": "Stopped"}, "was stopped before its end; its model is of the epochs until then"),
+        (
+            STOPPED | {"SecondaryStatus": "MaxRuntimeExceeded"},
+            r"before its end \(MaxRuntimeExceeded: raise --max-minutes\)",
+        ),
+        (
+            STOPPED | {"SecondaryStatus": "MaxWaitTimeExceeded", "ModelArtifacts": {}},
+            r"no spot instance was there for long enough: .*; it left no model, and launch/train.py --resume res",
+        ),
+    ],
+)
+def test_a_job_that_was_stopped_is_not_trained(started, expected):
+    sentence, _ = follow(started)
+    assert re.search(expected, sentence)
+
+
+@pytest.mark.parametrize("ending", [{"TrainingJobStatus": "Failed", "FailureReason": "Could not assume role x."}])
+def test_a_job_that_fails_has_its_reason_and_advice(started):
+    sentence, _ = follow(started)
+    assert sentence.startswith("resnet18-1 failed: Could not assume role x: the role must exist")
+
+
+def test_a_job_that_was_stopped_continues_from_its_checkpoints(account):
+    checkpoints = {"S3Uri": f"s3://{account.bucket}/resnet18/checkpoints/a"}
+    account.trained(TrainingJobStatus="Stopped", CheckpointConfig=checkpoints, HyperParameters={"epochs": "9"})
+    resume = "train.py --role sm --yes --no-spot --instance-type ml.m5.xlarge --resume"
+    assert "resnet18-0 left no checkpoints to continue from at s3://" in account.refuses(resume)
+    key = "resnet18/checkpoints/a/last.pt"
+    account.aws.client("s3").put_object(Bucket=account.bucket, Key=key, Body=b"a checkpoint")
+    assert "--hyperparameters has no effect with --resume" in account.refuses(f"{resume} --hyperparameters epochs=2")
+    assert "is trained" in account.does(resume)
+    (request,) = account.aws.sent("CreateTrainingJob")
+    assert request["CheckpointConfig"] == checkpoints
+    assert request["HyperParameters"] == {"epochs": "9"}
+    assert "is Completed; accepted: a job that was stopped, or failed" in account.refuses(resume)
+
+
+NO_CAPACITY = {
+    "TrainingJobStatus": "Failed",
+    "FailureReason": "CapacityError: Unable to provision requested ML compute.",
+}
+
+
+@pytest.mark.parametrize("ending", [NO_CAPACITY, STOPPED | {"SecondaryStatus": "MaxWaitTimeExceeded"}])
+def test_the_next_instance_type_is_tried_if_aws_has_none_of_the_first(account, ending):
+    account.aws.endings = [ending]
+    out = account.does("train.py --role sm --yes --more-instance-types ml.g5.xlarge")
+    assert "next: ml.g5.xlarge" in out
+    types = [request["ResourceConfig"]["InstanceType"] for request in account.aws.sent("CreateTrainingJob")]
+    assert types == ["ml.g4dn.xlarge", "ml.g5.xlarge"]
+
+
+def test_a_job_that_writes_no_report_is_one_sentence(started, monkeypatch):
+    monkeypatch.setattr(following, "fetch_output", lambda aws, job: False)
+    assert follow(started)[0] == "resnet18-1 is Completed, and wrote no report"
+
+
+def test_lines_that_arrive_out_of_order_are_read(account):
+    def put(at, *lines):
+        events = [{"timestamp": at, "message": line} for line in lines]
+        account.aws.client("logs").put_log_events(
+            logGroupName=logs.GROUPS["TrainingJob"], logStreamName="a/1", logEvents=events
+        )
+
+    account.aws.write_log(logs.GROUPS["TrainingJob"], "a/1", ["first"])
+    log = logs.Log(Aws(account.settings()), "TrainingJob", "a")
+    assert list(log.new_lines()) == ["first"]
+    put(log.latest - 30_000, "late")
+    put(log.latest + 10_000, "last")
+    assert list(log.new_lines()) == ["late", "last"]
+    assert list(log.new_lines()) == []

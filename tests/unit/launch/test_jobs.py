@@ -38,7 +38,9 @@ def parsed(*flags):
 
 
 def training_request(aws, *flags, **debugging):
-    trainer = jobs.model_trainer(parsed(*flags), aws, {"epochs": "3", "lr": "0.01"}, f"{HOME}/data/dogs/")
+    given, hyperparameters = parsed(*flags), {"epochs": "3", "lr": "0.01"}
+    checkpoints = jobs.new_checkpoints(given, aws)
+    trainer = jobs.model_trainer(given, aws, hyperparameters, f"{HOME}/data/dogs/", checkpoints)
     name = jobs.start_training(aws, trainer, **debugging)
     request = only(aws, "CreateTrainingJob")
     assert request["TrainingJobName"] == name
@@ -48,7 +50,8 @@ def training_request(aws, *flags, **debugging):
 def tuning_request(aws, *flags):
     given = parsed(*flags)
     space = search_space(given)
-    trainer = jobs.model_trainer(given, aws, {"epochs": "3"}, f"{HOME}/data/dogs/")
+    checkpoints = jobs.new_checkpoints(given, aws)
+    trainer = jobs.model_trainer(given, aws, {"epochs": "3"}, f"{HOME}/data/dogs/", checkpoints)
     jobs.tuner(given, aws, trainer, space).tune(job_name="resnet18-261122-120000", wait=False)
     return only(aws, "CreateHyperParameterTuningJob")
 
@@ -88,7 +91,10 @@ SETTINGS = {
     "--instance-count 2 --instance-type ml.g5.12xlarge --volume-gb 200": lambda request: (
         request["ResourceConfig"] == {"InstanceType": "ml.g5.12xlarge", "InstanceCount": 2, "VolumeSizeInGB": 200}
     ),
-    f"--kms-key {KEY}": lambda request: (
+    f"--kms-key {KEY} --instance-type ml.g4dn.xlarge": lambda request: (
+        request["OutputDataConfig"]["KmsKeyId"] == KEY and "VolumeKmsKeyId" not in request["ResourceConfig"]
+    ),
+    f"--kms-key {KEY} --instance-type ml.p3.2xlarge": lambda request: (
         request["OutputDataConfig"]["KmsKeyId"] == request["ResourceConfig"]["VolumeKmsKeyId"] == KEY
     ),
     "--subnets subnet-1 subnet-2 --security-groups sg-1": lambda request: (

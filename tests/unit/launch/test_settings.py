@@ -14,7 +14,7 @@ from launch import settings
 LAUNCH = Path(settings.__file__).parent
 ORIGINAL = settings.FILE.read_text()
 SECTIONS = tomllib.loads(ORIGINAL)
-SCRIPTS = ("upload", "tune", "train", "deploy", "predict", "transform", "status", "cleanup")
+SCRIPTS = ("upload", "tune", "train", "deploy", "predict", "transform", "register", "captured", "status", "cleanup")
 
 
 def parse(*flags):

@@ -14,8 +14,21 @@ from strict_request import faults
 
 SETTINGS = Namespace(prefix="resnet18", tags={})
 ARN = f"arn:aws:sagemaker:{REGION}:123456789012"
-SINCE = datetime(2026, 1, 1, tzinfo=UTC)
+SINCE = datetime.now(UTC)
 OURS = [{"Key": "created-by", "Value": "launch-resnet18"}]
+
+
+class Tagging:
+    """Answers the search by tag with the tuning job and the transform job, since it does not know the newest yet."""
+
+    def client(self, service):
+        found = [{"ResourceARN": f"{ARN}:{name}"} for name in ("tuning", "transform")]
+        pages = SimpleNamespace(search=lambda _: [one["ResourceARN"] for one in found])
+        paginator = SimpleNamespace(paginate=lambda **_: pages)
+        return SimpleNamespace(get_paginator=lambda _: paginator)
+
+
+SESSION = Tagging()
 
 
 def listed(kind, *names):
@@ -63,7 +76,7 @@ def client():
 
 def test_running_jobs_of_these_scripts_are_found_and_stopped(client):
     aws = object.__new__(Aws)
-    vars(aws).update(sagemaker=client, settings=SETTINGS)
+    vars(aws).update(sagemaker=client, settings=SETTINGS, session=SESSION)
     found = list(status.find_resources(aws))
     assert [(one.kind, one.name, one.status) for one in found] == [
         ("HyperParameterTuningJob", "tuning", "InProgress"),

@@ -20,6 +20,7 @@ from classifier.serving.batcher import Expired
 from classifier.serving.inputs import ATTRIBUTES, FORM, MAX_IMAGES
 from classifier.serving.predictor import Predictor, load_predictor
 from classifier.serving.server import model_of
+from classifier.serving.share import Share
 from conftest import CLASSES, IMAGE_SIZE
 from helpers import encode, photo
 
@@ -45,12 +46,12 @@ def client(model) -> FlaskClient:
 def client_of(model: Model) -> FlaskClient:
     loaded: Future = Future()
     loaded.set_result(model)
-    return create_app(loaded, max_payload_mb=1, cores=2).test_client()
+    return create_app(loaded, max_payload_mb=1, share=Share(2)).test_client()
 
 
 @pytest.fixture
 def loading() -> FlaskClient:
-    return create_app(Future(), max_payload_mb=6, cores=2).test_client()
+    return create_app(Future(), max_payload_mb=6, share=Share(2)).test_client()
 
 
 def post(client: FlaskClient, body: bytes, content_type: str | None = "image/jpeg", **headers: str) -> TestResponse:
@@ -99,7 +100,7 @@ def test_invocations_while_the_model_loads(loading):
 
 @pytest.mark.parametrize(("payload_mb", "cores", "transforms"), [(6, 2, 4), (25, 8, 4), (6, 96, 16), (100, 8, 1)])
 def test_execution_parameters(payload_mb, cores, transforms):
-    response = create_app(Future(), payload_mb, cores).test_client().get("/execution-parameters")
+    response = create_app(Future(), payload_mb, Share(cores)).test_client().get("/execution-parameters")
     assert response.json == {
         "MaxConcurrentTransforms": transforms,
         "BatchStrategy": "SINGLE_RECORD",
@@ -459,6 +460,11 @@ def test_not_acceptable(client):
     assert_error(post(client, JPEG, Accept="text/html"), 406, "no answer in the type 'text/html'; accepted:")
 
 
+@pytest.mark.parametrize("accept", ["*", "text/html, image/gif, *; q=.2, */*; q=.2", "*/*", "application/*"])
+def test_any_type_is_acceptable(client, accept):
+    assert post(client, JPEG, Accept=accept).mimetype == "application/json"
+
+
 # The page
 
 
@@ -473,10 +479,22 @@ def test_the_page_needs_no_network(client):
     assert not re.search(r"(src|href|url)\s*[=(]\s*.?(https?:)?//", client.get("/").text)
 
 
+@pytest.mark.parametrize("is_loading", [False, True])
+def test_the_page_can_run_nothing_but_its_own_script(client, loading, is_loading):
+    headers, text = (response := (loading if is_loading else client).get("/")).headers, response.text
+    (nonce,) = set(re.findall("nonce-([^']+)'", headers["Content-Security-Policy"]))
+    assert len(re.findall("<(?:style|script)", text)) == text.count(f'nonce="{nonce}"') == 2 - is_loading
+    assert not re.search(r" (?:style|on[a-z]+)=", text)
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'; ")
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert (headers["X-Content-Type-Options"], headers["X-Frame-Options"]) == ("nosniff", "DENY")
+    assert nonce not in client.get("/").headers["Content-Security-Policy"]
+
+
 def test_the_page_while_the_model_loads(loading):
     response = loading.get("/")
     assert "still loading" in response.text
-    assert "<script>" not in response.text
+    assert "<script" not in response.text
 
 
 # Other errors

@@ -103,3 +103,17 @@ def test_the_outcome_says_where_the_time_went(model):
     assert first.result(timeout=PATIENCE_S).model_ms >= 100
     assert second.result(timeout=PATIENCE_S).queue_ms >= 100
     assert first.result().queue_ms < second.result().queue_ms
+
+
+def test_batches_that_all_fail_are_given_up_and_single_failures_are_not(model):
+    given_up = threading.Event()
+    batcher = Batcher(model.in_lane, (1,), 8, given_up.set)
+
+    def fails(value: int) -> bool:
+        model.allowed.release()
+        return submit(batcher, value)[0].exception(timeout=PATIENCE_S) is not None
+
+    assert [fails(value) for value in (13, 13, 1, 13, 13, 1)] == [True, True, False] * 2
+    assert not given_up.is_set()
+    assert [fails(13) for _ in range(3)] == [True] * 3
+    assert given_up.wait(PATIENCE_S)

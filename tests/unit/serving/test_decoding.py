@@ -13,6 +13,7 @@ from classifier.serving import decoding
 from classifier.serving.accesslog import Trace
 from classifier.serving.batcher import Expired
 from classifier.serving.decoding import Decoder
+from classifier.serving.share import Share
 from helpers import encode, photo
 from pngs import empty_blocks
 from waits import PATIENCE_S, wait_until
@@ -56,7 +57,7 @@ def in_threads(decoder: Decoder, *data: bytes, seconds: float = PATIENCE_S) -> l
 
 
 def test_each_core_decodes_one_image_at_a_time(held):
-    found = in_threads(Decoder(cores=2), *[SMALL] * 5)
+    found = in_threads(Decoder(Share(2)), *[SMALL] * 5)
     held.wait_for(2)
     time.sleep(0.2)  # enough for a third
     assert held.begun == [64, 64]
@@ -66,7 +67,7 @@ def test_each_core_decodes_one_image_at_a_time(held):
 
 def test_a_large_image_does_not_wait_for_long(held, monkeypatch):
     monkeypatch.setattr(decoding, "LARGE_WAITS_S", 0.05)
-    found = in_threads(Decoder(cores=1), LARGE, LARGE, LARGE, SMALL)
+    found = in_threads(Decoder(Share(1)), LARGE, LARGE, LARGE, SMALL)
     wait_until(lambda: sum(one.done() for one in found[:3]) >= 2, "two large images are refused")
     held.go_on.set()
     assert [type(one.exception()) for one in found[:3]].count(Expired) >= 2
@@ -74,7 +75,7 @@ def test_a_large_image_does_not_wait_for_long(held, monkeypatch):
 
 
 def test_a_request_has_a_deadline(held):
-    decoder = Decoder(cores=1)
+    decoder = Decoder(Share(1))
     (first,) = in_threads(decoder, SMALL)
     held.wait_for(1)
     (late,) = in_threads(decoder, SMALL, seconds=0.05)
@@ -85,7 +86,7 @@ def test_a_request_has_a_deadline(held):
 
 def test_the_images_of_a_request_share_one_limit_of_pixels(monkeypatch):
     monkeypatch.setattr(decoding, "MOST_PIXELS", 6000)
-    decoder, trace, deadline = Decoder(cores=1), Trace(), time.monotonic() + PATIENCE_S
+    decoder, trace, deadline = Decoder(Share(1)), Trace(), time.monotonic() + PATIENCE_S
     for _ in range(2):
         assert decoder.pixels(LARGE, SIZE, deadline, trace).shape == (SIZE, SIZE, 3)
     with pytest.raises(ImageError, match="7,500 pixels to decode, .* are too many; accepted in a request: 6,000"):
@@ -96,7 +97,7 @@ def test_the_images_of_a_request_share_one_limit_of_pixels(monkeypatch):
 
 def test_a_jpeg_counts_with_the_pixels_that_are_decoded_and_its_scans():
     plain, progressive = Trace(), Trace()
-    decoder, deadline, picture = Decoder(cores=1), time.monotonic() + PATIENCE_S, photo(1600, 800)
+    decoder, deadline, picture = Decoder(Share(1)), time.monotonic() + PATIENCE_S, photo(1600, 800)
     decoder.pixels(encode(picture), SIZE, deadline, plain)
     assert plain.decode_pixels == 1600 * 800 // 20
     decoder.pixels(encode(picture, progressive=True), SIZE, deadline, progressive)
@@ -104,7 +105,7 @@ def test_a_jpeg_counts_with_the_pixels_that_are_decoded_and_its_scans():
 
 
 def test_waiting_and_decoding_are_told_apart(held):
-    decoder, traces = Decoder(cores=1), [Trace(), Trace()]
+    decoder, traces = Decoder(Share(1)), [Trace(), Trace()]
     with ThreadPoolExecutor(2) as pool:
         for trace in traces:
             pool.submit(decoder.pixels, SMALL, SIZE, time.monotonic() + PATIENCE_S, trace)
@@ -118,7 +119,7 @@ def test_waiting_and_decoding_are_told_apart(held):
 
 def test_reading_does_not_wait_behind_pixels(held):
     """Else what is refused at once would wait too."""
-    decoder = Decoder(cores=1)
+    decoder = Decoder(Share(1))
     (first,) = in_threads(decoder, SMALL)
     held.wait_for(1)
     (refused,) = in_threads(decoder, b"hello")
@@ -136,7 +137,7 @@ def test_each_core_reads_one_image_at_a_time(monkeypatch):
         return read(data)
 
     monkeypatch.setattr(images, "_read", wait)
-    found = in_threads(Decoder(cores=2), *[SMALL] * 5)
+    found = in_threads(Decoder(Share(2)), *[SMALL] * 5)
     wait_until(lambda: len(begun) >= 2, "two readings have begun")
     time.sleep(0.2)  # enough for a third
     assert len(begun) == 2
@@ -153,7 +154,7 @@ def free(monkeypatch) -> Callable[[int], None]:
 
 def test_an_image_that_takes_more_memory_than_there_is_is_refused(free):
     free(4_000_000)
-    decoder, deadline = Decoder(cores=2), time.monotonic() + PATIENCE_S
+    decoder, deadline = Decoder(Share(2)), time.monotonic() + PATIENCE_S
     assert decoder.pixels(LARGE, SIZE, deadline, Trace()).shape == (SIZE, SIZE, 3)
     with pytest.raises(ImageError, match="^it may take 7 MB of memory to decode; accepted on this machine: 3 MB$"):
         decoder.pixels(encode(photo(1000, 1000), "PNG"), SIZE, deadline, Trace())
@@ -162,19 +163,19 @@ def test_an_image_that_takes_more_memory_than_there_is_is_refused(free):
 def test_an_ordinary_image_is_decoded_however_little_is_free(monkeypatch):
     monkeypatch.setattr(decoding, "free_memory", lambda: 0)
     data = encode(photo(2000, 2000), "PNG")
-    assert Decoder(cores=1).pixels(data, SIZE, time.monotonic() + PATIENCE_S, Trace()).shape == (SIZE, SIZE, 3)
+    assert Decoder(Share(1)).pixels(data, SIZE, time.monotonic() + PATIENCE_S, Trace()).shape == (SIZE, SIZE, 3)
 
 
 def test_images_wait_for_the_memory_of_others(held, free):
     free(30_000)
-    found = in_threads(Decoder(cores=3), *[encode(photo(30, 30), "PNG")] * 6)
+    found = in_threads(Decoder(Share(3)), *[encode(photo(30, 30), "PNG")] * 6)
     held.wait_for(3)
     held.go_on.set()
     assert {one.result().shape for one in found} == {(SIZE, SIZE, 3)}
     held.begun.clear()
     held.go_on.clear()
     free(10_000)
-    found = in_threads(Decoder(cores=3), *[encode(photo(30, 30), "PNG")] * 6)
+    found = in_threads(Decoder(Share(3)), *[encode(photo(30, 30), "PNG")] * 6)
     held.wait_for(1)
     time.sleep(0.2)  # enough for a second
     assert held.begun == [900]
@@ -183,7 +184,7 @@ def test_images_wait_for_the_memory_of_others(held, free):
 
 
 def test_images_that_take_long_for_their_pixels_end_the_decoding_of_a_request():
-    trace, decoder, deadline = Trace(), Decoder(cores=1), time.monotonic() + PATIENCE_S
+    trace, decoder, deadline = Trace(), Decoder(Share(1)), time.monotonic() + PATIENCE_S
     decoder.pixels(LARGE, SIZE, deadline, trace)
     slow, sentences = empty_blocks(64, 48, 1_000_000), set()
     for _ in range(32):

@@ -1,39 +1,43 @@
 """The version of gunicorn, and the undocumented names in it that serving/ overrides or uses."""
 
+import asyncio
 import logging
 import os
 import re
-import socket
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 from gunicorn.arbiter import Arbiter
+from gunicorn.asgi import protocol
 from gunicorn.config import Config
-from gunicorn.http.unreader import SocketUnreader
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gasgi import ASGIWorker
 
 REQUIREMENTS = Path(__file__).parents[3] / "requirements" / "image.in"
-OVERRIDDEN_IN_WORKER = (
-    *("accept", "enqueue_req", "finish_request", "handle", "handle_error"),
-    *("init_process", "init_signals", "murder_pending", "set_accept_enabled"),
+IN_WORKER = (
+    *("_serve", "init_process", "init_signals", "load_wsgi"),
+    *("alive", "app", "cfg", "log", "loop", "notify", "ppid", "servers", "sockets", "worker_connections"),
 )
-USED_IN_WORKER = ("alive", "app", "cfg", "log", "nr_conns", "poller", "sockets", "worker_connections")
+IN_CONNECTION = (
+    *("_arm_keepalive_timer", "_close_transport", "_feed_callback_parser", "_is_websocket_upgrade"),
+    *("_on_body", "_on_message_complete", "_send_error_response"),
+    *("connection_lost", "connection_made", "data_received"),
+    *("_body_receiver", "_callback_parser", "_closed", "_current_request", "_request_ready", "_safe_write"),
+    *("app", "req_count", "transport", "worker"),
+)
 
 
 @pytest.fixture
-def worker() -> Iterator[ThreadWorker]:
-    worker = ThreadWorker(1, os.getppid(), [], None, 30, Config(), logging.getLogger())
+def worker() -> Iterator[ASGIWorker]:
+    worker = ASGIWorker(1, os.getppid(), [], None, 30, Config(), logging.getLogger())
+    worker.asgi = None
     yield worker
     worker.tmp.close()
 
 
-@pytest.fixture
-def connection(worker) -> Iterator[TConn]:
-    server, client = socket.socketpair()
-    with server, client:
-        yield TConn(worker.cfg, server, "", "")
+def missing(thing: object, names: tuple[str, ...]) -> list[str]:
+    return [name for name in names if not hasattr(thing, name)]
 
 
 def test_the_version_is_the_pinned_one():
@@ -41,14 +45,10 @@ def test_the_version_is_the_pinned_one():
     assert metadata.version("gunicorn") == pinned
 
 
-def test_the_names_exist(worker, connection):
-    connection.init()
-    reader = connection.parser.unreader
-    assert isinstance(reader, SocketUnreader)
-    for thing, names in (
-        (worker, OVERRIDDEN_IN_WORKER + USED_IN_WORKER),
-        (Arbiter, ("LISTENERS", "WORKER_BOOT_ERROR", "handle_int", "handle_term")),
-        (connection, ("close", "init", "parser", "sock")),
-        (reader, ("chunk", "sock", "take_buffered", "unread")),
-    ):
-        assert [name for name in names if not hasattr(thing, name)] == []
+def test_the_names_exist(worker):
+    assert missing(worker, IN_WORKER) == []
+    assert missing(protocol.ASGIProtocol(worker), IN_CONNECTION) == []
+    assert missing(protocol, ("_CACHED_SERVER_HEADER", "_REASON_PHRASES")) == []
+    assert missing(protocol.BodyReceiver, ("expect_continue", "signal_disconnect")) == []
+    assert missing(Arbiter, ("LISTENERS", "WORKER_BOOT_ERROR", "handle_int", "handle_term")) == []
+    assert missing(asyncio.selector_events._SelectorSocketTransport, ("max_size",)) == []

@@ -11,6 +11,7 @@ from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.serving import server
 from classifier.serving.app import Model
+from classifier.serving.share import Share
 
 
 @pytest.fixture
@@ -23,7 +24,10 @@ def application(artifact_folder, monkeypatch) -> server.Server:
     monkeypatch.setattr(server, "_exit_worker", end)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         description = artifact.read(artifact_folder)
-        yield server.Server(Contract(artifact_folder.parent, {}), artifact_folder, description, listener.fileno())
+        contract, share = Contract(artifact_folder.parent, {}), Share(1, 2)
+        running = server.Server(contract, artifact_folder, description, listener.fileno(), share)
+        running.seat = running.fronts.take()
+        yield running
 
 
 def test_what_is_wrong_is_said_before_gunicorn_starts(artifact_folder, tmp_path):
@@ -51,7 +55,8 @@ def test_a_port_that_is_taken(artifact_folder):
 
 def test_the_settings_keep_the_contract(application):
     cfg = application.cfg
-    assert cfg.workers == 1  # one copy of the model
+    assert cfg.workers == 2
+    assert cfg.workers * cfg.worker_connections <= 900
     assert cfg.timeout > 60  # a request may take 60 s
     assert cfg.graceful_timeout <= 27  # SIGKILL comes 30 s after SIGTERM
     assert cfg.max_requests == 0  # no worker is ever replaced in passing
@@ -64,7 +69,7 @@ def test_the_model_is_handed_over_once_it_has_answered(application, caplog):
     with caplog.at_level("INFO"):
         application._load_model(result)
     assert isinstance(result.result(timeout=0), Model)
-    assert application.ready[0] == 1
+    assert application.seat.is_ready
     assert "device cpu, precision " in caplog.text
 
 
@@ -77,7 +82,7 @@ def test_a_users_fault_while_loading_is_one_sentence(application, monkeypatch, c
     with pytest.raises(SystemExit, match="^serve: the weights are odd$"):
         application._load_model(result)
     assert not result.done()
-    assert application.ready[0] == 0
+    assert not application.seat.is_ready
     assert "Traceback" not in caplog.text
 
 

@@ -4,6 +4,7 @@ import hashlib
 import io
 import logging
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from classifier.training.evaluate import Evaluation, Mistake
 from classifier.training.history import History
 from classifier.training.hyperparameters import FREE, Hyperparameters
 from classifier.training.parallel.processes import ALONE
+
+OURS = {"run": "a" * 64}
 
 
 class Value:
@@ -97,9 +100,13 @@ class Strict(Value):
         (b"", "torch cannot read it (EOFError)"),
         (pickled(print), "torch cannot read it (UnpicklingError)"),
         (pickled([1]), "it holds a list, not a state of each part"),
-        (pickled({"first": 2}), "it does not fit this run: ValueError: it has ['first'], not ['first', 'second']"),
-        (pickled({"first": 2, "second": 2, "third": 2}), "it does not fit this run: ValueError: it has "),
-        (pickled({"first": 2, "second": "two"}), "it does not fit this run: AssertionError: not a number"),
+        (pickled({"first": 2, "second": 2}), "it is another run's"),
+        (
+            pickled(OURS | {"first": 2}),
+            "it does not fit this run: ValueError: it has ['first'], not ['first', 'second']",
+        ),
+        (pickled(OURS | {"first": 2, "second": 2, "third": 2}), "it does not fit this run: ValueError: it has "),
+        (pickled(OURS | {"first": 2, "second": "two"}), "it does not fit this run: AssertionError: not a number"),
     ],
 )
 def test_a_good_digest_with_bad_content_gives_the_one_before_it_and_changes_nothing(checkpoints, content, why, caplog):
@@ -158,6 +165,14 @@ def test_a_strangers_is_left_alone_and_said(checkpoints, caplog):
     ]
     save(checkpoints, 1, 2, 3)
     assert loaded(stranger) == 2
+
+
+def test_a_copy_from_another_runs_folder_is_not_loaded(checkpoints, caplog):
+    stranger = Checkpoints(checkpoints.folder.parent, "b" * 64, ALONE)
+    save(stranger, 7)
+    shutil.copytree(stranger.folder, checkpoints.folder)
+    assert loaded(checkpoints) is None
+    assert caplog.messages[-1] == f"{checkpoints.folder}/step-0000000007.pt is skipped: it is another run's"
 
 
 def test_all_that_training_keeps_comes_back_without_running_anything(checkpoints):
@@ -223,7 +238,13 @@ def test_what_changes_the_weights_makes_another_run(run):
         ),
         (hp, dataclasses.replace(dataset, classes=("a", "c")), model, dtype),
         (hp, dataclasses.replace(dataset, train=dataclasses.replace(dataset.train, labels=(1, 0))), model, dtype),
+        (
+            hp,
+            dataclasses.replace(dataset, validation=dataclasses.replace(dataset.validation, sizes=(1, 2))),
+            model,
+            dtype,
+        ),
         (hp, dataset, torch.nn.Linear(2, 2), dtype),
         (hp, dataset, model, torch.bfloat16),
     ]
-    assert len({identity(*other) for other in [run, *others]}) == 7
+    assert len({identity(*other) for other in [run, *others]}) == 8

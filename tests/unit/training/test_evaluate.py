@@ -75,6 +75,8 @@ def test_figures_agree_with_scikit_learns_whatever_the_batch(phase, expected, ba
     assert result.predicted.tolist() == predicted.tolist()
     assert result.confidence == pytest.approx(probabilities.max(1), abs=1e-5)
     assert result.accuracy == pytest.approx((labels == predicted).mean())
+    assert (len(result.step_losses), sum(result.step_sizes)) == (-(-47 // batch_size), 46)
+    assert result.training_loss == pytest.approx(run(phase, 64).training_loss, rel=1e-5)
     assert result.macro_f1 == pytest.approx(f1_score(labels, predicted, average="macro"))
     assert result.loss == pytest.approx(log_loss(labels, probabilities, labels=range(CLASSES)), rel=1e-5)
     assert np.array_equal(result.confusion, confusion_matrix(labels, predicted, labels=range(CLASSES)))

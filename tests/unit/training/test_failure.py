@@ -5,6 +5,7 @@ import pytest
 from classifier.contract import Contract
 from classifier.errors import PeerLost, UserError
 from classifier.training.failure import report_failure
+from classifier.training.lock import InUse
 
 
 def fail(contract, error):
@@ -72,3 +73,32 @@ def test_the_cause_that_another_process_wrote_stays(tmp_path, caplog):
     fail(contract, PeerLost("another process has ended"))
     assert contract.failure.read_text() == "the cause\n"
     assert caplog.messages[-1] == "another process has ended"
+
+
+@pytest.mark.parametrize(("fault", "accepted"), [(2000, 20), (20, 2000), (2000, 2000), (980, 20), (500, 480)])
+def test_what_is_accepted_is_within_what_sagemaker_shows(tmp_path, caplog, fault, accepted):
+    contract = Contract(tmp_path)
+    fail(contract, UserError(f"{'x' * fault}; accepted: {'y' * accepted}"))
+    text = contract.failure.read_text(encoding="utf-8")
+    assert len(text) <= 1001
+    assert "; accepted: y" in text
+    if fault + accepted + len("; accepted: ") > 1000:
+        assert "…" in text
+    assert caplog.messages == [f"{'x' * fault}; accepted: {'y' * accepted}"]
+
+
+def test_a_long_sentence_without_it_is_cut(tmp_path):
+    contract = Contract(tmp_path)
+    fail(contract, UserError("x" * 2000))
+    assert contract.failure.read_text(encoding="utf-8") == f"{'x' * 999}…\n"
+
+
+def test_a_file_that_cannot_be_used_is_one_sentence(tmp_path):
+    contract = Contract(tmp_path)
+    fail(contract, PermissionError(errno.EACCES, "Permission denied", "/some/file"))
+    assert contract.failure.read_text() == "/some/file cannot be used: Permission denied\n"
+
+
+def test_the_failure_file_of_another_job_is_left_alone(tmp_path):
+    fail(Contract(tmp_path), InUse("another training process works here"))
+    assert not (tmp_path / "output").exists()

@@ -1,5 +1,7 @@
 import math
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -24,8 +26,9 @@ def test_a_history_goes_on_from_its_state():
     other = History()
     other.load_state_dict(history.state_dict())
     assert (other.epoch, other.steps, other.under_way.losses) == (1, 2, [1.5])
-    other.end_epoch({"train:loss": 1.5}, [0.5, 0.7])
+    validation = SimpleNamespace(step_losses=np.array([0.5, 0.7]), training_loss=0.6)
+    other.end_epoch({"train:loss": 1.5}, validation)
     assert other.epochs == [{"epoch": 1, "train:loss": pytest.approx(1.5)}]
     assert other.train_losses == [1.5]
-    assert other.validation_losses == [[0.5, 0.7]]
+    assert (other.validation_losses, other.validation_means) == ([[0.5, 0.7]], [0.6])
     assert (other.epoch, other.under_way) == (2, EpochUnderWay())

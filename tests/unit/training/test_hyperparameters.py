@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,6 +46,10 @@ def test_strings_as_sagemaker_passes_them(name, text, value):
         ("batch_size", [64], "a whole number from 2 to 8192"),
         ("batch_size", '"', "a whole number from 2 to 8192"),
         ("batch_size", '"6"4"', "a whole number from 2 to 8192"),
+        ("batch_size", "1_28", "a whole number from 2 to 8192"),
+        ("batch_size", "６４", "a whole number from 2 to 8192"),
+        ("lr", "0.0_1", "a number from 1e-08 to 10"),
+        ("lr", "٠.٥", "a number from 1e-08 to 10"),
         ("lr", "nan", "a number from 1e-08 to 10"),
         ("lr", "inf", "a number from 1e-08 to 10"),
         ("lr", "0", "a number from 1e-08 to 10"),
@@ -59,6 +65,16 @@ def test_a_bad_value_is_refused_with_what_is_accepted(name, text, accepted):
     with pytest.raises(UserError) as refused:
         parse({name: text})
     assert str(refused.value) == f"hyperparameter {name} is {shown(text)}; accepted: {accepted}"
+
+
+@pytest.mark.parametrize("digits", [300, 5000])
+def test_a_long_value_is_shortened_where_it_is_quoted(digits):
+    with pytest.raises(UserError) as refused:
+        parse({"seed": "9" * digits})
+    assert re.fullmatch(
+        r"hyperparameter seed is '9+\.\.\.9+'; accepted: a whole number from 0 to 2147483647", str(refused.value)
+    )
+    assert len(str(refused.value)) < 300
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones():

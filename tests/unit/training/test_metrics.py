@@ -11,7 +11,8 @@ from classifier.training.metrics import METRICS, OBJECTIVES, MetricsLog, better
 @pytest.mark.parametrize("value", [0.0, 0.123456789, 1.0, 35.93697, 123456.7, 1e10])
 def test_each_regex_reads_its_own_value_from_a_real_line(value, tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    MetricsLog(tmp_path / "metrics.jsonl").write("epoch 1/2", dict.fromkeys(METRICS, value), epoch=1)
+    log = MetricsLog(tmp_path / "metrics.jsonl")
+    log.write("epoch 1/2", dict.fromkeys(METRICS, value), epoch=1)
     (line,) = caplog.messages
     for metric in METRICS.values():
         assert [float(found) for found in re.findall(metric.regex, line)] == [round(value, metric.decimals)]
@@ -26,6 +27,8 @@ def test_no_regex_reads_nan_or_inf(value):
 def test_the_file_has_one_json_object_per_line(tmp_path):
     path = tmp_path / "data" / "metrics.jsonl"
     log = MetricsLog(path)
+    log.start([{"epoch": 0}])
+    log.start([])
     log.write("epoch 1/2", {"train:loss": 0.5}, epoch=1)
     log.write("epoch 2/2", {"train:loss": math.nan}, epoch=2)
     lines = [json.loads(line) for line in path.read_text().splitlines()]

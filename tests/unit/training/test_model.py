@@ -1,11 +1,14 @@
+import bz2
 import gzip
 import hashlib
 import io
+import lzma
 import math
 import os
 import pickle
 import re
 import tarfile
+import zipfile
 from argparse import Namespace
 from collections import OrderedDict
 
@@ -178,7 +181,23 @@ def test_a_damaged_archive(contents, tmp_path, damage):
     path = tmp_path / "channel/model.tar.gz"
     channels = archive(path, contents)
     path.write_bytes(damage(path.read_bytes()))
-    assert refusal(Hyperparameters(), channels).startswith(f"{path} cannot be unpacked: ")
+    sentence = refusal(Hyperparameters(), channels)
+    assert sentence.startswith(f"{path} cannot be unpacked: ")
+    assert sentence.endswith("; accepted: a tar file, packed with gzip or not at all")
+
+
+@pytest.mark.parametrize(("module", "how"), [(bz2, "bzip2"), (lzma, "xz")])
+def test_an_archive_packed_otherwise_than_its_name_says(contents, tmp_path, module, how):
+    path = tmp_path / "channel/model.tar.gz"
+    channels = archive(path, contents)
+    path.write_bytes(module.compress(b"a tar file"))
+    sentence = f"{path} is packed with {how}; accepted: a tar file, packed with gzip or not at all"
+    assert refusal(Hyperparameters(), channels) == sentence
+
+
+def test_a_pipe_in_place_of_the_archive_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "model.tar.gz")
+    assert refusal(Hyperparameters(), {"model": tmp_path}) == f"{tmp_path}/model.tar.gz is not a regular file"
 
 
 def test_a_plain_tar_file_under_that_name(contents, tmp_path):
@@ -204,8 +223,10 @@ def test_a_damaged_earlier_artifact_is_refused(artifact_channel):
 def test_two_sources_are_refused(artifact_channel):
     channels = {"model": artifact_channel, "pretrained": artifact_channel}
     assert refusal(Hyperparameters(), channels).endswith("accepted: one of them")
-    sentence = refusal(Hyperparameters(weights="none"), {"pretrained": artifact_channel})
-    assert sentence == "weights=none asks for a random start, but there is a channel 'pretrained'; remove one"
+    for channel in ("model", "pretrained"):
+        sentence = refusal(Hyperparameters(weights="none"), {channel: artifact_channel})
+        expected = f"weights=none asks for a random start, but there is a channel {channel!r}; accepted: one of them"
+        assert sentence == expected
 
 
 def pretrained(folder, weights, name="w.pth", save=torch.save):
@@ -257,6 +278,43 @@ def test_a_truncated_file_of_weights(tmp_path):
         assert "w.pth is not a readable file of weights: it is damaged" in refusal(
             Hyperparameters(), {"pretrained": tmp_path}
         )
+
+
+def test_one_changed_bit_of_a_weight_is_noticed(tmp_path):
+    weights = build(1).state_dict()
+    torch.save(weights, tmp_path / "w.pth")
+    data = (tmp_path / "w.pth").read_bytes()
+    place = data.index(weights["layer4.1.conv2.weight"].numpy().tobytes())
+    (tmp_path / "w.pth").write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+    sentence = refusal(Hyperparameters(), {"pretrained": tmp_path})
+    assert "w.pth is not a readable file of weights: it is damaged (w/data/" in sentence
+
+
+@pytest.mark.parametrize("is_packed", [True, False])
+def test_a_file_that_is_far_too_large_is_not_read(tmp_path, monkeypatch, is_packed):
+    monkeypatch.setattr("classifier.training.model.MOST_BYTES", 50_000_000)
+    torch.save(build(1).state_dict(), tmp_path / "w.pth")
+    if is_packed:
+        with zipfile.ZipFile(tmp_path / "w.pth", "a", zipfile.ZIP_DEFLATED) as packed:
+            packed.writestr("w/data/zeros", bytes(10_000_000))
+    else:
+        os.truncate(tmp_path / "w.pth", 60_000_000)
+    assert re.fullmatch(
+        r".*/w.pth has [56]\d,\d{3},\d{3} bytes; accepted: up to 50,000,000, and resnet18 has 47 million",
+        refusal(Hyperparameters(), {"pretrained": tmp_path}),
+    )
+
+
+def test_weights_too_large_to_start_from(tmp_path, artifact_channel):
+    huge = {name: tensor * 1e30 for name, tensor in build(1).state_dict().items() if tensor.is_floating_point()}
+    assert re.fullmatch(
+        r"channel pretrained \(w.pth\): 'conv1.weight' has values up to \d.\de\+\d\d; accepted: up to 1e\+10",
+        pretrained(tmp_path, huge),
+    )
+    weights = build(1).state_dict() | {"fc.bias": torch.full((5,), 1e30)}
+    save_artifact(artifact_channel, Artifact(FIVE, 32, 1e-5), weights)
+    sentence = refusal(Hyperparameters(), {"model": artifact_channel})
+    assert sentence == "channel model: 'fc.bias' has values up to 1.0e+30; accepted: up to 1e+10"
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -352,6 +410,11 @@ def with_value(value):
         (lambda: changed(lambda t: t.to(torch.float8_e4m3fn)), "of type float8_e4m3fn"),
         (lambda: changed(lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8)), "of type qint8"),
         (lambda: changed(lambda t: t.to_sparse()), "in layout sparse_coo"),
+        pytest.param(
+            lambda: changed(lambda t: torch.nested.nested_tensor([t, t[:1]])),
+            "a nested tensor",
+            marks=pytest.mark.filterwarnings("ignore"),  # it is a prototype
+        ),
         (lambda: changed(lambda t: t.to("meta")), "without values (on device meta)"),
         (lambda: changed(lambda t: t.flatten()), "of shape (73728,)"),
         (lambda: changed(lambda t: t.tolist()), "a list"),

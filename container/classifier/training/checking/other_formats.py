@@ -10,7 +10,7 @@ ADVICE = {
     **dict.fromkeys((".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k"), CONVERT),
     **dict.fromkeys((".gif", ".bmp", ".tif", ".tiff", ".ico", ".psd", ".svg", ".pdf"), CONVERT),
     **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".dds", ".eps", ".dcm"), CONVERT),
-    **dict.fromkeys((".jpe", ".jfif", ".jif", ".jpg_large", ".pjpeg", ".jpgx"), RENAME),
+    **dict.fromkeys((".jpe", ".jif", ".jpg_large", ".pjpeg", ".jpgx"), RENAME),
     **dict.fromkeys((".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2"), DEVELOP),
     **dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"), FRAMES),
 }

@@ -105,7 +105,9 @@ class ImageDataset(Dataset):
 
 
 class EpochBatches(Sampler[list[Key]]):
-    """The keys of an epoch's batches, of every `stride`-th image; with `shuffle` in an order that seed and epoch give.
+    """The keys of the batches of one epoch or several, of every `stride`-th image.
+
+    With `shuffle` they are in an order that seed and epoch give.
 
     Of each batch a process of the `group` takes its share, every size-th image.
     """
@@ -119,21 +121,23 @@ class EpochBatches(Sampler[list[Key]]):
         self.stride = stride
         self.start(0)
 
-    def start(self, epoch: int, first: int = 0) -> None:
-        """Choose the epoch to iterate over next, without its `first` batches."""
-        self.epoch = epoch
+    def start(self, epoch: int, first: int = 0, last: int | None = None) -> None:
+        """Choose the epochs to iterate over next: `epoch`, without its `first` batches, and those up to `last`."""
+        self.epochs = range(epoch, 1 + (epoch if last is None else max(epoch, last)))
         self.first = first
 
     def __len__(self) -> int:
         return math.ceil(self.length / self.stride / self.batch_size)
 
     def __iter__(self) -> Iterator[list[Key]]:
-        order = np.arange(0, self.length, self.stride)
-        if self.shuffle:
-            np.random.default_rng((self.seed, self.epoch)).shuffle(order)
-        for start in range(self.first * self.batch_size, len(order), self.batch_size):
-            share = order[start : start + self.batch_size][self.group.rank :: self.group.size]
-            yield [(self.epoch, int(position)) for position in share]
+        for epoch in self.epochs:
+            order = np.arange(0, self.length, self.stride)
+            if self.shuffle:
+                np.random.default_rng((self.seed, epoch)).shuffle(order)
+            first = self.first if epoch == self.epochs[0] else 0
+            for start in range(first * self.batch_size, len(order), self.batch_size):
+                share = order[start : start + self.batch_size][self.group.rank :: self.group.size]
+                yield [(epoch, int(position)) for position in share]
 
 
 class ImageBatches(Batches):
@@ -153,6 +157,10 @@ class ImageBatches(Batches):
         self.workers = count_workers(hp, trainers=group.on_this_host)
         self.dataset = ImageDataset(phase, hp.image_size, cropped, hp.seed, cache, self.workers)
         self.order = EpochBatches(len(phase), hp.batch_size, group, hp.seed, shuffle=training)
+        self.passes = 1 if once else hp.epochs
+        self.is_numbered = training
+        self.stream: Iterator[Batch] = iter(())
+        self.place = (0, -1)  # the epoch and the number in it of the batch that `stream` has next
         self.pin_memory = compute.device.type == "cuda"
         self.loader = self._make_loader(self.order, persistent=True)
         self.opened: list[Any] = []  # torch's iterators, which have the processes
@@ -161,8 +169,17 @@ class ImageBatches(Batches):
         return len(self.order)
 
     def epoch(self, number: int = 0, first: int = 0) -> Iterator[Batch]:
-        self.order.start(number, first)
-        return self._open(self.loader)
+        """Return the batches of the epoch `number`, without its `first` ones.
+
+        The processes go on to the next epoch's as soon as these are made, so that none begins by waiting.
+        """
+        if not self.is_numbered:
+            number = self.place[0]  # all passes are alike
+        if self.place != (number, first) or number not in self.order.epochs:
+            self.order.start(number, first, self.passes - (not self.is_numbered))
+            self.stream = self._open(self.loader)
+            self.place = number, first
+        return self._take(number, first)
 
     def pixels_of_some(self, most: int) -> Iterator[Batch]:
         stride = math.ceil(len(self.phase) / most)
@@ -184,6 +201,12 @@ class ImageBatches(Batches):
             for worker in iterator._workers:
                 worker.kill()  # those that did not come to their end within torch's 5 s
         self.opened.clear()
+
+    def _take(self, number: int, first: int) -> Iterator[Batch]:
+        for place in range(first, len(self)):
+            batch = next(self.stream)
+            self.place = (number, place + 1) if place + 1 < len(self) else (number + 1, 0)
+            yield batch
 
     def _open(self, loader: DataLoader) -> Iterator[Batch]:
         iterator = iter(loader)

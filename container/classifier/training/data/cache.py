@@ -69,7 +69,8 @@ class DiskCache(Cache):
     def put(self, position: int, pixels: np.ndarray) -> None:
         with self.lock:
             offset = int(self.places[-1, 0])
-            if offset + pixels.nbytes > self.capacity:
+            # Two epochs may meet at an image: its batch of the next one is made while this one ends.
+            if self.places[position, 1] or offset + pixels.nbytes > self.capacity:
                 return
             self.places[-1, 0] += pixels.nbytes
         try:
@@ -77,7 +78,9 @@ class DiskCache(Cache):
         except OSError:  # something else has filled the disk
             return
         if written == pixels.nbytes:
-            self.places[position] = (offset, *pixels.shape[:2])
+            with self.lock:
+                self.places[position, ::2] = offset, pixels.shape[1]
+            self.places[position, 1] = pixels.shape[0]  # last: get() looks for it
 
 
 def make_cache(images: int, image_bytes: int, folder: Path | None = None, caches: int = 1) -> Cache:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from classifier import images
 from classifier.contract import MOST_PAYLOAD_MB
@@ -33,11 +34,23 @@ PACKED = re.compile(
 )
 
 
+class FileState(NamedTuple):
+    """What tells a file from another one without reading it; `is_linked` says that it may have a second name."""
+
+    size: int
+    device_and_inode: tuple[int, int]
+    is_linked: bool
+
+
+# Of a link to nothing, which is named when it cannot be read.
+NO_FILE = FileState(-1, (-1, -1), False)
+
+
 @dataclass
 class Contents:
-    """What is directly in a folder: the names of images and of other files, the folders, and counts of the rest."""
+    """What is directly in a folder: images and names of other files, the folders, and counts of the rest."""
 
-    images: list[str] = field(default_factory=list)
+    images: dict[str, FileState] = field(default_factory=dict)
     folders: "dict[str, Folder]" = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
@@ -58,7 +71,7 @@ class Folder:
         return other.real == self.real or other.real.startswith(f"{self.real.rstrip(os.sep)}{os.sep}")
 
     @property
-    def images(self) -> list[str]:
+    def images(self) -> dict[str, FileState]:
         return self.contents.images
 
     @property
@@ -96,7 +109,7 @@ class Folder:
         elif not _is(entry.is_file) and not is_broken_link(entry):
             contents.passed_over["not a regular file"] += 1
         elif suffix in images.SUFFIXES:
-            contents.images.append(name)  # a broken link as well: it is named when it cannot be read
+            contents.images[name] = _state(entry)
         else:
             contents.others.append(name)
             contents.passed_over[printable(suffix) or "no suffix"] += 1
@@ -162,6 +175,15 @@ def read_image_file(path: Path) -> bytes:
         raise images.ImageError(f"{state.st_size:,} bytes are too many; accepted: up to {MOST_BYTES:,}")
     with path.open("rb") as file:
         return file.read(MOST_BYTES + 1)
+
+
+def _state(entry: os.DirEntry) -> FileState:
+    try:
+        state = entry.stat()
+    except OSError:
+        return NO_FILE
+    is_linked = entry.is_symlink() or state.st_nlink > 1
+    return FileState(state.st_size, (state.st_dev, state.st_ino), is_linked)
 
 
 def _is(question: Callable[[], bool]) -> bool:

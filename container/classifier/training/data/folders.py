@@ -2,13 +2,14 @@
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 
 from classifier import images
 from classifier.errors import UserError
-from classifier.training.data.files import Folder, walk
+from classifier.training.data.files import FileState, Folder, walk
 from classifier.training.data.layout import OTHER_CHANNELS, find_classes, find_layout
 from classifier.training.data.leave_out import LeaveOut
 from classifier.training.data.names import printable, quoted
@@ -19,7 +20,7 @@ MOST_KINDS = 20
 
 @dataclass(frozen=True)
 class Phase:
-    """The images of one phase: `files` below `folder`, and the index of each one's class.
+    """The images of one phase: `files` below `folder`, the index of each one's class, and their `sizes` in bytes.
 
     `passed_over` counts the other files and folders by kind.
     """
@@ -29,6 +30,7 @@ class Phase:
     files: tuple[str, ...]
     labels: tuple[int, ...]
     passed_over: Mapping[str, int]
+    sizes: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.files)
@@ -36,6 +38,14 @@ class Phase:
     def shown(self, position: int) -> str:
         """Return the name of a file as logs, reports and CSV files have it."""
         return printable(self.files[position])
+
+    def path(self, position: int) -> str:
+        return f"{printable(self.folder)}/{self.shown(position)}"
+
+    def only(self, chosen: Sequence[bool]) -> "Phase":
+        """Return the phase with only the images for which `chosen` has True."""
+        files, labels, sizes = (tuple(compress(column, chosen)) for column in (self.files, self.labels, self.sizes))
+        return replace(self, files=files, labels=labels, sizes=sizes)
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,8 @@ def read_dataset(channels: Mapping[str, Path], seed: int) -> Dataset:
     """Find the images of every phase in `channels`.
 
     Without a validation channel, a part of each class of train becomes one, chosen by `seed`. Raises UserError if the
-    layout is not one that LAYOUT names. Images that leave_out.txt in a channel names are passed over.
+    layout is not one that LAYOUT names, or if a file is an image of two classes or of two phases. Images that
+    leave_out.txt in a channel names are passed over.
     """
     layout = find_layout(channels)
     leave_out = LeaveOut(folder for name, folder in channels.items() if name not in OTHER_CHANNELS)
@@ -77,15 +88,43 @@ def read_dataset(channels: Mapping[str, Path], seed: int) -> Dataset:
             "accepted: at least 2, each a folder of images"
         )
     read: dict[str, Folder] = {}
-    phases = {
-        name: _read_phase(name, folder, folders[name], classes, read, leave_out)
-        for name, folder in layout.phases.items()
-    }
+    phases = drop_repetitions(
+        [_read_phase(name, folder, folders[name], classes, read, leave_out) for name, folder in layout.phases.items()]
+    )
     notes = (*layout.notes, *leave_out.notes())
     split = "validation" not in phases
     if split:
         phases["train"], phases["validation"] = split_phase(phases["train"], seed)
     return Dataset(classes, phases["train"], phases["validation"], phases.get("test"), split, notes)
+
+
+def drop_repetitions(found: Sequence[tuple[Phase, Sequence[FileState]]]) -> dict[str, Phase]:
+    """Return the phases by name, with each file once, whatever links there are to it.
+
+    `found` has them with the state of each image's file. Raises UserError if a file is an image of two classes, or of
+    two phases: it would be learned and then tested.
+    """
+    linked = {state.device_and_inode for _, states in found for state in states if state.is_linked}
+    first: dict[tuple[int, int], tuple[Phase, int]] = {}
+    phases = {}
+    for phase, states in found:
+        again = set()
+        for position, state in enumerate(states):
+            if state.device_and_inode not in linked:
+                continue
+            known, place = first.setdefault(state.device_and_inode, (phase, position))
+            if known is not phase or known.labels[place] != phase.labels[position]:
+                raise UserError(
+                    f"{known.path(place)} and {phase.path(position)} are the same file; "
+                    "accepted: each image in one class of one phase"
+                )
+            if place != position:
+                again.add(position)
+        if again:
+            phase = replace(phase, passed_over={**phase.passed_over, "second names of an image": len(again)})
+            phase = phase.only([position not in again for position in range(len(phase))])
+        phases[phase.name] = phase
+    return phases
 
 
 def split_phase(train: Phase, seed: int) -> tuple[Phase, Phase]:
@@ -103,16 +142,9 @@ def split_phase(train: Phase, seed: int) -> tuple[Phase, Phase]:
     if not chosen:
         raise UserError(f"{train.folder} has one image per class, too few to set some aside for validation")
 
-    def part(name: str, inside: bool) -> Phase:
-        positions = [position for position in range(len(train)) if (position in chosen) == inside]
-        return replace(
-            train,
-            name=name,
-            files=tuple(train.files[position] for position in positions),
-            labels=tuple(train.labels[position] for position in positions),
-        )
-
-    return part("train", False), replace(part("validation", True), passed_over={})
+    aside = [position in chosen for position in range(len(train))]
+    validation = replace(train.only(aside), name="validation", passed_over={})
+    return train.only([not is_aside for is_aside in aside]), validation
 
 
 def _read_phase(
@@ -122,9 +154,10 @@ def _read_phase(
     classes: tuple[str, ...],
     read: dict[str, Folder],
     leave_out: LeaveOut,
-) -> Phase:
-    """Return the images of a phase. `read` has the folders that were read so far, by their real path."""
-    files, labels, passed_over = [], [], Counter(folder.contents.passed_over)
+) -> tuple[Phase, list[FileState]]:
+    """Return the images of a phase, and each one's state. `read` has the folders read so far, by their real path."""
+    files, labels, states = [], [], []
+    passed_over = Counter(folder.contents.passed_over)
     passed_over.update(Path(image).suffix.lower() for image in folder.images)
     for class_name, class_folder in sorted(class_folders.items()):
         if class_name not in classes:
@@ -135,8 +168,9 @@ def _read_phase(
             if known is not below:
                 raise UserError(f"{known} and {below} are the same folder; accepted: each folder of images once")
             inside = below.path.relative_to(folder.path)
-            kept = [image for image in below.images if not leave_out.has(below.path / image)]
+            kept = {image: state for image, state in below.images.items() if not leave_out.has(below.path / image)}
             files += (f"{inside}/{image}" for image in kept)
+            states += kept.values()
             passed_over.update(below.contents.passed_over)
             passed_over.update({"left out": len(below.images) - len(kept)})
         if len(files) == before:
@@ -147,7 +181,8 @@ def _read_phase(
                 f"accepted: files ending in {', '.join(images.SUFFIXES)}"
             )
         labels += [classes.index(class_name)] * (len(files) - before)
-    return Phase(name, folder.path, tuple(files), tuple(labels), _few_kinds(passed_over))
+    sizes = tuple(state.size for state in states)
+    return Phase(name, folder.path, tuple(files), tuple(labels), _few_kinds(passed_over), sizes), states
 
 
 def _few_kinds(counts: Counter[str]) -> dict[str, int]:

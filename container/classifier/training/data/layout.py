@@ -82,7 +82,7 @@ def find_splits(folder: Folder, notes: list[str]) -> dict[str, Folder]:
             )
         notes.append(f"{unused} is not used: it holds no images")
     if loose := folder.images:
-        notes.append(f"{len(loose)} images directly in {folder} are not used, such as {quoted(loose[0])}")
+        notes.append(f"{len(loose)} images directly in {folder} are not used, such as {quoted(next(iter(loose)))}")
     return named
 
 

@@ -5,7 +5,7 @@ import logging
 from classifier.errors import UserError
 from classifier.training.data.batch import Batch
 from classifier.training.data.folders import Phase
-from classifier.training.data.names import printable
+from classifier.training.data.names import printable, quoted
 from classifier.training.parallel.processes import Group
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,24 @@ class SkippedImages:
             raise UserError(
                 f"{len(reasons)} of {len(phase)} {phase.name} images are unreadable, the first {name} ({reason}); "
                 f"accepted: one, or up to {MOST_SKIPPED:.0%}"
+            )
+
+    def check_classes(self, phase: Phase, classes: tuple[str, ...]) -> None:
+        """Raise UserError if every image of one of the `classes` in `phase` was skipped: nothing is learned of it."""
+        reasons = self.reasons.get(phase.name)
+        if not reasons:
+            return
+        readable, first = set(), {}
+        for position, label in enumerate(phase.labels):
+            if (name := phase.shown(position)) in reasons:
+                first.setdefault(label, name)
+            else:
+                readable.add(label)
+        if lost := first.keys() - readable:
+            label = min(lost)
+            raise UserError(
+                f"no {phase.name} image of the class {quoted(classes[label])} is readable, such as {first[label]} "
+                f"({reasons[first[label]]}); accepted: at least one readable image in each class"
             )
 
     def share(self, group: Group) -> None:

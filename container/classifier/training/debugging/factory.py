@@ -19,6 +19,8 @@ from classifier.training.parallel.processes import Group
 logger = logging.getLogger(__name__)
 TENSORS = "tensors"
 CONFIG = "debughookconfig.json"
+# What smdebug imports, declared by it or not.
+NEEDED = "smdebug==1.0.34 protobuf boto3 requests six packaging"
 
 
 def make_debugger(
@@ -37,18 +39,20 @@ def make_debugger(
     `guessing_loss` is the loss of guessing. Raises UserError if stop_on_rule is given without debugging.
     """
     stop_on = () if hp.stop_on_rule == NO_RULE else tuple(hp.stop_on_rule.split(","))
-    if hp.debug == "off":
-        if stop_on:
-            raise UserError(f"stop_on_rule is {hp.stop_on_rule!r}, but debug=off; accepted: debug=auto with it")
-        return NoDebugger("debug=off")
+    if hp.debug == "off" and stop_on:
+        raise UserError(f"stop_on_rule is {hp.stop_on_rule!r}, but debug=off; accepted: debug=auto with it")
     if not group.is_first:
         return NoDebugger("the first process debugs for all")
+    tensors, config = contract.output_data / TENSORS, contract.output_data / CONFIG
+    shutil.rmtree(tensors, ignore_errors=True)  # of an earlier job in the same folder
+    with contextlib.suppress(OSError):
+        config.unlink()
+    if hp.debug == "off":
+        return NoDebugger("debug=off")
     try:
-        given, config = contract.debug_hook_config, contract.output_data / CONFIG
+        given = contract.debug_hook_config
         ours = not given.exists()
         if ours:
-            tensors = contract.output_data / TENSORS
-            shutil.rmtree(tensors, ignore_errors=True)  # of an earlier run in the same folder
             write_config(config, tensors, {mode: save_intervals(count) for mode, count in steps.items()})
         else:
             copy_config(given, config)
@@ -65,6 +69,11 @@ def make_debugger(
             undo.pop_all()
         return HookDebugger(hook, tensors, ours, rules, stop_on)
     except Exception as error:
-        why = f"{type(error).__name__}: {error}"
+        missing = isinstance(error, ModuleNotFoundError)
+        why = (
+            f"smdebug cannot be loaded without {error.name}; needed: {NEEDED}"
+            if missing
+            else f"{type(error).__name__}: {error}"
+        )
         logger.warning("debugging is off: %s", why)
         return NoDebugger(why)

@@ -66,8 +66,11 @@ class DebugHook(LeanHook):
         return [weight.detach()[:: max(1, len(weight) // MEASURED_UNITS)] for weight in self.layers.values()]
 
     @error_handling_agent.catch_smdebug_errors()
-    def before_update(self, *_) -> None:
-        if not self.is_saving_tensors():
+    def before_update(self, optimizer: torch.optim.Optimizer, *_) -> None:
+        # GradScaler calls a fused optimiser for steps that it skips too, whose gradients have overflowed by its design,
+        # and tells it so. Reading that waits for the GPU, as other values of a saved step do.
+        found_inf = getattr(optimizer, "found_inf", None)
+        if not self.is_saving_tensors() or (found_inf is not None and found_inf.item()):
             return
         with self.timed("hook"), torch.no_grad():
             for name, parameter in self.parameters.items():

@@ -54,10 +54,13 @@ class Plan:
 
 
 def make_plan(contract: Contract) -> Plan:
-    """Return the plan for this host."""
+    """Return the plan for this host. Raises UserError if it is to have more processes than GPUs."""
     resources = contract.resources()
     hosts = tuple(sorted(resources.hosts))
-    processes = contract.processes_per_host or max(1, torch.cuda.device_count())
+    gpus = torch.cuda.device_count()
+    processes = contract.processes_per_host or max(1, gpus)
+    if 0 < gpus < processes:
+        raise UserError(f"PROCESSES_PER_HOST is {processes}, on a host with {gpus} GPUs; accepted: up to {gpus}")
     return Plan(hosts, hosts.index(resources.current_host), processes, resources.network_interface)
 
 
@@ -70,7 +73,6 @@ def launch(plan: Plan, contract: Contract) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import main as run
 
-    contract.failure.unlink(missing_ok=True)  # of an earlier job in the same folder
     os.environ.update(plan.variables() | os.environ)
     wait_for_names(plan.hosts)
     try:
@@ -82,7 +84,8 @@ def launch(plan: Plan, contract: Contract) -> int:
             rank, failure = error.get_first_failure()
             how = f"signal {failure.signal_name()}" if failure.exitcode < 0 else f"exit code {failure.exitcode}"
             raise UserError(
-                f"process {rank} of the job was ended by {how}; SIGKILL usually means that memory ran out"
+                f"process {rank} of the job was ended by {how}; SIGKILL usually means that memory ran out, and SIGABRT "
+                "on GPUs that NCCL lost another process or its network"
             ) from error
     return int(contract.failure.exists())
 

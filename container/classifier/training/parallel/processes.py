@@ -5,7 +5,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import distributed
@@ -16,6 +16,8 @@ from classifier.errors import PeerLost
 # The processes meet at every step, and wait for each other while a checkpoint is written. One that takes longer than
 # this is lost: a batch may come late from S3, and a job that fails for that costs more than these minutes.
 LONGEST_WAIT = timedelta(minutes=2)
+# What the first process does by itself at the end of a job: int8 and the report.
+LONGEST_END = timedelta(minutes=30)
 Value = TypeVar("Value")
 
 
@@ -132,8 +134,11 @@ def join_group(contract: Contract) -> Iterator[Group]:
         backend = "cpu:gloo,cuda:nccl"
     try:
         distributed.init_process_group(backend, timeout=LONGEST_WAIT)
+        last_meeting: Any = distributed.new_group(backend="gloo", timeout=LONGEST_END)
         yield Processes()
+        # The first process still measures int8 and writes the report, and its end must not find NCCL torn down.
         # Not after an error: it might wait for a process that has ended.
+        distributed.barrier(last_meeting)
         distributed.destroy_process_group()
     except RuntimeError as error:
         if isinstance(error, distributed.DistError) or "gloo" in str(error):

@@ -1,5 +1,6 @@
 """Samples of how busy processor, memory and GPU are, taken by a thread while the job runs."""
 
+import contextlib
 import threading
 import time
 from dataclasses import dataclass
@@ -72,8 +73,13 @@ def processor_seconds() -> float:
 
 
 def gpu_shares(device: torch.device) -> tuple[float | None, float | None]:
-    """Return how busy the GPU is (from NVIDIA's management library, through torch) and how full its memory is."""
+    """Return how busy the GPU is, from NVIDIA's management library, and how full its memory is; None if unknown."""
     if device.type != "cuda":
         return None, None
-    free, total = torch.cuda.mem_get_info(device)
-    return torch.cuda.utilization(device) / 100, 1 - free / total
+    busy = full = None
+    with contextlib.suppress(Exception):  # the driver may refuse either, as it does for a part of a GPU (MIG)
+        busy = torch.cuda.utilization(device) / 100
+    with contextlib.suppress(Exception):
+        free, total = torch.cuda.mem_get_info(device)
+        full = 1 - free / total
+    return busy, full

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypedDict
 
 import torch
+from torch.autograd import DeviceType  # pyright: ignore[reportPrivateImportUsage]  # the type of the rows
 
 logger = logging.getLogger(__name__)
 MOST_OPERATORS = 12
@@ -77,13 +78,21 @@ class Tracer:
         profiler.export_chrome_trace(str(self.folder / TRACE))
         self.trace = TRACE
         self.operators = slowest_operators(profiler.key_averages(), self.device, self.steps)
+        if not self.operators:
+            self.why = "CUDA's profiler, CUPTI, delivered no times of the GPU's kernels"
+            logger.warning("the profiler lists no operators: %s", self.why)
 
 
 def slowest_operators(rows: Iterable, device: torch.device, steps: int) -> list[Operator]:
-    """Return the operators whose own code takes the most time; `rows` are torch.profiler's averages over `steps`."""
+    """Return the operators whose own code takes the most time; `rows` are torch.profiler's averages over `steps`.
+
+    On a GPU that is the time of the kernels that they start, each of which torch also gives a row on the GPU.
+    """
     kind = "self_device_time_total" if device.type == "cuda" else "self_cpu_time_total"
-    rows = [row for row in rows if not row.key.startswith("ProfilerStep")]
-    total = sum(getattr(row, kind) for row in rows) or 1
+    rows = [row for row in rows if row.device_type == DeviceType.CPU and not row.key.startswith("ProfilerStep")]
+    total = sum(getattr(row, kind) for row in rows)
+    if not total:
+        return []
     rows.sort(key=lambda row: -getattr(row, kind))
     return [
         {

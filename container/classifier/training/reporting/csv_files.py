@@ -7,21 +7,48 @@ from pathlib import Path
 from classifier.training.data.folders import Dataset
 from classifier.training.data.skipped import SkippedImages
 from classifier.training.evaluate import Evaluation
+from classifier.training.labels.columns import LABELS_COLUMNS, LABELS_FILE
+from classifier.training.labels.in_job import LabelCheck
+
+SKIPPED = "skipped_images.csv"
+# The table of an evaluation, behind the phase's name.
+PREDICTIONS, MATRIX, PER_CLASS = "predictions.csv", "confusion_matrix.csv", "per_class.csv"
+CSV_FILES = (
+    SKIPPED,
+    *(f"{phase}_{table}" for phase in ("validation", "test") for table in (PREDICTIONS, MATRIX, PER_CLASS)),
+)
 
 
 def write_csv_files(folder: Path, dataset: Dataset, evaluation: Evaluation | None, skipped: SkippedImages) -> None:
     """Write the files to `folder`, named after the evaluated phase; without `evaluation`, only the skipped images."""
     folder.mkdir(parents=True, exist_ok=True)
-    _write_csv(folder / "skipped_images.csv", ("phase", "file", "reason"), skipped.rows())
+    _write_csv(folder / SKIPPED, ("phase", "file", "reason"), skipped.rows())
     if evaluation is None:
         return
     name = evaluation.phase
     columns = ("file", "class", "predicted", "confidence")
-    _write_csv(folder / f"{name}_predictions.csv", columns, _predictions(dataset, evaluation))
+    _write_csv(folder / f"{name}_{PREDICTIONS}", columns, _predictions(dataset, evaluation))
     matrix = ((name, *row) for name, row in zip(dataset.classes, evaluation.confusion.tolist(), strict=True))
-    _write_csv(folder / f"{name}_confusion_matrix.csv", ("true class \\ predicted", *dataset.classes), matrix)
+    _write_csv(folder / f"{name}_{MATRIX}", ("true class \\ predicted", *dataset.classes), matrix)
     columns = ("class", "images", "precision", "recall", "f1")
-    _write_csv(folder / f"{name}_per_class.csv", columns, per_class(dataset.classes, evaluation))
+    _write_csv(folder / f"{name}_{PER_CLASS}", columns, per_class(dataset.classes, evaluation))
+
+
+def write_labels(folder: Path, dataset: Dataset, labels: LabelCheck) -> None:
+    """Write labels.csv, in which a person marks the images that launch/relabel.py moves."""
+    rows = (
+        (
+            "",
+            suspect.phase,
+            dataset.phase(suspect.phase).shown(suspect.position),
+            dataset.classes[suspect.given],
+            dataset.classes[suspect.likely],
+            round(suspect.probability_given, 5),
+            round(suspect.probability_likely, 5),
+        )
+        for suspect in labels.suspects
+    )
+    _write_csv(folder / LABELS_FILE, LABELS_COLUMNS, rows)
 
 
 def per_class(classes: tuple[str, ...], evaluation: Evaluation) -> list[tuple[str, int, float, float, float]]:

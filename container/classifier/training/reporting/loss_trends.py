@@ -67,19 +67,22 @@ def training_trend(losses: list[float]) -> TrainingTrend | None:
     return TrainingTrend(line, float(np.std(values - line)), float(line[0]), float(line[-1]), float(late))
 
 
-def validation_trend(epochs: list[list[float]]) -> ValidationTrend | None:
-    """Return the trend of the `epochs` whose losses are all finite; None if there are none."""
-    rows = [np.array(row) for row in epochs if np.isfinite(row).all()]
+def validation_trend(epochs: list[list[float]], means: list[float]) -> ValidationTrend | None:
+    """Return the trend of the `epochs`, the losses of each one's steps, and of their `means` over the images.
+
+    An epoch counts if its losses are all finite; None if there is none.
+    """
+    finite = [np.isfinite(row).all() for row in epochs]
+    rows = [np.array(row) for row, good in zip(epochs, finite, strict=True) if good]
     if not rows:
         return None
-    means = np.array([row.mean() for row in rows])
     scatter = float(np.sqrt(np.mean([row.var() for row in rows])))
     recurring = None
     if len(rows) > 1 and len(rows[0]) > 1 and len({len(row) for row in rows}) == 1:
         # Divide each epoch's deviations by their scatter; otherwise the first epochs, which scatter most, dominate.
         table = np.stack([(row - row.mean()) / (row.std() or 1) for row in rows])
         recurring = float(max(0.0, np.mean((table @ table.T / table.shape[1])[np.triu_indices(len(rows), 1)])))
-    return ValidationTrend(means, scatter, recurring)
+    return ValidationTrend(np.array(means)[finite], scatter, recurring)
 
 
 def smooth(values: np.ndarray) -> np.ndarray:

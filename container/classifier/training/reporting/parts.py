@@ -75,7 +75,7 @@ def trends(history: History, batch_size: int) -> list[tuple[str, str]]:
     if training := training_trend(history.train_losses):
         chart = charts_debugging.training_losses(history.train_losses, training)
         shown.append((chart, training.sentences(batch_size)))
-    if validation := validation_trend(history.validation_losses):
+    if validation := validation_trend(history.validation_losses, history.validation_means):
         chart = charts_debugging.validation_losses(history.validation_losses, validation)
         shown.append((chart, validation.sentences()))
     return shown

@@ -21,6 +21,7 @@ from classifier.training.debugging.debugger import Debugging
 from classifier.training.evaluate import Evaluation, Mistake
 from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
+from classifier.training.labels.in_job import LabelCheck, Suspect
 from classifier.training.profiling.profiler import Profile
 from classifier.training.reporting import charts
 from classifier.training.reporting.csv_files import per_class
@@ -30,6 +31,7 @@ from classifier.training.reporting.parts import debugging_part, guarded, profili
 from classifier.training.reporting.pictures import seen_picture
 
 MOST_ROWS = 10
+MOST_SUSPECTS = 24
 # Pairs of confused classes that are listed, those whose photos are shown too, and how many photos each.
 MOST_PAIRS, PICTURED_PAIRS, PHOTOS_OF_PAIR = 300, 10, 6
 
@@ -48,8 +50,8 @@ class Summary:
     """The job that the report describes.
 
     `evaluation` is that of the test phase, or else that of the best epoch's validation; `ending` says why the job ended
-    early, if it did. Without `photos` the images' files are not read. `data` is what the data's check found. `job` is
-    the job's name.
+    early, if it did. Without `photos` the images' files are not read. `data` and `labels` are what their checks found,
+    `job` is the job's name.
     """
 
     hp: Hyperparameters
@@ -62,6 +64,7 @@ class Summary:
     ending: str | None
     observed: Observed
     data: DataCheck | None = None
+    labels: LabelCheck | None = None
     photos: bool = True
     job: str = ""
 
@@ -89,6 +92,7 @@ def write_report(path: Path, summary: Summary) -> None:
         written=f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
         curves=_curves(summary.history),
         data=your_data(summary),
+        labels=wrong_labels(summary),
         debugging=debugging,
         profiling=profiling_part(observed.profile, observed.findings),
         skipped=summary.skipped.rows(),
@@ -103,6 +107,34 @@ def your_data(summary: Summary) -> dict[str, object]:
     """Return the values for report_data.html; {} if the data were not checked."""
     photos = summary.hp.report_images and summary.photos
     return data_part(summary.data.survey, summary.data.findings, photos) if summary.data else {}
+
+
+@guarded
+def wrong_labels(summary: Summary) -> dict[str, object]:
+    """Return the values for report_labels.html; {} if the labels were not checked."""
+    if summary.labels is None:
+        return {}
+    shown = summary.labels.suspects[:MOST_SUSPECTS]
+    return {
+        "count": len(summary.labels.suspects),
+        "images": summary.labels.images,
+        "way": summary.labels.way,
+        "shown": [_suspect(suspect, summary) for suspect in shown],
+    }
+
+
+def _suspect(suspect: Suspect, summary: Summary) -> dict[str, object]:
+    phase, classes = summary.dataset.phase(suspect.phase), summary.dataset.classes
+    photos = summary.hp.report_images and summary.photos
+    path = phase.folder / phase.files[suspect.position]
+    return {
+        "file": f"{phase.name}: {phase.shown(suspect.position)}",
+        "source": seen_picture(path, summary.hp.image_size) if photos else None,
+        "given": classes[suspect.given],
+        "likely": classes[suspect.likely],
+        "probability_given": suspect.probability_given,
+        "probability_likely": suspect.probability_likely,
+    }
 
 
 def _curves(history: History) -> list[str]:

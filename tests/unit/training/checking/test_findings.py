@@ -153,7 +153,7 @@ def test_a_link_to_nothing_is_unreadable(good):
 
 @pytest.mark.parametrize(
     ("name", "advice"),
-    [("a.HEIC", "magick mogrify"), ("a.gif", "magick mogrify"), ("a.jfif", "rename them"), ("a.mp4", "ffmpeg")],
+    [("a.HEIC", "magick mogrify"), ("a.gif", "magick mogrify"), ("a.jpg_large", "rename them"), ("a.mp4", "ffmpeg")],
 )
 def test_other_formats_are_named_with_what_to_do(good, name, advice):
     (good / "train/cat" / name).write_bytes(b"x")

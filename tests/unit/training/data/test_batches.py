@@ -1,4 +1,5 @@
 import dataclasses
+import mmap
 import os
 import signal
 import time
@@ -121,6 +122,50 @@ def test_an_interrupted_epoch_goes_on_with_the_same_batches(phase):
     assert list(batches.epoch(3, first=3)) == []
 
 
+@pytest.mark.parametrize("name", ["train", "validation"])
+def test_the_next_epoch_is_read_while_this_one_ends(phase, name, monkeypatch):
+    read = mmap.mmap(-1, 8)  # shared with the processes
+    whole = ImageDataset.__getitem__
+
+    def count(self, key):
+        read[key[0]] += 1
+        return whole(self, key)
+
+    monkeypatch.setattr(ImageDataset, "__getitem__", count)
+    batches = ImageBatches(dataclasses.replace(phase, name=name), hyperparameters(workers=1, epochs=3), COMPUTE)
+    number = 1 if name == "train" else 0
+    positions = [batch.positions.tolist() for batch in batches.epoch(number)]
+    wait_until(lambda: read[number + 1] >= 8, "two batches of the next epoch")
+    assert batches.place == (number + 1, 0)
+    alone = ImageBatches(dataclasses.replace(phase, name=name), hyperparameters(epochs=3), COMPUTE)
+    later = [batch.positions.tolist() for batch in batches.epoch(number + 1)]
+    assert later == [batch.positions.tolist() for batch in alone.epoch(number + 1)]
+    assert (later == positions) is (name == "validation")
+    assert len(batches.opened) == 1
+    batches.close()
+
+
+def test_no_epoch_after_the_last_is_read(phase):
+    train = dataclasses.replace(phase, name="train")
+    batches = ImageBatches(train, hyperparameters(epochs=2), COMPUTE)
+    for number in (1, 2):
+        list(batches.epoch(number))
+    assert list(batches.stream) == []
+
+
+def test_a_run_that_goes_on_within_an_epoch_takes_the_same_batches_to_its_end(phase):
+    train = dataclasses.replace(phase, name="train")
+    whole, resumed = (ImageBatches(train, hyperparameters(workers=1, epochs=3), COMPUTE) for _ in range(2))
+    expected = [batch for number in (1, 2, 3) for batch in whole.epoch(number)]
+    found = [*resumed.epoch(2, first=1), *resumed.epoch(3)]
+    assert len(found) == 5
+    for one, two in zip(expected[4:], found, strict=True):
+        assert torch.equal(one.inputs, two.inputs)
+        assert torch.equal(one.labels, two.labels)
+    whole.close()
+    resumed.close()
+
+
 def test_training_is_shuffled_anew_each_epoch_and_evaluation_is_not():
     shuffled = EpochBatches(100, 32, ALONE, shuffle=True)
     epochs = []
@@ -153,9 +198,10 @@ def test_workers_leave_signals_to_the_main_process(phase):
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     interrupt = Interrupt().install()
     try:
-        batches = ImageBatches(phase, hyperparameters(workers=2), COMPUTE).epoch()
+        made = ImageBatches(phase, hyperparameters(workers=2, epochs=1), COMPUTE)
+        batches = made.epoch()
         assert len(next(batches)) + len(next(batches)) == 7  # one of each worker: both have started
-        for worker in batches._workers:
+        for worker in made.opened[0]._workers:
             os.kill(worker.pid, signal.SIGTERM)
             os.kill(worker.pid, signal.SIGINT)
         assert sum(len(batch) for batch in batches) == 2

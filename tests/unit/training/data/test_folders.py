@@ -133,7 +133,7 @@ def test_an_empty_class_folder(tmp_path, phase):
         file.rename(file.with_suffix(".gif"))
     assert refusal(channels) == (
         f"class folder {channels[phase]}/dog has no images: only '000.gif', '001.gif', '002.gif'; "
-        "accepted: files ending in .jpg, .jpeg, .png, .webp"
+        "accepted: files ending in .jpg, .jpeg, .jfif, .png, .webp"
     )
 
 
@@ -141,6 +141,44 @@ def test_too_few_images_to_set_some_aside(tmp_path):
     assert refusal({"train": fill(tmp_path / "t", cat=1, dog=1)}).endswith(
         "has one image per class, too few to set some aside for validation"
     )
+
+
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_an_image_has_one_class_and_one_phase_whatever_links_to_it(tmp_path, link):
+    channels = {name: fill(tmp_path / name, cat=3, dog=3) for name in ("train", "validation", "test")}
+    cat = channels["train"] / "cat/000.jpg"
+    link(cat, channels["train"] / "cat/again.jpg")
+    dataset = read_dataset(channels, seed=0)
+    assert (len(dataset.train), dataset.train.passed_over) == (6, {"second names of an image": 1})
+    for other in (
+        channels["train"] / "dog/x.jpg",
+        channels["validation"] / "cat/x.jpg",
+        channels["test"] / "cat/x.jpg",
+    ):
+        link(cat, other)
+        assert (
+            refusal(channels) == f"{cat} and {other} are the same file; accepted: each image in one class of one phase"
+        )
+        other.unlink()
+
+
+def test_a_second_name_does_not_come_into_the_part_that_is_set_aside(tmp_path):
+    folder = fill(tmp_path / "train", cat=10, dog=10)
+    for number in range(10):
+        (folder / f"cat/link{number}.jpg").symlink_to(f"00{number}.jpg")
+    dataset = read_dataset({"train": folder}, seed=0)
+    assert (len(dataset.train), len(dataset.validation)) == (16, 4)
+
+
+def test_links_to_images_elsewhere_and_to_nothing(tmp_path):
+    elsewhere = fill(tmp_path / "all", x=6)
+    channels = {name: fill(tmp_path / name, cat=1, dog=1) for name in ("train", "validation")}
+    for number, folder in enumerate(channels.values()):
+        (folder / "cat/link.jpg").symlink_to(elsewhere / f"x/00{number}.jpg")
+        (folder / "dog/gone.jpg").symlink_to(tmp_path / "nothing")
+    dataset = read_dataset(channels, seed=0)
+    assert dataset.train.sizes == (0, 0, 0, -1)
+    assert len(dataset.validation) == 4
 
 
 def test_split_phase_sets_a_fifth_aside(tmp_path):

@@ -49,3 +49,18 @@ def test_names_and_reasons_are_escaped(phase, caplog):
     skipped.add(odd, Batch(torch.empty(0), torch.empty(0), torch.empty(0), {0: "damaged\nimage"}))
     assert skipped.rows() == [("test", r"a/\udcf1\n.jpg", r"damaged\nimage")]
     assert caplog.messages == [r"skipped test image a/\udcf1\n.jpg: damaged\nimage"]
+
+
+def test_a_class_without_a_readable_image_is_an_error(tmp_path):
+    phase = Phase("train", tmp_path, ("a/1.jpg", "a/2.jpg", "b/3.jpg", "c/4.jpg"), (0, 0, 1, 2), {})
+    skipped = SkippedImages()
+    skipped.check_classes(phase, ("a", "b", "c"))
+    skipped.add(phase, batch_with_skipped(1))
+    skipped.check_classes(phase, ("a", "b", "c"))
+    skipped.reasons["train"] = {"b/3.jpg": "not an image"}
+    with pytest.raises(UserError) as refused:
+        skipped.check_classes(phase, ("a", "b", "c"))
+    assert str(refused.value) == (
+        "no train image of the class 'b' is readable, such as b/3.jpg (not an image); "
+        "accepted: at least one readable image in each class"
+    )

@@ -163,7 +163,15 @@ def test_an_absent_smdebug_turns_it_off_with_one_line(tmp_path, plain, caplog, m
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "smdebug", None)
     monkeypatch.delitem(sys.modules, "classifier.training.debugging.hook", raising=False)
-    assert_off(*run(tmp_path), plain, caplog, "smdebug")
+    assert_off(*run(tmp_path), plain, caplog, "smdebug cannot be loaded without smdebug")
+
+
+def test_an_absent_need_of_smdebug_is_named_with_what_to_install(tmp_path, plain, caplog, monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "smdebug"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    sentence = f"smdebug cannot be loaded without boto3; needed: {factory.NEEDED}"
+    assert_off(*run(tmp_path), plain, caplog, sentence)
 
 
 def test_a_full_disk_turns_it_off_with_one_line_and_training_goes_on(tmp_path, plain, caplog):

@@ -106,6 +106,25 @@ def test_with_a_scaler_the_gradients_are_not_scaled(tmp_path, recorded):
     )
 
 
+def test_the_gradients_of_a_step_that_the_scaler_skips_are_not_saved(tmp_path):
+    model, loss, _ = make_training()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, fused=True)  # its step is called even if it is skipped
+    hook = watch(tmp_path, model, loss, optimizer)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**20)
+    steps(model, loss, optimizer, scaler=scaler, dtype=torch.float16)
+    hook.close()
+    hook.release()
+    trial = open_trial(tmp_path / "tensors")
+    assert trial.tensor("CrossEntropyLoss_output_0").steps() == list(range(STEPS))
+    saved = trial.tensor("gradient/Net_fc.weight").steps()
+    assert saved
+    assert saved[0] > 0
+    assert trial.tensor("update_ratio/fc").steps() == saved
+    for step in saved:
+        for name in trial.tensor_names(step=step, regex="^gradient/"):
+            assert np.isfinite(value(trial, name, step, "l2"))
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_saved_as_float32(tmp_path, dtype):
     trial, seen = record(tmp_path, dtype=dtype)

@@ -44,6 +44,12 @@ def test_several_processes_on_one_host_need_no_name_of_it(tmp_path):
     assert plan.variables()["GLOO_SOCKET_IFNAME"] == "lo"
 
 
+def test_more_processes_than_gpus_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(UserError, match="PROCESSES_PER_HOST is 2, on a host with 1 GPUs; accepted: up to 1"):
+        make_plan(Contract(tmp_path, {"PROCESSES_PER_HOST": "2"}))
+
+
 def test_the_cores_are_shared(monkeypatch):
     monkeypatch.setattr(launcher, "usable_cores", lambda: 8)
     assert Plan(("a",), 0, 4, None).variables()["OMP_NUM_THREADS"] == "2"

@@ -1,16 +1,19 @@
 import gzip
 import json
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.autograd import DeviceType
 
 from classifier.training.profiling import profiler
 from classifier.training.profiling.profiler import Profile, StepProfiler
 from classifier.training.profiling.stopwatch import Stopwatch
 from classifier.training.profiling.system import Sample, Sampler, gpu_shares, processor_seconds
+from classifier.training.profiling.trace import slowest_operators
 from classifier.training.profiling.window import TIMED, TRACED, WARM_UP, plan
 
 CPU = torch.device("cpu")
@@ -89,6 +92,42 @@ def test_the_trace_is_one_of_chrome_and_names_the_operators(tmp_path):
     assert "aten::mm" in [row["operator"] for row in profile.operators]
     assert all(row["calls"] == 1 for row in profile.operators if row["operator"] == "aten::mm")
     assert sum(row["share"] for row in profile.operators) <= 1.001
+
+
+def rows(*values):
+    names = ("key", "device_type", "self_device_time_total", "count")
+    return [SimpleNamespace(**dict(zip(names, row, strict=True))) for row in values]
+
+
+def test_an_operator_of_a_gpu_counts_once_with_its_kernels():
+    listed = slowest_operators(
+        rows(
+            ("aten::cudnn_convolution", DeviceType.CPU, 300.0, 2),
+            ("sm90_xmma_fprop", DeviceType.CUDA, 300.0, 2),
+            ("aten::add_", DeviceType.CPU, 100.0, 2),
+            ("elementwise_kernel", DeviceType.CUDA, 100.0, 2),
+            ("ProfilerStep*", DeviceType.CPU, 0.0, 2),
+        ),
+        torch.device("cuda"),
+        steps=2,
+    )
+    assert [(row["operator"], row["share"]) for row in listed] == [
+        ("aten::cudnn_convolution", 0.75),
+        ("aten::add_", 0.25),
+    ]
+
+
+def test_without_times_of_kernels_no_operator_is_listed():
+    assert slowest_operators(rows(("aten::add_", DeviceType.CPU, 0.0, 2)), torch.device("cuda"), 2) == []
+
+
+def test_a_driver_that_refuses_one_value_leaves_the_other(monkeypatch):
+    def refuse(_):
+        raise RuntimeError("NVML_ERROR_NOT_SUPPORTED")
+
+    monkeypatch.setattr(torch.cuda, "utilization", refuse)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (25, 100))
+    assert gpu_shares(torch.device("cuda")) == (None, 0.75)
 
 
 def test_a_job_that_ends_early_has_no_trace_and_no_error(tmp_path):

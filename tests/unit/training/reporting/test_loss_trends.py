@@ -6,6 +6,11 @@ from classifier.training.reporting.loss_trends import smooth, training_trend, va
 RANDOM = np.random.default_rng(0)
 
 
+def trend_of(epochs):
+    """Return the trend of epochs whose steps are of one size."""
+    return validation_trend(epochs, [float(np.mean(row)) for row in epochs])
+
+
 def test_the_trend_is_found_under_the_noise():
     line = np.linspace(2.0, 1.0, 400)
     trend = training_trend((line + RANDOM.normal(0, 0.2, 400)).tolist())
@@ -36,10 +41,10 @@ def test_steps_without_a_finite_loss_are_left_out():
 
 def test_the_recurring_pattern_of_the_classes_is_told_from_noise():
     wave = np.sin(np.linspace(0, 6, 30))
-    recurring = validation_trend([(1 / epoch * (1 + 0.5 * wave)).tolist() for epoch in range(1, 6)])
+    recurring = trend_of([(1 / epoch * (1 + 0.5 * wave)).tolist() for epoch in range(1, 6)])
     assert recurring.recurring == pytest.approx(1)
     assert "100% of that recurs at the same steps of every epoch" in recurring.sentences()
-    chance = validation_trend([(1 / epoch + RANDOM.normal(0, 0.3, 30)).tolist() for epoch in range(1, 6)])
+    chance = trend_of([(1 / epoch + RANDOM.normal(0, 0.3, 30)).tolist() for epoch in range(1, 6)])
     assert chance.recurring < 0.3
     assert "it is mostly noise" in chance.sentences()
     np.testing.assert_allclose(recurring.means, [1 / epoch * (1 + 0.5 * wave.mean()) for epoch in range(1, 6)])
@@ -48,14 +53,20 @@ def test_the_recurring_pattern_of_the_classes_is_told_from_noise():
 
 @pytest.mark.parametrize("epochs", [[[0.5]], [[0.5], [0.4]], [[0.5, 0.6]], [[0.5, 0.5], [0.4, 0.4]]])
 def test_too_few_steps_for_a_recurring_pattern(epochs):
-    trend = validation_trend(epochs)
+    trend = trend_of(epochs)
     assert trend.recurring in (None, 0.0)
     assert trend.sentences()
 
 
 def test_without_a_whole_finite_epoch_there_is_no_trend():
-    assert validation_trend([]) is None
-    assert validation_trend([[0.5, float("nan")]]) is None
+    assert validation_trend([], []) is None
+    assert validation_trend([[0.5, float("nan")]], [float("nan")]) is None
+
+
+def test_the_lowest_epoch_is_that_of_the_mean_over_the_images():
+    """Its last step has few images, and may be far off."""
+    trend = validation_trend([[1.0, 1.0], [float("nan"), 1.0], [0.9, 2.0]], [1.0, float("nan"), 0.91])
+    assert "it is lowest in epoch 2 (0.91)" in trend.sentences()
 
 
 def test_smoothing_keeps_a_constant_and_the_length():

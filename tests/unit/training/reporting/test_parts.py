@@ -136,6 +136,7 @@ def test_long_runs_stay_small(tmp_path):
     history = make_summary(tmp_path).history
     history.train_losses = np.random.default_rng(0).random(100_000).tolist()
     history.validation_losses = np.random.default_rng(0).random((100, 300)).tolist()
+    history.validation_means = np.random.default_rng(0).random(100).tolist()
     samples = [Sample(second / 2, 0.9, 0.3, 0.5, 0.5) for second in range(20_000)]
     html = page(tmp_path, debugging(series=series), profile(samples=samples), history=history)
     assert len(html) < 1_500_000

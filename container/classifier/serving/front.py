@@ -1,0 +1,135 @@
+"""The ASGI application: receives each request's body, and lets the WSGI application answer it in a thread.
+
+A request has a thread only once it is whole. Requests for the model wait in one bounded queue for theirs; all others,
+above all /ping, have spare threads.
+"""
+
+import asyncio
+import io
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from typing import Any
+
+from classifier.serving import accesslog, refusals, wsgi
+from classifier.serving.connection import Connection, State
+from classifier.serving.refusals import FULL, Refusal
+from classifier.serving.room import Place, Room
+from classifier.serving.share import Share
+from classifier.serving.wsgi import Response
+
+# Threads for requests that are not for the model.
+SPARE_THREADS = 8
+# Of the machine: requests that wait for a thread. A small processor answers 12 a second: 512 take 43 s of SageMaker's
+# 60 s.
+QUEUE = 512
+QUEUE_BYTES = 256 << 20
+
+
+class Gone(Exception):
+    """The client has left, or the connection has refused the rest of its request."""
+
+
+class Refused(Exception):
+    """The request is refused."""
+
+    def __init__(self, refusal: Refusal):
+        super().__init__(refusal.sentence)
+        self.refusal = refusal
+
+
+class Front:
+    """Answers the requests of any number of connections."""
+
+    def __init__(self, application: Callable, most_mb: int, share: Share):
+        """Hand requests with bodies of up to `most_mb` MiB to a WSGI application, `share.threads` at a time."""
+        self.application = application
+        self.most_bytes = most_mb << 20
+        self.too_large = refusals.too_large(most_mb)
+        self.room = Room(share.threads, share.of(QUEUE), max(share.of(QUEUE_BYTES), 2 * self.most_bytes))
+        self.threads = ThreadPoolExecutor(share.threads, "model")
+        self.spare_threads = ThreadPoolExecutor(SPARE_THREADS, "spare")
+
+    async def __call__(self, connection: Connection, scope: dict[str, Any], receive: Callable, send: Callable) -> None:
+        """Answer one request, of which the head has arrived."""
+        environ = wsgi.environ_of(scope)
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        respond = self._respond_with_model if (method, path) == ("POST", "/invocations") else self._respond
+        try:
+            response = await respond(connection, environ, receive)
+        except Gone:
+            return
+        trace = connection.trace
+        trace.request = trace.request or f"{method} {path}"
+        if path != "/ping" or response.status != HTTPStatus.OK:
+            accesslog.log_request(trace, response.status, len(response.body))
+        connection.enter(State.UNREAD)
+        await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else response.body})
+
+    async def _respond(self, connection: Connection, environ: dict[str, Any], receive: Callable) -> Response:
+        """Return the answer to a request that is not for the model, and whose body therefore is not needed."""
+        await _discard(connection, receive)
+        return await self._run(self.spare_threads, connection, environ, io.BytesIO())
+
+    async def _respond_with_model(self, connection: Connection, environ: dict[str, Any], receive: Callable) -> Response:
+        with Place(self.room) as place:
+            try:
+                body = await self._receive(connection, environ, receive, place)
+                if not await place.turn():
+                    raise Refused(FULL)
+                running = self._run(self.threads, connection, environ, body)
+                place.leave_after(running)
+                return await asyncio.shield(running)  # a thread goes on though the client has left
+            except Refused as refused:
+                refusal = refused.refusal
+        await _discard(connection, receive)
+        return Response(refusal.status, refusal.headers(), refusal.body())
+
+    async def _receive(
+        self, connection: Connection, environ: dict[str, Any], receive: Callable, place: Place
+    ) -> io.BytesIO:
+        """Return the body. Raises Refused if there is no room for it, or Gone if it will not arrive."""
+        announced = int(environ["CONTENT_LENGTH"] or 0)
+        refusal = self.too_large if announced > self.most_bytes else None if place.room.has(announced) else FULL
+        if refusal and connection.is_asking:
+            connection.refuse(refusal)
+            raise Gone
+        if refusal:
+            raise Refused(refusal)
+        body, goes_on = io.BytesIO(), True
+        while goes_on:
+            chunk, goes_on = await _next_chunk(receive)
+            if body.write(chunk) and body.tell() > self.most_bytes:
+                raise Refused(self.too_large)
+            if not place.grow(len(chunk)):
+                raise Refused(FULL)
+        return body
+
+    def _run(
+        self, threads: ThreadPoolExecutor, connection: Connection, environ: dict[str, Any], body: io.BytesIO
+    ) -> asyncio.Future[Response]:
+        """Return the future answer of the WSGI application."""
+
+        def run() -> Response:
+            accesslog.current.set(connection.trace)
+            return wsgi.call(self.application, environ)
+
+        wsgi.add_body(environ, body)
+        return asyncio.get_running_loop().run_in_executor(threads, run)
+
+
+async def _next_chunk(receive: Callable) -> tuple[bytes, bool]:
+    """Return a part of a body, and whether it goes on. Raises Gone if it will not arrive."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise Gone
+    return message["body"], message["more_body"]
+
+
+async def _discard(connection: Connection, receive: Callable) -> None:
+    """Receive the rest of a body, so that the client reads the answer and not a reset connection."""
+    while connection.is_arriving:
+        await _next_chunk(receive)
+    if connection.is_closed:
+        raise Gone

@@ -1,0 +1,118 @@
+"""The check of a job's labels, of all its images, once training has ended."""
+
+import logging
+from dataclasses import dataclass
+
+import torch
+
+from classifier import network
+from classifier.errors import UserError
+from classifier.training import model
+from classifier.training.data.batches import Batches, ImageBatches, explained_losses
+from classifier.training.data.folders import Phase
+from classifier.training.evaluate import Outputs, run_model
+from classifier.training.features import FeatureBatches
+from classifier.training.interrupt import Interrupted
+from classifier.training.labels.suspects import find_suspects, leave_one_out
+from classifier.training.trainer import Outcome, Trainer
+
+logger = logging.getLogger(__name__)
+LEFT_OUT = (
+    "validation's and test's by the model, which did not learn them; train's by a linear classifier of the frozen "
+    "features of all other images"
+)
+IN_SAMPLE = (
+    "validation's and test's by the model, which did not learn them; train's by the model too, which has learnt them: "
+    "the more epochs, the fewer of these are found (trainable=head judges each by the others)"
+)
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """An image whose label is likely wrong: classes by their indices, and their probabilities."""
+
+    phase: str
+    position: int
+    given: int
+    likely: int
+    probability_given: float
+    probability_likely: float
+
+
+@dataclass(frozen=True)
+class LabelCheck:
+    """The labels that are likely wrong, the surest first, of so many images, and the way in which they were found."""
+
+    suspects: list[Suspect]
+    images: int
+    way: str
+
+
+def check_labels(trainer: Trainer, outcome: Outcome) -> LabelCheck | None:
+    """Look for wrong labels with the best epoch's weights; None if training did not end as planned.
+
+    Every process of a job takes part. A signal or a lost reader ends the check.
+    """
+    if outcome.failure or outcome.ending or not trainer.history.best_weights:
+        return None
+    try:
+        with explained_losses(trainer.train, trainer.validation, trainer.test):
+            found = _look(trainer)
+    except (Interrupted, UserError) as error:
+        logger.warning("the labels were not checked: %s", error)
+        return None
+    if found.suspects:
+        logger.info("labels: %d of %d are likely wrong: labels.csv", len(found.suspects), found.images)
+    return found
+
+
+def _look(trainer: Trainer) -> LabelCheck:
+    classes = len(trainer.best_artifact.classes)
+    made = network.build(classes, trainer.hp.eps)
+    made.load_state_dict(trainer.history.best_weights)
+    made = made.to(trainer.compute.device)
+    _, judge = model.split(made, trainer.hp.trainable)
+    suspects, images = [], 0
+    for batches in filter(None, (trainer.train, trainer.validation, trainer.test)):
+        outputs = _run(trainer, judge, batches)
+        features = batches.features if isinstance(batches, FeatureBatches) else None
+        if batches is trainer.train and features is not None:
+            own = features[outputs.positions.to(features.device)].cpu()
+            probabilities = leave_one_out(own, outputs.labels, classes)
+        else:
+            best = trainer.history.best
+            probabilities = (outputs.logits / (best.temperature if best else 1.0)).softmax(1)
+        suspects += _suspects(batches.phase, outputs, probabilities)
+        images += len(outputs.labels)
+    suspects.sort(key=lambda suspect: suspect.probability_given)
+    return LabelCheck(suspects, images, LEFT_OUT if isinstance(trainer.train, FeatureBatches) else IN_SAMPLE)
+
+
+def _run(trainer: Trainer, judge: torch.nn.Module, batches: Batches) -> Outputs:
+    """Return the outputs for all images of a phase, as serving sees them."""
+    opened = None
+    if batches is trainer.train and not isinstance(batches, FeatureBatches):  # its images are cropped at random
+        batches = opened = ImageBatches(batches.phase, trainer.hp, trainer.compute, once=True)
+    try:
+        with explained_losses(batches):
+            parts = trainer.compute, trainer.skipped, trainer.interrupt
+            return run_model(judge, NoLoss(), batches, *parts)[0]
+    finally:
+        if opened:
+            opened.close()
+
+
+class NoLoss(torch.nn.Module):
+    """A loss that is zero."""
+
+    def forward(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return logits.new_zeros(())
+
+
+def _suspects(phase: Phase, outputs: Outputs, probabilities: torch.Tensor) -> list[Suspect]:
+    found = []
+    for row, likely in find_suspects(probabilities, outputs.labels):
+        given, position = int(outputs.labels[row]), int(outputs.positions[row])
+        pair = probabilities[row, [given, likely]].tolist()
+        found.append(Suspect(phase.name, position, given, likely, *pair))
+    return found

@@ -1,0 +1,57 @@
+"""The job's output folders: checked before hours of training, and emptied of what an earlier job wrote there."""
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from classifier.artifact import METADATA_FILE
+from classifier.artifact_fields import FILES
+from classifier.contract import Contract
+from classifier.errors import UserError
+from classifier.training.profiling.trace import TRACE
+from classifier.training.reporting.csv_files import CSV_FILES
+
+METRICS_FILE, REPORT_FILE, DEBUG_FILE, PROFILE_FILE = "metrics.jsonl", "report.html", "debug.json", "profile.json"
+# All that a job writes to output/data, besides what the debugger saves there.
+WRITTEN = (METRICS_FILE, REPORT_FILE, DEBUG_FILE, PROFILE_FILE, TRACE, *CSV_FILES)
+
+
+def check_outputs(contract: Contract) -> None:
+    """Raise UserError if a folder or file that this job will write cannot be one, and remove an earlier failure."""
+    for folder in (contract.failure.parent, contract.output_data, contract.model, contract.checkpoints):
+        _check_folder(folder)
+    if contract.failure.is_dir():
+        raise UserError(f"{contract.failure} is a folder; accepted: nothing there, or a regular file")
+    contract.failure.unlink(missing_ok=True)
+    for path in [contract.model / name for name in (METADATA_FILE, *FILES)] + _written(contract):
+        _check_file(path)
+
+
+def remove_earlier_outputs(contract: Contract) -> None:
+    """Remove from output/data what an earlier job wrote, of which a reader could not tell that it is not this one's."""
+    for path in _written(contract):
+        path.unlink(missing_ok=True)
+
+
+def _written(contract: Contract) -> list[Path]:
+    return [contract.output_data / name for name in WRITTEN]
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise UserError if `folder` is none or, where it is yet to be made, cannot be."""
+    place = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+    if not place.is_dir():
+        raise UserError(f"{place} is not a folder; accepted: nothing there, or a folder that this job can write to")
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        fault = f"user {os.geteuid()} cannot write to {place}: {error.strerror}"
+        raise UserError(f"{fault}; accepted: a folder that this user may change") from error
+
+
+def _check_file(path: Path) -> None:
+    """Raise UserError if there is something other than a file or a link, which both can be replaced."""
+    if os.path.lexists(path) and stat.S_IFMT(path.lstat().st_mode) not in (stat.S_IFREG, stat.S_IFLNK):
+        raise UserError(f"{path} is not a regular file; accepted: nothing there, or a file that this job may replace")

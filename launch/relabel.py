@@ -1,0 +1,32 @@
+"""Move the images that a person has marked in a report's labels.csv to the folders of their likely classes.
+
+Write x under "move" in labels.csv, which each training job writes beside its report, before the images whose likely
+label is right. --undo moves them back.
+"""
+
+if __name__ == "__main__":
+    import boot  # noqa: F401 # goes on in .venv, whatever Python started this
+
+from launch import console
+from launch.settings import make_parser, path
+from local import relabelling
+
+
+def main() -> None:
+    parser = make_parser(__doc__, takes="LABELS.CSV --data FOLDER")
+    parser.add_argument("labels", type=path, metavar="LABELS.CSV", help="the file that a job wrote, with its marks")
+    parser.add_argument("--data", type=path, metavar="FOLDER", required=True, help="the folder of images")
+    parser.add_argument("--undo", action="store_true", help="move back what this file's marks have moved before")
+    settings = parser.parse_args()
+    if settings.undo:
+        count = relabelling.undo(settings.labels, settings.data)
+        print(f"{count} images are in their folders of before")
+        return
+    moves = relabelling.marked_moves(settings.labels, settings.data)
+    relabelling.move(settings.labels, settings.data, moves)
+    print(*(f"{source} -> {target}" for source, target in moves.items()), sep="\n", end="\n" * bool(moves))
+    print(f"{len(moves)} images moved; --undo moves them back")
+
+
+if __name__ == "__main__":
+    console.run(main)

@@ -1,0 +1,138 @@
+"""Move images between class folders as a marked labels.csv says, and back: all of them or none."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from classifier import files
+from classifier.errors import UserError
+from classifier.json_text import shown
+from classifier.training.data.folders import Dataset, read_dataset
+from classifier.training.labels.columns import LABELS_COLUMNS, NO, YES
+
+MARKS = f"{', '.join(YES)} to move, or nothing"
+
+
+def marked_moves(labels: Path, folder: Path) -> dict[str, str]:
+    """Return the paths in `folder` from and to which the marked images of `labels` move.
+
+    Raises UserError if the file is not a labels.csv, or is not of these images, or if a file would be replaced.
+    """
+    dataset = read_dataset({"train": folder}, seed=0)
+    known = {(phase.name, phase.shown(at)): phase.files[at] for phase in dataset.phases for at in range(len(phase))}
+    moves: dict[str, str] = {}
+    for number, row in enumerate(_rows(labels), 2):
+        mark, where = row["move"].strip().lower(), f"{labels}, line {number}"
+        if mark not in YES + NO:
+            raise UserError(f"{where}, has {shown(row['move'])} under move; accepted: {MARKS}")
+        if mark in NO:
+            continue
+        phase, file = _find(dataset, known, row, where)
+        source = dataset.phase(phase).folder / file
+        target = _class_folder(dataset, phase, row["likely"], where) / Path(file).name
+        if target.exists() or str(target.relative_to(folder)) in moves.values():
+            raise UserError(f"{where}: {target} is there already; rename one of the two files")
+        moves[str(source.relative_to(folder))] = str(target.relative_to(folder))
+    return moves
+
+
+def move(labels: Path, folder: Path, moves: Mapping[str, str]) -> None:
+    """Rename the files, and keep beside `labels` what --undo needs. Raises UserError, and then none has moved."""
+    if not moves:
+        return
+    record = _record(labels)
+    if record.exists():
+        raise UserError(f"{record} says that this file's marks have been moved already; --undo moves them back first")
+    try:
+        files.write_file(record, (json.dumps(dict(moves), indent=2) + "\n").encode())
+    except OSError as error:
+        raise UserError(f"{record} cannot be written: {error.strerror}") from error
+    try:
+        _rename(folder, moves)
+    except UserError:
+        record.unlink()
+        raise
+
+
+def undo(labels: Path, folder: Path) -> int:
+    """Move back what move() has moved, and return the number of files. Raises UserError, and then none has moved."""
+    record = _record(labels)
+    try:
+        moves = files.read_json(record)
+    except FileNotFoundError:
+        raise UserError(f"{record} is missing: nothing was moved by {labels}") from None
+    if not all(isinstance(name, str) and _is_inside(source) and _is_inside(name) for source, name in moves.items()):
+        raise UserError(f"{record} is damaged; accepted: paths in the folder of images, from and to")
+    _rename(folder, {target: source for source, target in moves.items()})
+    record.unlink()
+    return len(moves)
+
+
+def _rows(labels: Path) -> list[dict[str, str]]:
+    try:
+        text = files.read_text(labels)
+    except FileNotFoundError:
+        raise UserError(f"{labels} is missing; accepted: the labels.csv of a training job") from None
+    dialect = csv.excel
+    if ";" in text.partition("\n")[0]:  # as spreadsheets of many countries write it
+        dialect = type("Semicolons", (csv.excel,), {"delimiter": ";"})
+    table = csv.DictReader(io.StringIO(text), dialect=dialect)
+    missing = [name for name in LABELS_COLUMNS[:5] if name not in (table.fieldnames or ())]
+    if missing:
+        raise UserError(
+            f"{labels} has no column {missing[0]}; accepted: a labels.csv, with {', '.join(LABELS_COLUMNS)}"
+        )
+    return [{name: row.get(name) or "" for name in LABELS_COLUMNS} for row in table]
+
+
+def _find(
+    dataset: Dataset, known: Mapping[tuple[str, str], str], row: Mapping[str, str], where: str
+) -> tuple[str, str]:
+    """Return phase and file of a row: validation may be set aside from train, and by another seed."""
+    phases = ("train", "validation") if dataset.split_from_train and row["phase"] != "test" else (row["phase"],)
+    for phase in phases:
+        if (phase, row["file"]) in known:
+            return phase, known[phase, row["file"]]
+    raise UserError(
+        f"{where}: {shown(row['file'])} is not among the {row['phase']} images; accepted: the job's own folder"
+    )
+
+
+def _class_folder(dataset: Dataset, phase: str, name: str, where: str) -> Path:
+    """Return the folder of a class in a phase, by an image that is in it."""
+    if name not in dataset.classes:
+        raise UserError(f"{where}: {shown(name)} is not a class; accepted: {', '.join(dataset.classes)}")
+    of_phases = [dataset.phase(phase)]
+    if dataset.split_from_train and phase != "test":
+        of_phases = [dataset.train, dataset.validation]
+    for one in of_phases:
+        for file, label in zip(one.files, one.labels, strict=True):
+            if dataset.classes[label] == name:
+                return one.folder / Path(file).parts[0]
+    return of_phases[0].folder / name
+
+
+def _rename(folder: Path, moves: Mapping[str, str]) -> None:
+    for source, target in moves.items():
+        if not (folder / source).is_file() or (folder / target).exists():
+            raise UserError(f"{folder / source} cannot become {folder / target}: one is missing or the other there")
+    done: list[tuple[Path, Path]] = []
+    try:
+        for source, target in moves.items():
+            (folder / target).parent.mkdir(parents=True, exist_ok=True)
+            (folder / source).rename(folder / target)
+            done.append((folder / source, folder / target))
+    except OSError as error:
+        for source, target in reversed(done):
+            target.rename(source)
+        raise UserError(f"a file cannot be moved: {error}") from error
+
+
+def _record(labels: Path) -> Path:
+    return labels.with_name(f"{labels.name}.moved.json")
+
+
+def _is_inside(path: str) -> bool:
+    return not Path(path).is_absolute() and ".." not in Path(path).parts

@@ -1,0 +1,56 @@
+"""An asynchronous endpoint: deployed, asked through S3, scaled to none and removed."""
+
+import json
+from pathlib import Path
+
+DEPLOY = "deploy.py --role sm --yes --async"
+
+
+def alarm_names(account):
+    return [one["AlarmName"] for one in account.aws.client("cloudwatch").describe_alarms()["MetricAlarms"]]
+
+
+def test_deploy_ask_and_clean_up(account, tmp_path):
+    account.trained()
+    sentence = account.refuses("deploy.py --role sm --async --max-instances 2")
+    assert "up to 2 instances, none while no picture waits, until you run cleanup.py" in sentence
+    assert "AWS cannot" not in account.does(f"{DEPLOY} --max-instances 2")
+    scaling = account.aws.client("application-autoscaling")
+    (target,) = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (0, 2)
+    (alarm,) = account.aws.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    policies = scaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
+    assert alarm["AlarmActions"] == [one["PolicyARN"] for one in policies if one["PolicyType"] == "StepScaling"]
+
+    pictures = [tmp_path / "a.jpg", tmp_path / "b.jpg"]
+    Path(pictures[0]).write_bytes(b"a picture")
+    Path(pictures[1]).write_bytes(b"no picture")
+    code, out = account.run(f"predict.py --json {pictures[0]} {pictures[1]}")
+    good, bad = map(json.loads, out.splitlines())
+    assert code == 1
+    assert good["predictions"][0]["class"] == "dog"
+    assert "Received client error (415)" in bad["error"]
+    assert len(account.aws.asked) == 3  # deploy.py's own too
+    below = account.aws.client("s3").list_objects_v2(Bucket=account.bucket, Prefix="resnet18/async/input/")
+    assert below["KeyCount"] == 0
+
+    assert "AWS cannot make it one of instances" in account.refuses(DEPLOY.replace("--async", ""))
+    account.does(f"{DEPLOY} --instance-type ml.c5.xlarge")  # its scaling is taken off and put on again
+    account.does("cleanup.py --yes")
+    assert alarm_names(account) == []
+    assert account.aws.endpoints == {}
+
+
+def test_the_alarm_starts_the_first_instance_still_if_an_update_fails(account):
+    account.trained()
+    account.does(DEPLOY)
+    account.aws.failing["UpdateEndpoint"] = ["no disk"]
+    account.refuses(DEPLOY)
+    scaling = account.aws.client("application-autoscaling")
+    policies = scaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
+    (alarm,) = account.aws.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    assert alarm["AlarmActions"] == [one["PolicyARN"] for one in policies if one["PolicyType"] == "StepScaling"]
+
+
+def test_it_is_not_serverless_too(account):
+    assert "--asynchronous has no effect with --serverless" in account.refuses(f"{DEPLOY} --serverless")

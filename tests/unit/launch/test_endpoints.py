@@ -1,0 +1,165 @@
+"""Deploy to an AWS that is slow, fails and refuses as it documents."""
+
+import re
+
+import pytest
+
+DEPLOY = "deploy.py --role sm --yes"
+CAPACITY = "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error."
+
+
+@pytest.fixture
+def deployed(account):
+    """An account in which a model was trained and deployed."""
+    account.trained()
+    account.does(DEPLOY)
+    return account
+
+
+def test_an_update_that_is_rolled_back_is_not_success(deployed):
+    before = deployed.names("EndpointConfig")
+    deployed.aws.failing["UpdateEndpoint"] = ["The container did not pass the ping health check."]
+    sentence = deployed.refuses(DEPLOY)
+    assert "resnet18 still serves the model before, since the update failed: The container did not pass" in sentence
+    assert "--startup-seconds gives it longer" in sentence
+    assert deployed.names("EndpointConfig") == deployed.names("Model") == before  # nothing is left of it
+    deployed.does(DEPLOY)
+
+
+@pytest.mark.parametrize(
+    ("reason", "advice"),
+    [
+        ("Could not assume role arn:aws:iam::1:role/x", "trust SageMaker"),
+        (CAPACITY, "AWS has none of these instances free"),
+        ("Requested image 1.dkr.ecr/x not found.", "run ./build_and_push.sh"),
+        ("The primary container did not pass the ping health check.", "the container did not answer in time"),
+        ("Something new.", ""),
+    ],
+)
+def test_the_reason_of_a_failure_is_told_with_advice_and_the_end_of_the_log(account, reason, advice):
+    account.trained()
+    account.aws.failing["CreateEndpoint"] = [reason]
+    account.aws.log_of_endpoints = [f"line {number}" for number in range(30)]
+    result, out = account.run(DEPLOY)
+    assert f"resnet18 is Failed: {reason.rstrip('.')}" in result
+    assert advice in result
+    assert re.search("the last lines of resnet18's log:\nline 20\n", out)
+    assert "line 19" not in out
+    assert account.names("EndpointConfig") == account.names("Model") == []
+
+
+def test_a_failed_endpoint_is_deleted_first_if_the_user_wants_it(account):
+    account.trained()
+    account.aws.failing["CreateEndpoint"] = ["no disk"]
+    account.refuses(DEPLOY)
+    sentence = account.refuses(DEPLOY.removesuffix(" --yes"))
+    assert "The endpoint resnet18 has failed (no disk) and can only be deleted. Delete it and go on?" in sentence
+    assert "resnet18 is in service" in account.does(DEPLOY)
+
+
+def test_a_changing_endpoint_is_waited_for(deployed):
+    deployed.aws.describes = 3
+    deployed.aws.client("sagemaker").delete_endpoint(EndpointName="resnet18")
+    assert "resnet18 is Deleting" in deployed.does(DEPLOY)
+    config = deployed.names("EndpointConfig")[-1]
+    deployed.aws.unknown[config] = 0
+    deployed.aws.client("sagemaker").update_endpoint(EndpointName="resnet18", EndpointConfigName=config)
+    assert "resnet18 is Updating" in deployed.does(DEPLOY)
+
+
+@pytest.mark.parametrize("operation", ["CreateEndpointConfig", "CreateEndpoint"])
+def test_what_a_refused_call_leaves_is_taken_away(account, operation):
+    account.trained()
+    account.aws.refused[operation] = ("ResourceLimitExceeded", "limit of 0 Instances")
+    assert "quota is too small" in account.refuses(DEPLOY)
+    assert account.names("EndpointConfig") == account.names("Model") == []
+
+
+def test_a_configuration_that_is_not_known_for_long_is_told(account):
+    account.trained()
+    account.aws.knows_config = lambda name: False
+    assert "Could not find endpoint configuration" in account.refuses(DEPLOY)
+    assert account.names("Model") == []
+
+
+def test_a_serverless_endpoint_has_neither_isolation_nor_a_vpc(account):
+    account.trained()
+    account.does(f"{DEPLOY} --serverless")
+    (model,) = account.aws.sent("CreateModel")
+    assert not model["EnableNetworkIsolation"]
+    sentence = account.refuses("deploy.py --role sm --serverless --endpoint other")
+    assert "charged by request, and has no network isolation" in sentence
+    vpc = "--subnets subnet-1 --security-groups sg-1"
+    assert "--subnets has no effect with --serverless" in account.refuses(f"{DEPLOY} --serverless {vpc}")
+    assert "memory_mb is 1500; accepted: a whole number from 1024 to 6144 in steps" in account.refuses(
+        f"{DEPLOY} --serverless --memory-mb 1500"
+    )
+
+
+@pytest.mark.parametrize(("first", "then"), [("", "--serverless"), ("--serverless", "")])
+def test_an_endpoint_of_one_kind_cannot_become_another(account, first, then):
+    account.trained()
+    account.does(f"{DEPLOY} {first}")
+    models = account.names("Model")
+    sentence = account.refuses(f"{DEPLOY} {then}")
+    assert "AWS cannot make it" in sentence
+    assert "give another name with --endpoint" in sentence
+    assert account.names("Model") == models
+    assert "other is in service" in account.does(f"{DEPLOY} {then} --endpoint other")
+
+
+def targets(account):
+    scaling = account.aws.client("application-autoscaling")
+    found = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+    return [(one["MinCapacity"], one["MaxCapacity"]) for one in found]
+
+
+def test_an_endpoint_that_scales_is_updated_to_another_type_and_scales_again(account):
+    account.trained()
+    account.does(f"{DEPLOY} --max-instances 4")
+    variant = account.aws.endpoints["resnet18"]["ProductionVariants"][0]
+    variant["CurrentInstanceCount"] = 3
+    account.does(f"{DEPLOY} --max-instances 5 --instance-type ml.m5.2xlarge")
+    assert targets(account) == [(1, 5)]
+    assert account.aws.sent("UpdateEndpoint")[-1]["RetainAllVariantProperties"]
+    account.does(f"{DEPLOY} --max-instances 2")  # fewer than its load has brought
+    assert "RetainAllVariantProperties" not in account.aws.sent("UpdateEndpoint")[-1]
+    account.does(DEPLOY)
+    assert targets(account) == []
+
+
+def test_scaling_comes_back_if_the_update_fails(account):
+    account.trained()
+    account.does(f"{DEPLOY} --max-instances 4 --requests-per-instance 70")
+    account.aws.failing["UpdateEndpoint"] = ["no disk"]
+    account.refuses(f"{DEPLOY} --max-instances 5")
+    assert targets(account) == [(1, 4)]
+    scaling = account.aws.client("application-autoscaling")
+    (policy,) = scaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
+    assert policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] == 70
+
+
+def test_the_next_instance_type_is_tried_if_aws_has_none_of_the_first(account):
+    account.trained()
+    account.aws.failing["CreateEndpoint"] = [CAPACITY]
+    types = "--instance-type ml.g4dn.xlarge --more-instance-types ml.m5.xlarge"
+    prices = "--prices ml.g4dn.xlarge=2 ml.m5.xlarge=1"
+    sentence = account.refuses(f"deploy.py --role sm {types} {prices}")
+    assert "730 instance hours of ml.g4dn.xlarge, 1,460.00 USD, or if AWS has none free 730 instance hours" in sentence
+    out = account.does(f"{DEPLOY} {types}")
+    assert "next: ml.m5.xlarge" in out
+    assert len(account.names("Model")) == 1
+    account.aws.failing["UpdateEndpoint"] = [CAPACITY, CAPACITY]
+    assert "AWS has none of these instances free" in account.refuses(f"{DEPLOY} {types}")
+
+
+def test_a_model_of_a_job_that_failed_or_is_gone_is_not_deployed(account):
+    job = account.trained(TrainingJobStatus="Failed", FailureReason="AlgorithmError: no data")
+    assert "failed: AlgorithmError: no data" in account.refuses(DEPLOY)
+    job["TrainingJobStatus"] = "InProgress"
+    assert "is InProgress; accepted: a training job that has ended" in account.refuses(DEPLOY)
+    job |= {"TrainingJobStatus": "Completed", "ModelArtifacts": {"S3ModelArtifacts": f"s3://{account.bucket}/none"}}
+    assert "is Completed, and left no model at s3://" in account.refuses(DEPLOY)
+    assert account.names("Model") == []
+    account.trained(TrainingJobStatus="Stopped", SecondaryStatus="MaxRuntimeExceeded")
+    assert "was stopped before its end (MaxRuntimeExceeded: raise --max-minutes)" in account.does(DEPLOY)

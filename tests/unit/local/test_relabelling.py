@@ -1,0 +1,99 @@
+import csv
+import json
+
+import pytest
+
+from classifier.errors import UserError
+from classifier.training.labels.columns import LABELS_COLUMNS
+from datasets import touch_images
+from local.relabelling import marked_moves, move, undo
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Splits of images, each of which holds its own name."""
+    for split in ("train", "validation", "test"):
+        touch_images(tmp_path / "data" / split, cat=3, dog=3)
+    for path in (tmp_path / "data").rglob("*.jpg"):
+        path.write_text(str(path))
+    return tmp_path / "data"
+
+
+def write_labels(folder, *rows, delimiter=","):
+    path = folder.parent / "labels.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, delimiter=delimiter)
+        writer.writerow(LABELS_COLUMNS)
+        writer.writerows((mark, phase, name, "cat", likely, 0.01, 0.9) for mark, phase, name, likely in rows)
+    return path
+
+
+def files_of(folder):
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*.jpg")}
+
+
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_marked_images_move_and_back(data, delimiter):
+    before = files_of(data)
+    rows = (
+        ("x", "train", "cat/001.jpg", "dog"),
+        ("", "train", "cat/002.jpg", "dog"),
+        (" Yes", "test", "cat/000.jpg", "dog"),
+    )
+    labels = write_labels(data, *rows, delimiter=delimiter)
+    for path in ("train/dog/001.jpg", "test/dog/000.jpg"):
+        (data / path).rename(data / path.replace("/0", "/9"))
+    renamed = files_of(data)
+    moves = marked_moves(labels, data)
+    assert moves == {"train/cat/001.jpg": "train/dog/001.jpg", "test/cat/000.jpg": "test/dog/000.jpg"}
+    move(labels, data, moves)
+    assert files_of(data)["train/dog/001.jpg"] == before["train/cat/001.jpg"]
+    assert "train/cat/002.jpg" in files_of(data)
+    with pytest.raises(UserError, match="is not among the train images"):
+        marked_moves(labels, data)
+    assert undo(labels, data) == 2
+    assert files_of(data) == renamed
+    with pytest.raises(UserError, match="nothing was moved"):
+        undo(labels, data)
+
+
+def test_validation_that_is_set_aside_from_train_is_in_its_folder(tmp_path):
+    data = touch_images(tmp_path / "data", cat=10, dog=10)
+    (data / "cat/003.jpg").rename(data / "cat/new.jpg")
+    moves = [
+        marked_moves(write_labels(data, ("x", phase, "cat/new.jpg", "dog")), data) for phase in ("train", "validation")
+    ]
+    assert moves == [{"cat/new.jpg": "dog/new.jpg"}] * 2
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        (("maybe", "train", "cat/001.jpg", "dog"), "has 'maybe' under move; accepted: x, yes"),
+        (("x", "train", "cat/absent.jpg", "dog"), "'cat/absent.jpg' is not among the train images"),
+        (("x", "train", "../secret.jpg", "dog"), "is not among the train images"),
+        (("x", "train", "cat/001.jpg", "ox"), "'ox' is not a class; accepted: cat, dog"),
+        (("x", "train", "cat/001.jpg", "dog"), "is there already; rename one of the two files"),
+    ],
+)
+def test_what_cannot_be_moved_is_one_sentence_and_nothing_moves(data, row, sentence):
+    before = files_of(data)
+    with pytest.raises(UserError, match="line 2") as refused:
+        marked_moves(write_labels(data, row), data)
+    assert sentence in str(refused.value)
+    assert files_of(data) == before
+
+
+def test_another_file_is_refused(data):
+    (data.parent / "labels.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match="has no column move; accepted: a labels.csv"):
+        marked_moves(data.parent / "labels.csv", data)
+    with pytest.raises(UserError, match="is missing; accepted: the labels.csv of a training job"):
+        marked_moves(data.parent / "absent.csv", data)
+
+
+def test_a_record_that_leads_out_of_the_folder_is_refused(data):
+    labels = write_labels(data)
+    labels.with_name("labels.csv.moved.json").write_text(json.dumps({"train/cat/001.jpg": "../../out.jpg"}))
+    with pytest.raises(UserError, match="is damaged; accepted: paths in the folder of images"):
+        undo(labels, data)
