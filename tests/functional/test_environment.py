@@ -12,7 +12,10 @@ import pytest
 from waits import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = ("upload", "tune", "train", "deploy", "predict", "transform", "status", "cleanup")
+SCRIPTS = (
+    *("check", "upload", "tune", "train", "relabel", "register", "deploy", "predict", "transform", "captured"),
+    *("status", "cleanup"),
+)
 PROGRAMS = [*(f"launch/{name}.py" for name in SCRIPTS), "demo/demo.py", "container/train", "container/serve"]
 ISOLATED = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
