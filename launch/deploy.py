@@ -65,7 +65,8 @@ def deploy_on_aws(settings: Namespace, picture: Path | None) -> None:
     job, endpoint = trained["TrainingJobName"], settings.endpoint or settings.prefix
     watching.check(settings)
     hosting.model(settings, aws, endpoint, source, kind)  # raises UserError for what AWS would refuse
-    if about := endpoints.if_free(aws, endpoint, lambda question: console.ask(question, settings.yes)):
+    about = endpoints.if_free(aws, endpoint, lambda question: console.ask(question, settings.yes))
+    if about:
         endpoints.check_kind(about, kind)
     rollout.ask_to_start(settings, aws, f"{endpoint} for {job}", kind)
     sent = (str(picture), picture.read_bytes()) if picture else read_training_picture(aws, trained)
