@@ -23,7 +23,7 @@ from classifier import artifact, images
 from classifier.serving.predictor import load_predictor
 from classifier.serving.share import choose_share
 from conftest import CLASSES, IMAGE_SIZE
-from helpers import SERVE, Answer, Server, encode, free_port, photo, serve
+from helpers import SERVE, Answer, Server, breakable, encode, free_port, photo, serve
 from waits import PATIENCE_S, signals, wait_until
 
 # SageMaker's deadlines: for the first good ping, for each ping, for each answer, and between SIGTERM and SIGKILL.
@@ -551,19 +551,7 @@ def test_serving_loads_no_pickle():
 
 def test_a_worker_whose_every_forward_fails_is_replaced(artifact_folder, tmp_path):
     broken = tmp_path / "broken"
-    patch = f"""
-import os
-from classifier.engine import Engine
-open_engine = Engine.open
-def open_breakable_engine(self):
-    run = open_engine(self)
-    def run_or_fail(pixels):
-        if os.path.exists({str(broken)!r}):
-            raise RuntimeError("device-side assert triggered")
-        return run(pixels)
-    return run_or_fail
-Engine.open = open_breakable_engine
-"""
+    patch = breakable(broken)
     with serve(artifact_folder.parent, tmp_path / "log", patch) as server:
         server.wait_for_ping(200)
         broken.touch()

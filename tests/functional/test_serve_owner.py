@@ -15,7 +15,7 @@ from classifier import artifact
 from classifier.images import evaluation_pixels
 from classifier.serving.predictor import load_predictor
 from conftest import IMAGE_SIZE
-from helpers import Answer, Server, encode, photo, serve
+from helpers import Answer, Server, breakable, encode, photo, serve
 from waits import PATIENCE_S, wait_until
 
 FRONTS = 3
@@ -130,7 +130,8 @@ def kill_fronts_at_work(server: Server, owner: psutil.Process) -> None:
         waiting = [pool.submit(try_to_invoke, server) for _ in range(64)]
         wait_until(lambda: any(answer.done() for answer in waiting), "requests are being answered")
         for front in fronts:
-            front.kill()
+            with suppress(psutil.NoSuchProcess):  # one that was killed before and is only now reaped
+                front.kill()
 
 
 def try_to_invoke(server: Server) -> None:
@@ -160,6 +161,20 @@ def test_sigterm_answers_what_was_accepted(artifact_folder, tmp_path):
                     statuses.add(answer.result().status)
         assert server.process.wait(PATIENCE_S) == 0
         assert statuses == {200}
+
+
+def test_an_owner_whose_every_forward_fails_is_replaced(artifact_folder, tmp_path):
+    broken = tmp_path / "broken"
+    with serve(artifact_folder.parent, tmp_path / "log", OWNED + breakable(broken)) as server:
+        server.wait_for_ping(200)
+        broken.touch()
+        statuses = [invoke(server).status for _ in range(3)]
+        assert statuses[:2] == [500] * 2
+        assert statuses[2] in (500, 503)  # its process may have ended before the third reply is read
+        server.wait_for_ping(503)
+        broken.unlink()
+        server.wait_for_ping(200)
+        assert invoke(server).status == 200
 
 
 def test_owners_killed_while_loading_end_the_server(artifact_folder, tmp_path):

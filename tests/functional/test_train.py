@@ -114,6 +114,7 @@ def test_the_outputs_agree_with_each_other(job):
     assert sorted(path.name for path in data.iterdir()) == [
         "debug.json",
         "debughookconfig.json",
+        "labels.csv",
         "metrics.jsonl",
         "profile.json",
         "report.html",

@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,19 @@ log = logging.getLogger(__name__)
 
 # Workers in turn that may end before they have loaded the model.
 STARTS = 3
+GIVES_UP = "%d batches in turn have failed: this worker stops, and the next loads the model anew"
+
+
+def _stop_worker() -> None:
+    """Stop this worker, so that the master starts another: what it has begun is answered first, as after SIGTERM."""
+    log.critical(GIVES_UP, MOST_FAILURES)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _end_owner() -> None:
+    """End the model's process at once, so that the fronts refuse what it has, and the master starts another."""
+    log.critical(GIVES_UP, MOST_FAILURES)
+    _exit_now(1)
 
 
 class Master(Arbiter):
@@ -116,7 +130,7 @@ class Server(BaseApplication):
             log.exception("loading the model failed")
             _exit_worker(f"serve: the model in {self.folder} could not be loaded: {type(error).__name__}: {error}")
         else:
-            loaded = model_of(predictor)
+            loaded = model_of(predictor, _end_owner if self.slots else _stop_worker)
             if self.slots:
                 Owner(self.slots, loaded.submit)
             result.set_result(loaded)
@@ -151,9 +165,9 @@ class Server(BaseApplication):
             raise HaltServer(f"{STARTS} workers ended before their model was loaded", Arbiter.WORKER_BOOT_ERROR)
 
 
-def model_of(predictor: Predictor) -> Model:
-    """Return the Model of a loaded predictor, with a batcher in front of it."""
-    batcher = Batcher(predictor.in_lane, predictor.lanes, predictor.batch_size, _stop_worker)
+def model_of(predictor: Predictor, give_up: Callable[[], None] = _stop_worker) -> Model:
+    """Return the Model of a loaded predictor, with a batcher in front of it that gives up when all batches fail."""
+    batcher = Batcher(predictor.in_lane, predictor.lanes, predictor.batch_size, give_up)
     about = predictor.artifact
     words = f"{about.architecture} on {predictor.device} in {predictor.precision}"
     return Model(words, about.classes, about.image_size, batcher.submit)
@@ -194,12 +208,6 @@ def _log_start(contract: Contract, folder: Path, description: Artifact, share: S
         "port %d, processes: %d, each with %d cores and %d threads, precision %s, bodies up to %d MB",
         *(contract.port, share.fronts, share.cores, share.threads, contract.precision, contract.max_payload_mb),
     )
-
-
-def _stop_worker() -> None:
-    """Stop this worker, so that the master starts another: what it has begun is answered first, as after SIGTERM."""
-    log.critical("%d batches in turn have failed: this worker stops, and the next loads the model anew", MOST_FAILURES)
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _exit_worker(sentence: str) -> None:
