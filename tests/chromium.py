@@ -5,11 +5,15 @@ import json
 import os
 import shutil
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 from local.pdf import BROWSERS, QUIET
 from waits import wait_until
 
+_PACKAGE = find_spec("axe_playwright_python")
+AXE = Path(_PACKAGE.origin).with_name("axe.min.js") if _PACKAGE and _PACKAGE.origin else None
+VIOLATIONS = "axe.run().then(found => found.violations.map(one => one.id + ': ' + one.nodes[0].html.slice(0, 200)))"
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
@@ -73,7 +77,14 @@ class Chromium:
         self.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'")
 
     def evaluate(self, expression: str) -> object:
-        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+        """Return the value of an expression of JavaScript, or that of a promise once it is kept."""
+        options = {"returnByValue": True, "awaitPromise": True}
+        return self.call("Runtime.evaluate", expression=expression, **options)["result"].get("value")
+
+    def violations(self, axe: Path) -> object:
+        """Return what axe-core, in the file `axe`, finds on the page."""
+        self.call("Runtime.evaluate", expression=axe.read_text(encoding="utf-8"))
+        return self.evaluate(VIOLATIONS)
 
     def wait_for(self, expression: str) -> None:
         wait_until(lambda: self.evaluate(expression), expression)

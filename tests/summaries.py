@@ -1,5 +1,7 @@
 """A made-up job for the tests of outputs and report."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from classifier.training.data.batch import Batch
@@ -79,3 +81,31 @@ def make_summary(tmp_path, phase="test", **changes) -> Summary:
         "observed": Observed(Debugging("debug=off"), Profile("profile=off"), []),
     }
     return Summary(**values | changes)
+
+
+def make_large_summary(tmp_path, classes: int, of_each: int = 6) -> Summary:
+    """Return a job with many classes of long names, of whose images a fifth is taken for a class that follows."""
+    random, count = np.random.default_rng(0), classes * of_each
+    names = tuple(f"class_{number:03}_with_a_name_that_is_long" for number in range(classes))
+    labels = np.repeat(np.arange(classes), of_each)
+    step = np.where(random.random(count) < 0.8, 0, random.integers(1, 3, count))
+    predicted = (labels + step) % classes
+    few = make_summary(tmp_path)
+    file = few.dataset.test.files[0]
+    phase = Phase("test", few.dataset.test.folder, (file,) * count, tuple(labels.tolist()), {})
+    confusion = np.zeros((classes, classes), int)
+    np.add.at(confusion, (labels, predicted), 1)
+    recall = np.diag(confusion) / of_each
+    wrong = np.flatnonzero(step)[:24].tolist()
+    evaluation = replace(
+        few.evaluation,
+        accuracy=float(np.mean(step == 0)),
+        **dict.fromkeys(("precision", "recall", "f1"), recall),
+        confusion=confusion,
+        positions=np.arange(count),
+        labels=labels,
+        predicted=predicted,
+        confidence=random.uniform(0.3, 1, count),
+        mistakes=tuple(Mistake(0.9, one, int(labels[one]), int(predicted[one])) for one in wrong),
+    )
+    return replace(few, dataset=Dataset(names, phase, phase, phase, False), evaluation=evaluation)

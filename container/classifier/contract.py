@@ -39,6 +39,11 @@ class Contract:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     @property
+    def job(self) -> str:
+        """The job's name: SageMaker's, or that of its folder."""
+        return self.environ.get("TRAINING_JOB_NAME", "") or (self.root.name if self.root != Contract.root else "")
+
+    @property
     def data(self) -> Path:
         return self.root / "input" / "data"
 

@@ -35,7 +35,7 @@ def test_the_digits_are_learnt_and_told_apart_over_http(checkout):
     runs = checkout.folder / "runs"
     assert DIGITS.images.shape[0] == sum(1 for _ in (runs / "digits").rglob("*.jpg"))
     tuning = Path(re.search(r"^tuning: (.*)$", out, re.MULTILINE)[1])
-    assert tuning.read_text().count("<svg") == 1 + 4 + 2
+    assert tuning.read_text().count("<svg") == 0  # two trials are a table
     assert f"with the best hyperparameters of {tuning.parent.name}" in out
     best = json.loads(tuning.with_suffix(".json").read_text())["best"]["hyperparameters"]
     used = json.loads((report.parents[2] / "input/config/hyperparameters.json").read_text())

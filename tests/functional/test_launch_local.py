@@ -131,7 +131,7 @@ def test_a_tuning_is_interrupted_and_resumed(checkout):
         assert artifact["metrics"]["validation:accuracy"] == pytest.approx(trial["value"], abs=1e-5)
         assert len(trial["metrics"]["validation:accuracy"]) >= 2
     assert f"best: {tuning['best']['name']}" in out
-    assert (folder / "tuning.html").read_text().count("<svg") == 1 + 4 + 2
+    assert (folder / "tuning.html").read_text().count("<svg") == 0  # two trials are a table
 
 
 def test_the_best_trial_is_deployed_asked_and_cleaned_up(checkout):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chromium import BROWSER, Chromium
+from chromium import AXE, BROWSER, Chromium
 from conftest import CLASSES
 from helpers import Server, photo, serve
 
@@ -80,3 +80,18 @@ def test_the_keyboard_reaches_the_file_chooser(page):
 
 def test_it_fits_a_phone(page):
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.skipif(AXE is None, reason="needs axe-playwright-python")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_accessible(page, scheme):
+    page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    assert page.violations(AXE) == []
+    page.call("Emulation.setEmulatedMedia", features=[])
+
+
+def test_a_photo_in_heic_is_named(page, tmp_path):
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(50))
+    page.choose_file("#file", tmp_path / "IMG_1.HEIC")
+    page.wait_for("document.querySelector('#said').textContent.startsWith('HEIC, which iPhones write, is not read')")
+    assert page.evaluate("document.querySelector('#picture').hidden")

@@ -90,6 +90,7 @@ def run_process(contract: Contract, interrupt: Interrupt, group: Group) -> None:
                 device=device.describe(compute.device),
                 ending=outcome.ending,
                 observed=observed,
+                job=contract.job,
                 data=data,
                 labels=labels,
             )

@@ -6,6 +6,7 @@ import pytest
 from classifier.errors import UserError
 from classifier.training.metrics import METRICS
 from local import places
+from local.importances import importances
 from local.page import write_page
 from local.trials import Trial, Tuning
 from local.tuning_fields import COMPLETED, FAILED, STOPPED
@@ -74,6 +75,11 @@ def test_json_and_page(tmp_path, monkeypatch):
     page = (tmp_path / "tuning.html").read_text()
     assert "<b>0.9000</b>" in page
     assert "failed: &lt;b&gt; and why" in page
+    assert page.count("<svg") == 0
+    assert "Charts follow from 5 measured training jobs on" in page
+    tuning.trials += [trial(name, 0.75) for name in "ef"]
+    write_page(tuning, tmp_path / "tuning.html")
+    page = (tmp_path / "tuning.html").read_text()
     assert page.count("<svg") == 1 + 2 + 2
     named = ("http://www.w3.org/", "http://purl.org", "http://creativecommons.org", "https://matplotlib.org")
     assert "http" not in re.sub("|".join(map(re.escape, named)), "", page)
@@ -122,6 +128,26 @@ def test_a_page_without_a_value(tmp_path):
 
 
 def test_a_value_of_zero_has_its_place_on_the_page(tmp_path):
-    some = [trial("a", 0.8, weight_decay="0.0"), trial("b", 0.9, weight_decay="0.01")]
+    some = [trial(name, 0.8, weight_decay="0.0") for name in "abcd"] + [trial("e", 0.9, weight_decay="0.01")]
     write_page(Tuning("a tuning", ACCURACY, ["weight_decay"], some), tmp_path / "tuning.html")
     assert (tmp_path / "tuning.html").read_text().count("<svg") == 1 + 1 + 2
+
+
+@pytest.mark.parametrize(("count", "charts"), [(4, 0), (5, 1 + 2 + 2), (9, 1 + 2 + 2), (10, 1 + 2 + 2 + 2)])
+def test_from_ten_trials_on_the_page_says_which_hyperparameters_matter(tmp_path, count, charts):
+    some = [
+        trial(f"{n}", 0.5 + 0.04 * n, lr=f"{0.001 * (n + 1):.4f}", batch_size=f"{64 + n % 2}") for n in range(count)
+    ]
+    write_page(Tuning("a tuning", ACCURACY, ["lr", "batch_size"], some), tmp_path / "tuning.html")
+    page = (tmp_path / "tuning.html").read_text()
+    assert page.count("<svg") == charts
+    assert ("Which hyperparameters matter" in page) == (count == 10)
+
+
+def test_importances_name_the_hyperparameter_that_the_objective_follows():
+    some = [trial(f"{n}", 0.5 + 0.04 * n, lr=f"{0.001 * (n + 1):.4f}", batch_size=f"{64 + n % 2}") for n in range(12)]
+    shares = importances(Tuning("a tuning", ACCURACY, ["lr", "batch_size"], some))
+    assert next(iter(shares)) == "lr"
+    assert shares["lr"] > 0.8
+    alike = [trial(f"{n}", 0.5) for n in range(12)]
+    assert importances(Tuning("a tuning", ACCURACY, ["lr", "batch_size"], alike)) == {}

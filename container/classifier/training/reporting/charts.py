@@ -5,6 +5,7 @@ import logging
 import warnings
 from collections.abc import Callable
 from typing import Any
+from xml.sax.saxutils import escape
 
 import numpy as np
 from matplotlib import rc_context
@@ -35,8 +36,7 @@ STYLE: dict[RcKeyType, Any] = {
 # More class names than this do not fit beside the matrix.
 MOST_NAMED_CLASSES = 40
 MOST_LETTERS = 30
-# For text that has users' names: matplotlib reads what is between dollar signs as a formula, and fails if it is none.
-PLAIN_TEXT: dict[RcKeyType, Any] = {"text.parse_math": False}
+MOST_CELLS = 2500
 # Text stays text in an SVG, and the browser has fonts of its own: those that are missing here do not belong in a log.
 logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
@@ -59,23 +59,38 @@ def curve(epochs: list[dict[str, float]], metric: str, best_epoch: int) -> str:
 
 
 def confusion_matrix(confusion: np.ndarray, classes: tuple[str, ...]) -> str:
-    """Draw `confusion` (k, k), a row of counts per true class; the colours are shares of the row's total."""
-    shares = confusion / np.maximum(1, confusion.sum(1, keepdims=True))
+    """Return `confusion` (k, k), a row of counts per true class, as SVG; the colours are shares of the row's total.
+
+    Each cell names its classes when the pointer is over it; those of 0 are left out, and beyond MOST_CELLS the palest.
+    """
+    totals = np.maximum(1, confusion.sum(1))
     named = len(classes) <= MOST_NAMED_CLASSES
     names = [name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - 1]}…" for name in classes]
-    side = 2.2 + 0.32 * len(names) + 0.14 * max(0, max(map(len, names)) - 12) if named else 9.0
-    with rc_context(STYLE | PLAIN_TEXT):
-        figure, axes = make_figure(max(4.5, side), max(4.0, side))
-        axes.grid(False)
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="none")
-        axes.set(xlabel="predicted class", ylabel="true class")
+    side = 24 if named else max(1, 800 // len(classes))
+    margin = 30 + (7 * max(map(len, names)) if named else 0)
+    size = margin + max(100, side * len(classes))
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{size}" viewBox="0 0 {size} {size}" font-size="12"']
+    parts.append(' font-family="sans-serif" fill="currentColor" role="img" aria-label="confusion matrix">')
+    parts.append(f'<text x="{margin}" y="12">predicted class</text>')
+    parts.append(f'<text transform="translate(12 {size}) rotate(-90)">true class</text>')
+    for number, name in enumerate(map(escape, names) if named else ()):
+        middle = margin + side * number + side / 2 + 4
+        parts.append(f'<text x="{margin - 6}" y="{middle}" text-anchor="end">{name}</text>')
+        parts.append(f'<text transform="translate({middle} {margin - 6}) rotate(-90)">{name}</text>')
+    cells = np.argwhere(confusion)
+    largest = np.argsort(-confusion[tuple(cells.T)] / totals[cells[:, 0]], kind="stable")[:MOST_CELLS]
+    for row, column in cells[np.sort(largest)]:
+        x, y, count = margin + side * column, margin + side * row, confusion[row, column]
+        title = escape(f"{names[row]}, predicted {names[column]}: {count} of {totals[row]}")
+        # At most half of the colour, so that the count is legible on it on light and on dark pages.
+        opacity = f"{0.08 + 0.47 * count / totals[row]:.2f}"
+        cell = f'<rect x="{x}" y="{y}" width="{side}" height="{side}" fill="{VALIDATION}" fill-opacity="{opacity}">'
+        parts.append(f"{cell}<title>{title}</title></rect>")
         if named:
-            axes.set_xticks(range(len(classes)), names, rotation=90)
-            axes.set_yticks(range(len(classes)), names)
-            for row, column in zip(*confusion.nonzero(), strict=True):
-                colour = "white" if shares[row, column] > 0.5 else "#222222"
-                axes.text(column, row, str(confusion[row, column]), ha="center", va="center", color=colour, fontsize=8)
-        return svg(figure)
+            parts.append(f'<text x="{x + side / 2}" y="{y + side / 2 + 4}" text-anchor="middle">{count}</text>')
+    whole = side * len(classes)
+    frame = f'<rect x="{margin}" y="{margin}" width="{whole}" height="{whole}" fill="none"'
+    return "".join([*parts, f'{frame} stroke="{GRAY}"/></svg>'])
 
 
 def draw_or_warn(draw: Callable[..., str], *arguments: object) -> str:

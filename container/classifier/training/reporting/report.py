@@ -1,11 +1,16 @@
 """report.html: the whole job on one self-contained page."""
 
 import platform
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import numpy as np
+from markupsafe import Markup, escape
 
 from classifier.training import hyperparameters, shares
 from classifier.training.artifact_files import VERSIONS
@@ -21,11 +26,14 @@ from classifier.training.profiling.profiler import Profile
 from classifier.training.reporting import charts
 from classifier.training.reporting.csv_files import per_class
 from classifier.training.reporting.data_part import data_part
+from classifier.training.reporting.opening import opening
 from classifier.training.reporting.parts import debugging_part, guarded, profiling_part
 from classifier.training.reporting.pictures import seen_picture
 
 MOST_ROWS = 10
 MOST_SUSPECTS = 24
+# Pairs of confused classes that are listed, those whose photos are shown too, and how many photos each.
+MOST_PAIRS, PICTURED_PAIRS, PHOTOS_OF_PAIR = 300, 10, 6
 
 
 @dataclass(frozen=True)
@@ -42,8 +50,8 @@ class Summary:
     """The job that the report describes.
 
     `evaluation` is that of the test phase, or else that of the best epoch's validation; `ending` says why the job ended
-    early, if it did. Without `photos` the images' files are not read. `data` and `labels`
-    are what their checks found.
+    early, if it did. Without `photos` the images' files are not read. `data` and `labels` are what their checks found,
+    `job` is the job's name.
     """
 
     hp: Hyperparameters
@@ -58,6 +66,7 @@ class Summary:
     data: DataCheck | None = None
     labels: LabelCheck | None = None
     photos: bool = True
+    job: str = ""
 
 
 def write_report(path: Path, summary: Summary) -> None:
@@ -66,19 +75,26 @@ def write_report(path: Path, summary: Summary) -> None:
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["percent"] = lambda value: f"{value:.1%}"
+    environment.filters["breakable"] = breakable
     environment.filters["between"] = shares.between
     environment.filters["sentence"] = lambda text: f"{text[:1].upper()}{text[1:]}."
+    parts, observed = _evaluation_parts(summary), summary.observed
+    confused, debugging = parts["confused"], debugging_part(observed.debugging, summary.history, summary.hp.batch_size)
     page = environment.get_template("report.html").render(
         summary=summary,
         dataset=summary.dataset,
         history=summary.history,
         evaluation=summary.evaluation,
-        **_evaluation_parts(summary),
+        **parts,
+        opening=opening(summary.evaluation, summary.origin, observed.debugging.rules, confused)
+        if summary.evaluation
+        else [],
+        written=f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
         curves=_curves(summary.history),
         data=your_data(summary),
         labels=wrong_labels(summary),
-        debugging=debugging_part(summary.observed.debugging, summary.history, summary.hp.batch_size),
-        profiling=profiling_part(summary.observed.profile, summary.observed.findings),
+        debugging=debugging,
+        profiling=profiling_part(observed.profile, observed.findings),
         skipped=summary.skipped.rows(),
         hyperparameters=_hyperparameters(summary.hp),
         environment={"device": summary.device, "machine": platform.platform()} | VERSIONS,
@@ -130,31 +146,53 @@ def _curves(history: History) -> list[str]:
     return list(filter(None, drawn))
 
 
-def _evaluation_parts(summary: Summary) -> dict[str, object]:
+def _evaluation_parts(summary: Summary) -> dict[str, Any]:
     evaluation, classes = summary.evaluation, summary.dataset.classes
     if evaluation is None:
         return {"matrix": None, "per_class": [], "confused": [], "mistakes": []}
     images, best = len(evaluation.labels), summary.history.best
     phase = summary.dataset.phase(evaluation.phase)
-    shown = evaluation.mistakes if summary.hp.report_images and summary.photos else ()
+    confused = most_confused(evaluation.confusion, classes, MOST_PAIRS)
+    shown = pictured(evaluation, confused, classes) if summary.hp.report_images and summary.photos else ()
     return {
         "images": images,
         "accuracy_between": shares.between(evaluation.accuracy, images),
         "why_not_calibrated": best.why_not_calibrated if best else "",
         "matrix": charts.draw_or_warn(charts.confusion_matrix, evaluation.confusion, classes),
         "per_class": sorted(per_class(classes, evaluation), key=lambda row: row[-1]),
-        "confused": most_confused(evaluation.confusion, classes),
+        "confused": confused,
         "mistakes": [_mistake(mistake, phase, classes, summary.hp.image_size) for mistake in shown],
     }
 
 
-def most_confused(confusion: np.ndarray, classes: tuple[str, ...]) -> list[tuple[str, str, int, float]]:
+def most_confused(
+    confusion: np.ndarray, classes: tuple[str, ...], most: int = MOST_ROWS
+) -> list[tuple[str, str, int, float]]:
     """Return the most frequent confusions: true class, predicted class, count, and share of the true class's images."""
     errors = confusion - np.diag(np.diag(confusion))
-    order = np.argsort(-errors, axis=None, kind="stable")[:MOST_ROWS]
+    order = np.argsort(-errors, axis=None, kind="stable")[:most]
     pairs = zip(*np.unravel_index(order, errors.shape), strict=True)
     totals = np.maximum(1, confusion.sum(1))
     return [(classes[i], classes[j], int(errors[i, j]), errors[i, j] / totals[i]) for i, j in pairs if errors[i, j]]
+
+
+def pictured(
+    evaluation: Evaluation, confused: list[tuple[str, str, int, float]], classes: tuple[str, ...]
+) -> Iterator[Mistake]:
+    """Yield the worst mistakes, then the most confident ones of the most confused pairs that are not among them."""
+    yield from evaluation.mistakes
+    seen = {mistake.position for mistake in evaluation.mistakes}
+    for label, predicted, _, _ in confused[:PICTURED_PAIRS]:
+        i, j = classes.index(label), classes.index(predicted)
+        of_pair = np.flatnonzero((evaluation.labels == i) & (evaluation.predicted == j))
+        for one in of_pair[np.argsort(-evaluation.confidence[of_pair], kind="stable")][:PHOTOS_OF_PAIR]:
+            if (position := int(evaluation.positions[one])) not in seen:
+                yield Mistake(float(evaluation.confidence[one]), position, i, j)
+
+
+def breakable(name: str) -> Markup:
+    """Return a name as HTML that may break after its separators, of which browsers know only the hyphen."""
+    return Markup(re.sub(r"([_./])", r"\1<wbr/>", str(escape(name))))
 
 
 def _mistake(mistake: Mistake, phase: Phase, classes: tuple[str, ...], size: int) -> dict[str, object]:
@@ -163,6 +201,7 @@ def _mistake(mistake: Mistake, phase: Phase, classes: tuple[str, ...], size: int
         "source": seen_picture(phase.folder / phase.files[mistake.position], size),
         "label": classes[mistake.label],
         "predicted": classes[mistake.predicted],
+        "pair": (classes[mistake.label], classes[mistake.predicted]),
         "confidence": mistake.confidence,
     }
 
