@@ -1,6 +1,7 @@
 """The pictures on this computer: find them, by default the handwritten digits, and check that they can be read."""
 
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from classifier import images
@@ -30,7 +31,20 @@ def data_and_defaults(data: str, image: str) -> tuple[Path, dict[str, object]]:
         return write_digits(places.RUNS / "digits"), DIGITS
     folder, has_weights = existing_folder(data), image or (imagenet.FOLDER / imagenet.FILE).exists()
     read_dataset({"train": folder}, seed=0)  # training would say the same, later and of a path that no user typed
-    return folder.resolve(), {} if has_weights else {"weights": "none"}
+    if has_weights:
+        return folder.resolve(), {}
+    warn_without_weights()
+    return folder.resolve(), {"weights": "none"}
+
+
+@cache
+def warn_without_weights() -> None:
+    """Say once what it costs to train without ImageNet's weights: the accuracy alone would not tell why it is low."""
+    print(
+        "WITHOUT IMAGENET'S WEIGHTS: training starts from random ones; expect far less accuracy.\n"
+        "make weights fetches them (45 MB) once.",
+        flush=True,
+    )
 
 
 def existing_folder(path: str) -> Path:

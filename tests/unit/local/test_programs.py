@@ -4,6 +4,8 @@ import os
 import pytest
 
 from classifier.errors import UserError
+from classifier.training import imagenet
+from datasets import digit_jpegs, write_channel
 from local import pictures, programs
 
 
@@ -62,3 +64,16 @@ def test_without_an_engine_or_a_folder_it_is_one_sentence(root, tmp_path, monkey
         programs.container_command("train", root, "an-image", 0)
     with pytest.raises(UserError, match="absent is not a folder"):
         pictures.data_and_defaults("absent", "")
+
+
+def test_a_start_without_imagenets_weights_is_said_once_and_first(tmp_path, monkeypatch, capsys):
+    folder = write_channel(tmp_path, "train", digit_jpegs((0, 1), 0, 4))
+    monkeypatch.setattr(imagenet, "FOLDER", tmp_path)
+    pictures.warn_without_weights.cache_clear()
+    for _ in range(2):
+        assert pictures.data_and_defaults(str(folder), "") == (folder, {"weights": "none"})
+    told = capsys.readouterr().out
+    assert told.count("make weights fetches them (45 MB)") == 1
+    (tmp_path / imagenet.FILE).touch()
+    assert pictures.data_and_defaults(str(folder), "") == (folder, {})
+    assert capsys.readouterr().out == ""
