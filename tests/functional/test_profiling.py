@@ -115,6 +115,7 @@ def test_profiling_can_be_turned_off(tmp_path):
     assert "The hook was off: debug=off" in report
     assert sorted(path.name for path in (tmp_path / "output/data").iterdir() if "validation" not in path.name) == [
         "debug.json",
+        "labels.csv",
         "metrics.jsonl",
         "profile.json",
         "report.html",

@@ -136,7 +136,7 @@ def test_a_full_disk_at_the_artifact_names_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"temperature": float("inf")}, "model.json is damaged: temperature is inf; accepted: a number from"),
+        ({"temperature": float("inf")}, "model.json is damaged: temperature is Infinity; accepted: a number from"),
         (
             {"image_size": 1_000_000},
             "model.json is damaged: image_size is 1000000; accepted: a whole number from 32 to",

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+pytest_plugins = ["aws_account"]
+
 DEPLOY = "deploy.py --role sm --yes --async"
 
 

@@ -8,6 +8,8 @@ import pytest
 from helpers import encode, photo
 from launch import capture
 
+pytest_plugins = ["aws_account"]
+
 DEPLOY = "deploy.py --role sm --yes"
 JPEG, ANSWER = encode(photo(8, 8)), {"predictions": [{"class": "dog", "index": 0, "probability": 0.9}]}
 

@@ -5,6 +5,8 @@ import pytest
 from launch import cost
 from strict_request import faults
 
+pytest_plugins = ["aws_account"]
+
 TRAIN = "train.py --role sm --max-minutes 60 --max-wait-minutes 60"
 
 

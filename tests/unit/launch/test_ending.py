@@ -10,6 +10,8 @@ from helpers import CREDENTIALS, REGION
 from launch import ending
 from launch.aws import Aws
 
+pytest_plugins = ["aws_account"]
+
 DEPLOY = "deploy.py --role sm --yes"
 CLEANUP = "cleanup.py --yes"
 

@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+pytest_plugins = ["aws_account"]
+
 DEPLOY = "deploy.py --role sm --yes"
 CAPACITY = "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error."
 

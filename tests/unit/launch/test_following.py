@@ -7,6 +7,8 @@ import pytest
 from launch import following, logs
 from launch.aws import Aws
 
+pytest_plugins = ["aws_account"]
+
 STOPPED = {"TrainingJobStatus": "Stopped"}
 
 

@@ -6,6 +6,8 @@ from launch import registry
 from local import places
 from strict_request import faults
 
+pytest_plugins = ["aws_account"]
+
 METRICS = [{"MetricName": "validation:accuracy", "Value": 0.875, "Timestamp": 0.0}]
 DEPLOY = "deploy.py --role sm --yes --approved"
 

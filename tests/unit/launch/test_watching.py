@@ -6,6 +6,8 @@ from test_hosting import parsed
 from launch import alarms, watching
 from strict_request import faults
 
+pytest_plugins = ["aws_account"]
+
 DEPLOY = "deploy.py --role sm --yes"
 WATCHED = f"{DEPLOY} --watch-minutes 5"
 
