@@ -138,20 +138,3 @@ def serve(root: Path, log_file: Path, patch: str = "", **environ: str) -> Iterat
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-
-
-def breakable(broken: Path) -> str:
-    """Return a patch for serve(), with which every forward pass fails as long as the file `broken` exists."""
-    return f"""
-import os
-from classifier.engine import Engine
-open_engine = Engine.open
-def open_breakable_engine(self):
-    run = open_engine(self)
-    def run_or_fail(pixels):
-        if os.path.exists({str(broken)!r}):
-            raise RuntimeError("device-side assert triggered")
-        return run(pixels)
-    return run_or_fail
-Engine.open = open_breakable_engine
-"""

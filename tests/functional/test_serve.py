@@ -21,24 +21,23 @@ import pytest
 
 from classifier import artifact, images
 from classifier.serving.predictor import load_predictor
-from classifier.serving.share import choose_share
 from conftest import CLASSES, IMAGE_SIZE
-from helpers import SERVE, Answer, Server, breakable, encode, free_port, photo, serve
-from waits import PATIENCE_S, signals, wait_until
-
-# SageMaker's deadlines: for the first good ping, for each ping, for each answer, and between SIGTERM and SIGKILL.
-START_SECONDS, PING_SECONDS, ANSWER_SECONDS, STOP_SECONDS = 240, 2, 60, 30
-THREADS = choose_share(1).threads
-JPEG = encode(photo(300, 200))
-SLOW_ANSWERS = """
-import time
-from classifier.engine import Engine
-open_engine = Engine.open
-def open_slow_engine(self):
-    run = open_engine(self)
-    return lambda pixels: time.sleep({}) or run(pixels)
-Engine.open = open_slow_engine
-"""
+from helpers import SERVE, Answer, Server, free_port, serve
+from serving_helpers import (
+    ANSWER_SECONDS,
+    JPEG,
+    PING_SECONDS,
+    START_SECONDS,
+    STOP_SECONDS,
+    THREADS,
+    assert_error,
+    held,
+    invoke,
+    slowed,
+    status_of,
+    stop,
+)
+from waits import PATIENCE_S, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -49,39 +48,6 @@ def server(artifact_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         running.pings = running.wait_for_ping(200)
         running.start_seconds = time.monotonic() - start
         yield running
-
-
-def invoke(server: Server, body: bytes = JPEG, **headers: str) -> Answer:
-    return server.request("POST", "/invocations", body, {"Content-Type": "image/jpeg"} | headers)
-
-
-def assert_error(answer: Answer, status: int, sentence: str) -> None:
-    assert answer.status == status, answer.body
-    assert answer.headers["Content-Type"] == "application/json"
-    assert sentence in json.loads(answer.body)["error"]
-
-
-def held(file: Path) -> str:
-    """Return Python that makes the network wait as long as `file` exists."""
-    return f"""
-import os, time
-from classifier.engine import Engine
-open_engine = Engine.open
-def open_held_engine(self):
-    run = open_engine(self)
-    def wait_and_run(pixels):
-        while os.path.exists({str(file)!r}):
-            time.sleep(0.01)
-        return run(pixels)
-    return wait_and_run
-Engine.open = open_held_engine
-"""
-
-
-def run_to_its_end(root: Path, log_file: Path, patch: str = "", **environ: str) -> tuple[int, str, Server]:
-    """Return exit code, log and process of a server that ends by itself."""
-    with serve(root, log_file, patch, **environ) as server:
-        return server.process.wait(PATIENCE_S), server.log, server
 
 
 # Start
@@ -192,60 +158,6 @@ def test_help_names_the_root_and_does_not_wait_for_torch():
 def with_python() -> dict[str, str]:
     """Return an environment in which `#!/usr/bin/env python3` is this Python."""
     return os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-
-
-# What ends the start
-
-
-def test_no_artifact(tmp_path):
-    code, log, _ = run_to_its_end(tmp_path, tmp_path / "log")
-    assert code == 1
-    assert log == f"serve: no model artifact: {tmp_path}/model cannot be read: No such file or directory\n"
-
-
-REFUSE_GPU = """
-import os, classifier.device as d, classifier.errors as e, classifier.machine as m
-def refuse(): raise e.UserError(f"process {os.getpid()}: driver too old")
-d.choose_device = refuse
-m.has_gpu = lambda: True
-"""
-
-
-def test_a_gpu_that_cannot_be_used_ends_the_server_after_the_fork(artifact_folder, tmp_path):
-    code, log, server = run_to_its_end(artifact_folder.parent, tmp_path / "log", REFUSE_GPU)
-    assert code not in (0, None)
-    (process,) = re.findall(r"^serve: process (\d+): driver too old$", log, re.MULTILINE)
-    assert int(process) in server.workers
-    assert log.count("driver too old") == 1
-    assert "Traceback" not in log
-
-
-KILLED_WHILE_LOADING = """
-import classifier.images as i, os, pathlib
-starts, warm_up = pathlib.Path({!r}), i.warm_up
-def kill_or_go_on():
-    starts.write_text(starts.read_text() + "x")
-    return os.kill(os.getpid(), 9) if len(starts.read_text()) <= {} else warm_up()
-i.warm_up = kill_or_go_on
-"""
-
-
-def test_a_worker_killed_while_loading_is_started_again(artifact_folder, tmp_path):
-    (starts := tmp_path / "starts").touch()
-    patch = KILLED_WHILE_LOADING.format(str(starts), 2)
-    with serve(artifact_folder.parent, tmp_path / "log", patch) as server:
-        server.wait_for_ping(200)
-        assert len(server.workers) == 3
-
-
-def test_workers_killed_while_loading_end_the_server(artifact_folder, tmp_path):
-    (starts := tmp_path / "starts").touch()
-    patch = KILLED_WHILE_LOADING.format(str(starts), 99)
-    code, log, server = run_to_its_end(artifact_folder.parent, tmp_path / "log", patch)
-    assert code not in (0, None)
-    assert len(server.workers) == 3
-    assert "3 workers ended before their model was loaded" in log
-    assert "Traceback" not in log
 
 
 # Requests
@@ -361,7 +273,7 @@ def overload(server: Server, connections: int) -> tuple[list[Answer], list[Answe
 
 
 def test_everybody_is_answered_and_ping_is_prompt_under_load(artifact_folder, tmp_path):
-    with serve(artifact_folder.parent, tmp_path / "log", SLOW_ANSWERS.format(0.2)) as server:
+    with serve(artifact_folder.parent, tmp_path / "log", slowed(0.2)) as server:
         server.wait_for_ping(200)
         answers, pings = overload(server, 256)
         assert {answer.status for answer in answers} == {200}
@@ -432,97 +344,6 @@ def test_a_worker_that_dies_under_load_is_replaced(artifact_folder, tmp_path):
         assert {answer.status for answer in pool.map(lambda _: invoke(server), range(30))} == {200}
 
 
-# Stop
-
-
-def open_request(server: Server) -> socket.socket:
-    """Return a connection on which one request was sent and nothing read."""
-    connection = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S)
-    head = f"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: {len(JPEG)}\r\n\r\n"
-    connection.sendall(head.encode() + JPEG)
-    return connection
-
-
-def status_of(connection: socket.socket) -> bytes:
-    """Return the status line that arrives on the connection, empty if it is closed without an answer."""
-    with connection, connection.makefile("rb") as stream:
-        return stream.readline().strip()
-
-
-def stop(server: Server, number: int) -> float:
-    """Send the signal as the outside world does, wait for the end, and return the seconds it took."""
-    start = time.monotonic()
-    if number == signal.SIGINT:
-        os.killpg(server.process.pid, number)  # Ctrl-C reaches every process of the terminal
-    else:
-        server.process.send_signal(number)
-    assert server.process.wait(PATIENCE_S) == 0
-    return time.monotonic() - start
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_finishes_what_was_accepted(artifact_folder, tmp_path, number):
-    nested = tmp_path / "model" / "model"  # an archive packed one level too deep
-    shutil.copytree(artifact_folder, nested)
-    with serve(tmp_path, tmp_path / "log", SLOW_ANSWERS.format(0.05)) as server:
-        server.wait_for_ping(200)
-        assert f"the artifact is one folder too deep, in {nested}; using it" in server.log
-        idle = socket.create_connection(("127.0.0.1", server.port))
-        # More requests than threads, and all of them in the kernel's queue, since the worker is stopped.
-        (worker,) = server.workers
-        os.kill(worker, signal.SIGSTOP)
-        connections = [open_request(server) for _ in range(70)]
-        with ThreadPoolExecutor(1) as pool:
-            stopped = pool.submit(stop, server, number)
-            wait_until(lambda: signal.SIGTERM in signals(worker, "ShdPnd"), "the master's signal to the worker")
-            os.kill(worker, signal.SIGCONT)
-            assert [status_of(connection) for connection in connections] == [b"HTTP/1.1 200 OK"] * 70
-            assert stopped.result() < STOP_SECONDS
-        idle.close()
-        assert "Traceback" not in server.log
-
-
-def test_a_stop_under_more_load_than_can_be_computed_answers_everybody(artifact_folder, tmp_path):
-    """The requests in the queue are refused, and those that have a thread are still answered."""
-    in_queue, hold = 100, tmp_path / "hold"
-    patch = "import classifier.serving.worker as w; w.WORK_WHEN_STOPPING_S = 2\n" + held(hold)
-    number = THREADS + in_queue
-    with ThreadPoolExecutor(number + 1) as pool, serve(artifact_folder.parent, tmp_path / "log", patch) as server:
-        server.wait_for_ping(200)
-        hold.touch()
-        waiting = [pool.submit(invoke, server) for _ in range(number)]
-        server.wait_for_connections(number)
-        stopped = pool.submit(stop, server, signal.SIGTERM)
-        wait_until(lambda: sum(answer.done() for answer in waiting) >= in_queue, f"{in_queue} answers")
-        hold.unlink()
-        assert stopped.result() < STOP_SECONDS
-        assert Counter(answer.result().status for answer in waiting) == {200: THREADS, 503: in_queue}
-        assert "Traceback" not in server.log
-
-
-def test_a_stalled_client_does_not_hold_up_the_stop(artifact_folder, tmp_path):
-    with serve(artifact_folder.parent, tmp_path / "log") as server:
-        server.wait_for_ping(200)
-        with socket.create_connection(("127.0.0.1", server.port)) as stalled:
-            stalled.sendall(b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\nabc")
-            server.wait_for_connections(1)
-            assert stop(server, signal.SIGTERM) < STOP_SECONDS
-
-
-def test_a_signal_while_the_model_loads(artifact_folder, tmp_path):
-    (hold := tmp_path / "hold").touch()
-    with serve(artifact_folder.parent, tmp_path / "log", held(hold)) as server:
-        server.wait_for_ping(503)
-        assert stop(server, signal.SIGTERM) < STOP_SECONDS
-        assert "Traceback" not in server.log
-
-
-def test_a_signal_before_anything_is_ready(artifact_folder, tmp_path):
-    with serve(artifact_folder.parent, tmp_path / "log") as server:
-        wait_until(lambda: signal.SIGTERM in signals(server.process.pid, "SigCgt"), "a handler for SIGTERM")
-        assert stop(server, signal.SIGTERM) < STOP_SECONDS
-
-
 # What serving never does
 
 
@@ -547,17 +368,3 @@ def test_serving_loads_no_pickle():
     assert len(sources) > 10
     for source in sources:
         assert not re.search(r"(?<!safetensors\.)torch\.load|import pickle|joblib", source.read_text()), source
-
-
-def test_a_worker_whose_every_forward_fails_is_replaced(artifact_folder, tmp_path):
-    broken = tmp_path / "broken"
-    patch = breakable(broken)
-    with serve(artifact_folder.parent, tmp_path / "log", patch) as server:
-        server.wait_for_ping(200)
-        broken.touch()
-        assert [invoke(server).status for _ in range(3)] == [500] * 3
-        broken.unlink()
-        wait_until(lambda: len(server.workers) == 2, "a second worker")
-        server.wait_for_ping(200)
-        assert invoke(server).status == 200
-        assert "3 batches in turn have failed: this worker stops, and the next loads the model anew" in server.log

@@ -15,7 +15,8 @@ from classifier import artifact
 from classifier.images import evaluation_pixels
 from classifier.serving.predictor import load_predictor
 from conftest import IMAGE_SIZE
-from helpers import Answer, Server, breakable, encode, photo, serve
+from helpers import Server, encode, photo, serve
+from serving_helpers import breakable, invoke, slowed, statuses_after_sigterm
 from waits import PATIENCE_S, wait_until
 
 FRONTS = 3
@@ -27,29 +28,12 @@ s.choose_share = lambda n: choose(n)._replace(has_owner=True)
 """
 
 
-def slow_batches(seconds: float) -> str:
-    """Return a patch with which each batch takes so much longer."""
-    return f"""
-import time
-from classifier.engine import Engine
-open_engine = Engine.open
-def open_slow_engine(self):
-    run = open_engine(self)
-    return lambda pixels: time.sleep({seconds}) or run(pixels)
-Engine.open = open_slow_engine
-"""
-
-
 @pytest.fixture(scope="module")
 def server(artifact_folder, tmp_path_factory) -> Iterator[Server]:
     log = tmp_path_factory.mktemp("owner") / "log"
     with serve(artifact_folder.parent, log, OWNED, SAGEMAKER_MODEL_SERVER_WORKERS=str(FRONTS)) as running:
         running.wait_for_ping(200)
         yield running
-
-
-def invoke(server: Server, data: bytes = JPEGS[0]) -> Answer:
-    return server.request("POST", "/invocations", data, {"Content-Type": "image/jpeg"})
 
 
 def owner_of(server: Server) -> psutil.Process:
@@ -140,7 +124,7 @@ def try_to_invoke(server: Server) -> None:
 
 
 def test_images_of_several_fronts_share_a_batch(artifact_folder, tmp_path):
-    patch = OWNED + slow_batches(0.3)
+    patch = OWNED + slowed(0.3)
     with serve(artifact_folder.parent, tmp_path / "log", patch, SAGEMAKER_MODEL_SERVER_WORKERS="4") as server:
         server.wait_for_ping(200)
         with ThreadPoolExecutor(8) as pool:  # two for each front
@@ -151,16 +135,7 @@ def test_images_of_several_fronts_share_a_batch(artifact_folder, tmp_path):
 def test_sigterm_answers_what_was_accepted(artifact_folder, tmp_path):
     with serve(artifact_folder.parent, tmp_path / "log", OWNED, SAGEMAKER_MODEL_SERVER_WORKERS="2") as server:
         server.wait_for_ping(200)
-        with ThreadPoolExecutor(20) as pool:
-            waiting = [pool.submit(invoke, server) for _ in range(40)]
-            wait_until(lambda: any(answer.done() for answer in waiting), "requests have been accepted")
-            server.process.send_signal(signal.SIGTERM)
-            statuses = set()
-            for answer in waiting:
-                with suppress(ConnectionRefusedError):  # not accepted any more
-                    statuses.add(answer.result().status)
-        assert server.process.wait(PATIENCE_S) == 0
-        assert statuses == {200}
+        assert statuses_after_sigterm(server, 40) == {200}
 
 
 def test_an_owner_whose_every_forward_fails_is_replaced(artifact_folder, tmp_path):

@@ -11,7 +11,8 @@ from contextlib import ExitStack, suppress
 import psutil
 import pytest
 
-from helpers import Answer, Server, encode, photo, serve
+from helpers import Server, encode, photo, serve
+from serving_helpers import invoke, statuses_after_sigterm
 from waits import PATIENCE_S, wait_until
 
 FRONTS = 3
@@ -25,10 +26,6 @@ def server(artifact_folder, tmp_path_factory) -> Iterator[Server]:
     with serve(artifact_folder.parent, log, SAGEMAKER_MODEL_SERVER_WORKERS=str(FRONTS)) as running:
         wait_until(lambda: running.log.count("ready after") == FRONTS, f"{FRONTS} processes have their model")
         yield running
-
-
-def invoke(server: Server) -> Answer:
-    return server.request("POST", "/invocations", JPEG, {"Content-Type": "image/jpeg"})
 
 
 def connections_of(server: Server) -> list[int]:
@@ -102,13 +99,4 @@ def test_once_ping_is_answered_no_process_refuses_a_request_because_it_is_loadin
 def test_sigterm_ends_all(artifact_folder, tmp_path):
     with serve(artifact_folder.parent, tmp_path / "log", SAGEMAKER_MODEL_SERVER_WORKERS="2") as server:
         wait_until(lambda: server.log.count("ready after") == 2, "2 processes have their model")
-        with ThreadPoolExecutor(20) as pool:
-            waiting = [pool.submit(invoke, server) for _ in range(20)]
-            wait_until(lambda: any(answer.done() for answer in waiting), "requests have been accepted")
-            server.process.send_signal(signal.SIGTERM)
-            statuses = set()
-            for answer in waiting:
-                with suppress(ConnectionRefusedError):  # not accepted any more
-                    statuses.add(answer.result().status)
-        assert server.process.wait(PATIENCE_S) == 0
-        assert statuses == {200}
+        assert statuses_after_sigterm(server, 20) == {200}
