@@ -85,7 +85,7 @@ def splits_of(survey: Survey) -> np.ndarray:
 def find_leaks(survey: Survey, exact: list[list[int]], near: list[list[int]]) -> Iterator[Finding]:
     """Find images that are in several splits: the later split's score then says nothing about them."""
     splits, names = splits_of(survey), [phase.name for phase in survey.dataset.phases]
-    for groups, how in ((exact, "the same file"), (near, "looks like one")):
+    for groups, is_exact in ((exact, True), (near, False)):
         leaking = [group for group in groups if len(set(splits[group])) > 1]
         for split in (2, 1):
             own = [group for group in leaking if splits[group].max() == split]
@@ -95,12 +95,13 @@ def find_leaks(survey: Survey, exact: list[list[int]], near: list[list[int]]) ->
             of_split, others = int((splits == split).sum()), " or ".join(names[:split])
             copies = frozenset(one for group in own for one in group if splits[one] < split)
             is_are = "is" if affected == 1 else "are"
-            what = "also in" if how == "the same file" else "almost the same as one in"
+            what = "also in" if is_exact else "almost the same as one in"
+            is_or_may = "is then" if is_exact else "may then be"
             yield Finding(
                 LEAK,
                 affected,
                 f"{affected} of the {of_split} {names[split]} images {is_are} {what} {others}",
-                f"the {names[split]} score is then too good: leave the copies out of {others}",
+                f"the {names[split]} score {is_or_may} too good: leave the copies out of {others}",
                 own,
                 copies,
             )

@@ -1,4 +1,4 @@
-"""labels.csv: what training writes of labels that are likely wrong, and launch/relabel.py reads. Without torch."""
+"""labels.csv: what training writes of labels that may be wrong, and launch/relabel.py reads. Without torch."""
 
 LABELS_FILE = "labels.csv"
 LABELS_COLUMNS = ("move", "phase", "file", "given", "likely", "probability_given", "probability_likely")

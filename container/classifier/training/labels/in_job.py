@@ -29,7 +29,7 @@ IN_SAMPLE = (
 
 @dataclass(frozen=True)
 class Suspect:
-    """An image whose label is likely wrong: classes by their indices, and their probabilities."""
+    """An image whose label may be wrong: classes by their indices, and their probabilities."""
 
     phase: str
     position: int
@@ -41,7 +41,7 @@ class Suspect:
 
 @dataclass(frozen=True)
 class LabelCheck:
-    """The labels that are likely wrong, the surest first, of so many images, and the way in which they were found."""
+    """The labels that may be wrong, the surest first, of so many images, and the way in which they were found."""
 
     suspects: list[Suspect]
     images: int
@@ -62,7 +62,7 @@ def check_labels(trainer: Trainer, outcome: Outcome) -> LabelCheck | None:
         logger.warning("the labels were not checked: %s", error)
         return None
     if found.suspects:
-        logger.info("labels: %d of %d are likely wrong: labels.csv", len(found.suspects), found.images)
+        logger.info("labels: %d of %d may be wrong: labels.csv", len(found.suspects), found.images)
     return found
 
 

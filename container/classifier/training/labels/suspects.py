@@ -1,4 +1,4 @@
-"""Labels that are likely wrong, by each image's probabilities.
+"""Labels that may be wrong, by each image's probabilities.
 
 A label is suspected if another class is as probable as it is on average for images of that class, as in confident
 learning (Northcutt et al., "Confident Learning: Estimating Uncertainty in Dataset Labels", 2021), or more probable than
@@ -31,7 +31,7 @@ def leave_one_out(features: torch.Tensor, labels: torch.Tensor, classes: int) ->
 
 
 def find_suspects(probabilities: torch.Tensor, labels: torch.Tensor) -> list[tuple[int, int]]:
-    """Return position and likely class of each image whose label is likely wrong, the surest first.
+    """Return position and likely class of each image whose label may be wrong, the surest first.
 
     `probabilities` is (n, classes), `labels` (n,).
     """

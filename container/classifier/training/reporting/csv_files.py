@@ -15,6 +15,7 @@ SKIPPED = "skipped_images.csv"
 PREDICTIONS, MATRIX, PER_CLASS = "predictions.csv", "confusion_matrix.csv", "per_class.csv"
 CSV_FILES = (
     SKIPPED,
+    LABELS_FILE,
     *(f"{phase}_{table}" for phase in ("validation", "test") for table in (PREDICTIONS, MATRIX, PER_CLASS)),
 )
 
