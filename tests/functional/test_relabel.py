@@ -47,3 +47,14 @@ def test_wrong_labels_are_found_moved_and_moved_back(tmp_path, trainable):
         f"relabel.py {labels} --data {folder} --undo"
     )
     assert not any(path.exists() for path in wrong)
+
+
+def test_a_network_that_is_mostly_wrong_judges_no_labels(tmp_path):
+    write_channel(tmp_path, "train", digit_jpegs((0, 1, 2, 3), 0, 20))
+    write_hyperparameters(tmp_path, **QUICK | {"epochs": 1, "lr": 1e-7})
+    done = train(tmp_path)
+    assert done.returncode == 0, done.stderr
+    why_not = "the network is wrong in more than half of the 16 validation images"
+    assert f"labels: not judged, since {why_not}" in done.stderr + done.stdout
+    assert f"They were not judged: {why_not}" in (tmp_path / "output/data/report.html").read_text()
+    assert len((tmp_path / "output/data/labels.csv").read_text().splitlines()) == 1

@@ -17,6 +17,8 @@ from classifier.training.labels.suspects import find_suspects, leave_one_out
 from classifier.training.trainer import Outcome, Trainer
 
 logger = logging.getLogger(__name__)
+# A network that is wrong more often than right says more of itself than of a label: one at chance doubted 100 of 150.
+LEAST_ACCURACY = 0.5
 LEFT_OUT = (
     "validation's and test's by the model, which did not learn them; train's by a linear classifier of the frozen "
     "features of all other images"
@@ -41,11 +43,15 @@ class Suspect:
 
 @dataclass(frozen=True)
 class LabelCheck:
-    """The labels that may be wrong, the surest first, of so many images, and the way in which they were found."""
+    """The labels that may be wrong, the surest first, of so many images, and the way in which they were found.
+
+    If they were not judged, `why_not` has the reason.
+    """
 
     suspects: list[Suspect]
     images: int
     way: str
+    why_not: str = ""
 
 
 def check_labels(trainer: Trainer, outcome: Outcome) -> LabelCheck | None:
@@ -55,6 +61,11 @@ def check_labels(trainer: Trainer, outcome: Outcome) -> LabelCheck | None:
     """
     if outcome.failure or outcome.ending or not trainer.history.best_weights:
         return None
+    if trainer.history.best and trainer.history.best.accuracy < LEAST_ACCURACY:
+        images = len(trainer.history.best.labels)
+        why_not = f"the network is wrong in more than half of the {images:,} validation images"
+        logger.info("labels: not judged, since %s", why_not)
+        return LabelCheck([], 0, "", f"They were not judged: {why_not}, and would doubt right labels.")
     try:
         with explained_losses(trainer.train, trainer.validation, trainer.test):
             found = _look(trainer)

@@ -119,6 +119,7 @@ def wrong_labels(summary: Summary) -> dict[str, object]:
         "count": len(summary.labels.suspects),
         "images": summary.labels.images,
         "way": summary.labels.way,
+        "why_not": summary.labels.why_not,
         "shown": [_suspect(suspect, summary) for suspect in shown],
     }
 
