@@ -6,7 +6,6 @@ engine's threads would survive.
 
 import logging
 import os
-import signal
 import socket
 import sys
 import threading
@@ -26,7 +25,8 @@ from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.serving import accesslog
 from classifier.serving.app import Model, create_app
-from classifier.serving.batcher import MOST_FAILURES, Batcher
+from classifier.serving.batcher import Batcher
+from classifier.serving.exits import end_owner, exit_now, exit_worker, stop_worker
 from classifier.serving.front import Front
 from classifier.serving.fronts import Fronts, Seat
 from classifier.serving.owner import Owner
@@ -41,19 +41,6 @@ log = logging.getLogger(__name__)
 
 # Workers in turn that may end before they have loaded the model.
 STARTS = 3
-GIVES_UP = "%d batches in turn have failed: this worker stops, and the next loads the model anew"
-
-
-def _stop_worker() -> None:
-    """Stop this worker, so that the master starts another: what it has begun is answered first, as after SIGTERM."""
-    log.critical(GIVES_UP, MOST_FAILURES)
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _end_owner() -> None:
-    """End the model's process at once, so that the fronts refuse what it has, and the master starts another."""
-    log.critical(GIVES_UP, MOST_FAILURES)
-    _exit_now(1)
 
 
 class Master(Arbiter):
@@ -117,7 +104,7 @@ class Server(BaseApplication):
             Master(self).run()
         except SystemExit as end:
             # Every request is answered. Unloading an engine in order would take seconds of the 30 before SIGKILL.
-            _exit_now(int(end.code or 0))
+            exit_now(int(end.code or 0))
 
     def _load_model(self, result: Future) -> None:
         start = time.monotonic()
@@ -125,12 +112,12 @@ class Server(BaseApplication):
             predictor = load_predictor(self.folder, self.description, self.contract.precision, self.share.cores)
             images.warm_up()
         except UserError as error:
-            _exit_worker(f"serve: {error}")
+            exit_worker(f"serve: {error}")
         except Exception as error:
             log.exception("loading the model failed")
-            _exit_worker(f"serve: the model in {self.folder} could not be loaded: {type(error).__name__}: {error}")
+            exit_worker(f"serve: the model in {self.folder} could not be loaded: {type(error).__name__}: {error}")
         else:
-            loaded = model_of(predictor, _end_owner if self.slots else _stop_worker)
+            loaded = model_of(predictor, end_owner if self.slots else stop_worker)
             if self.slots:
                 Owner(self.slots, loaded.submit)
             result.set_result(loaded)
@@ -165,7 +152,7 @@ class Server(BaseApplication):
             raise HaltServer(f"{STARTS} workers ended before their model was loaded", Arbiter.WORKER_BOOT_ERROR)
 
 
-def model_of(predictor: Predictor, give_up: Callable[[], None] = _stop_worker) -> Model:
+def model_of(predictor: Predictor, give_up: Callable[[], None] = stop_worker) -> Model:
     """Return the Model of a loaded predictor, with a batcher in front of it that gives up when all batches fail."""
     batcher = Batcher(predictor.in_lane, predictor.lanes, predictor.batch_size, give_up)
     about = predictor.artifact
@@ -208,15 +195,3 @@ def _log_start(contract: Contract, folder: Path, description: Artifact, share: S
         "port %d, processes: %d, each with %d cores and %d threads, precision %s, bodies up to %d MB",
         *(contract.port, share.fronts, share.cores, share.threads, contract.precision, contract.max_payload_mb),
     )
-
-
-def _exit_worker(sentence: str) -> None:
-    """End this worker with the exit code that makes gunicorn's master stop too, not start another worker."""
-    print(sentence, file=sys.stderr)
-    _exit_now(Arbiter.WORKER_BOOT_ERROR)
-
-
-def _exit_now(code: int) -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)

@@ -21,7 +21,7 @@ def application(artifact_folder, monkeypatch) -> server.Server:
     def end(sentence: str) -> None:
         raise SystemExit(sentence)
 
-    monkeypatch.setattr(server, "_exit_worker", end)
+    monkeypatch.setattr(server, "exit_worker", end)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         description = artifact.read(artifact_folder)
         contract, share = Contract(artifact_folder.parent, {}), Share(1, 2)
