@@ -39,7 +39,7 @@ from classifier.serving.batcher import Outcome
 PIXELS, ANSWER, model_of = np.zeros(({SIZE}, {SIZE}, 3), np.uint8), Future(), server.model_of
 ANSWER.set_result(Outcome(np.full(10, .1, np.float32), 0, 0, 1))
 images.evaluation_pixels = lambda *_: PIXELS
-server.model_of = lambda predictor: model_of(predictor)._replace(submit=lambda *_: ANSWER)
+server.model_of = lambda *arguments: model_of(*arguments)._replace(submit=lambda *_: ANSWER)
 """
 BEHIND = {"nothing": NOTHING, "a small model": ""}
 

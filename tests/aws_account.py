@@ -4,10 +4,12 @@ import itertools
 import sys
 from argparse import Namespace
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from botocore import loaders
 
 from aws_stand_in import StandIn
 from classifier.errors import UserError
@@ -17,8 +19,10 @@ from launch.advice import sentence_for
 from launch.aws import Aws
 from launch.settings import make_parser
 from local import places
+from waits import PATIENCE_S
 
 IMAGE = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/sagemaker-resnet18:abc"
+load_once = cache(loaders.create_loader)
 BUCKET = f"sagemaker-{REGION}-123456789012"
 
 
@@ -103,7 +107,9 @@ def account(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(places, "new_name", lambda prefix: f"{prefix}-{next(number)}")
     monkeypatch.setattr(Aws, "poll_seconds", 0.01)
     monkeypatch.setattr(logs, "QUIET_SECONDS", 1)
-    monkeypatch.setattr(making, "KNOWN_SECONDS", 1)
+    monkeypatch.setattr(making, "KNOWN_SECONDS", PATIENCE_S)
+    # Each session would read the services' models anew, which takes most of a test's time.
+    monkeypatch.setattr(loaders, "create_loader", load_once)
     made = Account(tmp_path, monkeypatch, capsys)
     monkeypatch.setenv("AWS_ENDPOINT_URL", made.aws.url)
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)

@@ -75,7 +75,7 @@ class StandIn(Hosting):
         self.moto = DomainDispatcherApplication(create_backend_app)
         self.http = make_server("127.0.0.1", 0, self.answer, threaded=True, request_handler=MotoRequestHandler)
         self.url = f"http://127.0.0.1:{self.http.port}"
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
         agent = {"User-Agent": OWN.user_agent_extra}
         urlopen(Post(f"{self.url}/moto-api/reset", method="POST", headers=agent)).close()
 
@@ -84,6 +84,7 @@ class StandIn(Hosting):
             thread.join()
         self.servers.close()
         self.http.shutdown()
+        self.http.server_close()
 
     def client(self, service: str):
         if service not in self.clients:

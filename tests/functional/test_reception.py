@@ -33,8 +33,8 @@ from classifier.serving.worker import Worker
 f.QUEUE_BYTES = 0  # which leaves room for two bodies
 end, model_of = Worker.end_late, s.model_of
 Worker.end_late = lambda self, now, patience: end(self, now + 80 * os.path.exists({later!r}), patience)
-def held_model_of(predictor):
-    model = model_of(predictor)
+def held_model_of(*arguments):
+    model = model_of(*arguments)
     def submit(pixels, deadline):
         while os.path.exists({held!r}):
             time.sleep(0.01)

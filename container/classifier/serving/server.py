@@ -111,15 +111,15 @@ class Server(BaseApplication):
         try:
             predictor = load_predictor(self.folder, self.description, self.contract.precision, self.share.cores)
             images.warm_up()
+            loaded = model_of(predictor, end_owner if self.slots else stop_worker)
+            if self.slots:
+                Owner(self.slots, loaded.submit)
         except UserError as error:
             exit_worker(f"serve: {error}")
         except Exception as error:
             log.exception("loading the model failed")
             exit_worker(f"serve: the model in {self.folder} could not be loaded: {type(error).__name__}: {error}")
         else:
-            loaded = model_of(predictor, end_owner if self.slots else stop_worker)
-            if self.slots:
-                Owner(self.slots, loaded.submit)
             result.set_result(loaded)
             self.seat.be_ready()
             log.info(

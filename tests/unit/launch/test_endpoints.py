@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from launch import making
+
 pytest_plugins = ["aws_account"]
 
 DEPLOY = "deploy.py --role sm --yes"
@@ -78,6 +80,7 @@ def test_what_a_refused_call_leaves_is_taken_away(account, operation):
 
 
 def test_a_configuration_that_is_not_known_for_long_is_told(account):
+    account.monkeypatch.setattr(making, "KNOWN_SECONDS", 1)
     account.trained()
     account.aws.knows_config = lambda name: False
     assert "Could not find endpoint configuration" in account.refuses(DEPLOY)

@@ -14,7 +14,6 @@ from strict_request import faults
 
 SETTINGS = Namespace(prefix="resnet18", tags={})
 ARN = f"arn:aws:sagemaker:{REGION}:123456789012"
-SINCE = datetime.now(UTC)
 OURS = [{"Key": "created-by", "Value": "launch-resnet18"}]
 
 
@@ -39,7 +38,7 @@ def listed(kind, *names):
                 f"{kind}Name": name,
                 f"{kind}Arn": f"{ARN}:{name}",
                 f"{kind}Status": "InProgress",
-                "CreationTime": SINCE,
+                "CreationTime": datetime.now(UTC),
             }
             for name in names
         ]

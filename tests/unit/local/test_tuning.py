@@ -148,6 +148,9 @@ def test_a_failed_training_raises_its_cause(tune, tmp_path):
 
 
 def test_ctrl_c_stops_a_training_in_order(tune, tmp_path):
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell ignores the signal for what it runs in the background
     (tmp_path / "data" / "job.json").write_text(json.dumps([0.1] * 19))
     programs.prepare_job(tmp_path / "job", tmp_path / "data", {})
     rows = tmp_path / "job/output/data/metrics.jsonl"

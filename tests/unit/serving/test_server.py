@@ -86,6 +86,13 @@ def test_a_users_fault_while_loading_is_one_sentence(application, monkeypatch, c
     assert "Traceback" not in caplog.text
 
 
+def test_our_own_fault_once_it_is_loaded_ends_the_worker_too(application, monkeypatch):
+    """Else /ping would say for ever that the model is loading."""
+    monkeypatch.setattr(server, "model_of", lambda *_: 1 / 0)
+    with pytest.raises(SystemExit, match="could not be loaded: ZeroDivisionError"):
+        application._load_model(Future())
+
+
 def test_our_own_fault_while_loading_is_a_sentence_and_a_traceback(application, monkeypatch, caplog):
     monkeypatch.setattr(server, "load_predictor", lambda *_: 1 / 0)
     with pytest.raises(SystemExit, match="could not be loaded: ZeroDivisionError: division by zero"):
