@@ -76,12 +76,12 @@ class Worker(ASGIWorker):
                     longest.end()
                     break
         self.connections[connection] = None
-        self.seat.count(len(self.connections))
+        self._count()
 
     def forget(self, connection: Connection) -> None:
         """Let go of a connection that is closed."""
         self.connections.pop(connection, None)
-        self.seat.count(len(self.connections))
+        self._count()
 
     @property
     def is_crowded(self) -> bool:
@@ -156,12 +156,17 @@ class Worker(ASGIWorker):
             self.loop.add_reader(listener, self._take_or_leave, listener)
 
     def _take_or_leave(self, listener: socket.socket) -> None:
-        """Take a new connection; or leave it to another process, but not for long, since that one may hang."""
-        if self.seat.is_next():
-            self._accept(listener)
-        else:
-            self.loop.remove_reader(listener)
-            self.loop.call_later(LEAVE_S, self._take_left, listener)
+        """Take new connections; or leave them to another process, but not for long, since that one may hang.
+
+        All at once, so that those that break off are noticed before they are answered.
+        """
+        for _ in range(BACKLOG):
+            if not self.seat.is_next():
+                self.loop.remove_reader(listener)
+                self.loop.call_later(LEAVE_S, self._take_left, listener)
+                break
+            if not self._accept(listener):
+                break
 
     def _take_left(self, listener: socket.socket) -> None:
         if self.alive:
@@ -181,5 +186,13 @@ class Worker(ASGIWorker):
             return False
         task = self.loop.create_task(self.loop.connect_accepted_socket(lambda: Connection(self), client))
         self.accepting.add(task)
-        task.add_done_callback(self.accepting.discard)
+        task.add_done_callback(self._forget_task)
+        self._count()
         return True
+
+    def _forget_task(self, task: asyncio.Task) -> None:
+        self.accepting.discard(task)
+        self._count()
+
+    def _count(self) -> None:
+        self.seat.count(len(self.connections) + len(self.accepting))
