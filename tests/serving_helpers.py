@@ -6,13 +6,11 @@ import signal
 import socket
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 from classifier.serving.share import choose_share
 from helpers import Answer, Server, encode, photo, serve
-from waits import PATIENCE_S, wait_until
+from waits import PATIENCE_S
 
 # SageMaker's deadlines: for the first good ping, for each ping, for each answer, and between SIGTERM and SIGKILL.
 START_SECONDS, PING_SECONDS, ANSWER_SECONDS, STOP_SECONDS = 240, 2, 60, 30
@@ -62,16 +60,11 @@ def run_to_its_end(root: Path, log_file: Path, patch: str = "", **environ: str) 
         return server.process.wait(PATIENCE_S), server.log, server
 
 
-def statuses_after_sigterm(server: Server, requests: int) -> set[int]:
-    """Stop the server while it answers `requests`, and return the statuses of those that it had accepted."""
-    with ThreadPoolExecutor(20) as pool:
-        waiting = [pool.submit(invoke, server) for _ in range(requests)]
-        wait_until(lambda: any(answer.done() for answer in waiting), "requests have been accepted")
-        server.process.send_signal(signal.SIGTERM)
-        statuses = set()
-        for answer in waiting:
-            with suppress(ConnectionRefusedError):  # not accepted any more
-                statuses.add(answer.result().status)
+def statuses_after_sigterm(server: Server, requests: int) -> set[bytes]:
+    """Send so many requests, stop the server, and return the status lines that they are answered with."""
+    connections = [open_request(server) for _ in range(requests)]
+    server.process.send_signal(signal.SIGTERM)
+    statuses = {status_of(connection) for connection in connections}
     assert server.process.wait(PATIENCE_S) == 0
     return statuses
 

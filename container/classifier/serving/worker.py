@@ -23,8 +23,8 @@ from classifier.serving.fronts import Seat
 # Connections that the kernel accepts ahead of the worker. Fewer would reset those of a burst.
 BACKLOG = 2048
 CHECK_S = 0.5
-# A new connection is left to another process for this long.
-LEAVE_S = 0.005
+# A new connection is left to another process for this long, and so often.
+LEAVE_S, LEAVES = 0.005, 10
 # A turn of parsing, and the pause before the next: a loop that never sleeps keeps Python's lock from all threads.
 TURN_S, PAUSE_S = 0.002, 0.001
 # Connections beyond the limit that have the time to read why they are closed.
@@ -118,7 +118,7 @@ class Worker(ASGIWorker):
             await self._keep_model()
             return
         for listener in self.sockets:
-            self._listen(listener.sock)
+            self._take_or_leave(listener.sock)
         while self.alive and self.ppid == os.getppid():
             self.notify()
             self.end_late(time.monotonic(), inf)
@@ -140,8 +140,9 @@ class Worker(ASGIWorker):
         for listener in self.sockets:
             self.loop.remove_reader(listener.sock)
             # The kernel would reset those that it has accepted already.
-            while self._accept(listener.sock):
-                pass
+            with contextlib.suppress(OSError):
+                while self._accept(listener.sock):
+                    pass
             listener.sock.close()
         await asyncio.sleep(CHECK_S / 5)  # asyncio is about to take them in
         while self.connections and (now := time.monotonic()) < start + STOP_S:
@@ -151,38 +152,35 @@ class Worker(ASGIWorker):
                 self.asgi.room.close()
             await asyncio.sleep(CHECK_S / 5)
 
-    def _listen(self, listener: socket.socket) -> None:
-        if self.alive:
-            self.loop.add_reader(listener, self._take_or_leave, listener)
-
-    def _take_or_leave(self, listener: socket.socket) -> None:
+    def _take_or_leave(self, listener: socket.socket, leaves: int = LEAVES) -> None:
         """Take new connections; or leave them to another process, but not for long, since that one may hang.
 
-        All at once, so that those that break off are noticed before they are answered.
+        All that wait are taken at once, so that those that break off are noticed before they are answered.
         """
-        for _ in range(BACKLOG):
-            if not self.seat.is_next():
-                self.loop.remove_reader(listener)
-                self.loop.call_later(LEAVE_S, self._take_left, listener)
-                break
-            if not self._accept(listener):
-                break
+        if not self.alive:
+            return
+        try:
+            for _ in range(BACKLOG):
+                if not self.seat.is_next() and (leaves or not self.seat.can_answer()):
+                    self._pause(listener, LEAVE_S, max(0, leaves - 1))
+                    return
+                leaves = LEAVES
+                if not self._accept(listener):
+                    break
+        except OSError:  # no descriptor is left, for example: asking again at once would keep the loop busy
+            self._pause(listener, CHECK_S, LEAVES)
+            return
+        self.loop.add_reader(listener, self._take_or_leave, listener)
 
-    def _take_left(self, listener: socket.socket) -> None:
-        if self.alive:
-            if self.seat.can_answer():
-                self._accept(listener)
-            self._listen(listener)
+    def _pause(self, listener: socket.socket, seconds: float, leaves: int) -> None:
+        self.loop.remove_reader(listener)
+        self.loop.call_later(seconds, self._take_or_leave, listener, leaves)
 
     def _accept(self, listener: socket.socket) -> bool:
-        """Take a connection that waits, and return False if there is none or if it cannot be had now."""
+        """Take a connection, and return False if none waits. Raises OSError if it cannot be had."""
         try:
             client, _ = listener.accept()
-        except BlockingIOError:  # another process was quicker
-            return False
-        except OSError:  # no descriptor is left, for example: asking again at once would keep the loop busy
-            self.loop.remove_reader(listener)
-            self.loop.call_later(CHECK_S, self._listen, listener)
+        except BlockingIOError:  # another process was quicker, for example
             return False
         task = self.loop.create_task(self.loop.connect_accepted_socket(lambda: Connection(self), client))
         self.accepting.add(task)
