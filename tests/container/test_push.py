@@ -14,6 +14,7 @@ from waits import LIMIT_S, PATIENCE_S, wait_until
 from .conftest import NAME, unavailable
 from .engines import CACHE, RUN
 
+GB_NEEDED = 20
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 HOST = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -51,9 +52,12 @@ def registry(tmp_path):
     """The port of an empty registry."""
     if not shutil.which("docker-registry"):
         unavailable("docker-registry is not installed")
+    free_gb = shutil.disk_usage(tmp_path).free // 10**9
+    if free_gb < GB_NEEDED:
+        unavailable(f"{tmp_path} has {free_gb} GB free; needed: {GB_NEEDED} GB, for the registry and a second storage")
     port = free_port()
     (tmp_path / "registry.yml").write_text(REGISTRY.format(folder=tmp_path / "registry", port=port))
-    process = subprocess.Popen(["docker-registry", "serve", tmp_path / "registry.yml"], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(["docker-registry", "serve", tmp_path / "registry.yml"])  # pytest shows what it says
     try:
         wait_until(lambda: answers(port), "an answer of the registry")
         yield port
