@@ -30,6 +30,7 @@ with atheris.instrument_imports(include=["classifier", "gunicorn", "PIL", "werkz
     from classifier.serving.batcher import Outcome
     from classifier.serving.connection import Connection
     from classifier.serving.front import Front
+    from classifier.serving.fronts import Fronts
     from classifier.serving.settings import SETTINGS
     from classifier.serving.share import Share
     from classifier.serving.worker import Worker
@@ -61,7 +62,8 @@ class Reception:
             config.set(name, value)
         self.worker = Worker(1, os.getppid(), [], None, 30, config, config.logger_class(config))
         self.loop = self.worker.loop = asyncio.new_event_loop()
-        self.worker.asgi = Front(application, 25, threads=2)
+        self.worker.asgi = Front(application, 25, Share(1))
+        self.worker.seat = Fronts(1).take()
         self.server = self.loop.run_until_complete(
             self.loop.create_server(lambda: Connection(self.worker), "127.0.0.1", 0)
         )
@@ -129,13 +131,14 @@ def write_seeds(folder: Path) -> None:
     text = json.dumps({"images": [base64.b64encode(stream.getvalue()).decode()], "k": 1})
     (folder / "json").write_bytes(b"\1" + text.encode())
     (folder / "lines").write_bytes(b"\4" + f"{text}\n{text}\n".encode())
-    request = (
-        b"POST /invocations HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\n\r\n"
-    )
-    (folder / "request").write_bytes(b"\xc0" + request)
-    chunked = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
-    (folder / "chunked").write_bytes(b"\xa0" + chunked)
-
+    requests = [
+        b"POST /invocations HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        b"POST /invocations HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n3;x=y\r\nabc\r\n000\r\nX-Sum: 1\r\n\r\n",
+        b"HEAD http://a/ping?b HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n",
+    ]
+    for i, request in enumerate(requests):
+        (folder / f"request-{i}").write_bytes(b"\xc0" + request)
 
 def main() -> None:
     images.warm_up()
