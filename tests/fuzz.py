@@ -134,11 +134,12 @@ def write_seeds(folder: Path) -> None:
     requests = [
         b"POST /invocations HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\n\r\n",
         b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
-        b"POST /invocations HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n3;x=y\r\nabc\r\n000\r\nX-Sum: 1\r\n\r\n",
+        b"POST /invocations HTTP/1.1\r\nTransfer-Encoding: gzip,chunked\r\n\r\n3;x=y\r\nabc\r\n000\r\nX-Sum: 1\r\n\r\n",
         b"HEAD http://a/ping?b HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n",
     ]
     for i, request in enumerate(requests):
         (folder / f"request-{i}").write_bytes(b"\xc0" + request)
+
 
 def main() -> None:
     images.warm_up()
