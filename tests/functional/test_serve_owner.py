@@ -16,7 +16,7 @@ from classifier.images import evaluation_pixels
 from classifier.serving.predictor import load_predictor
 from conftest import IMAGE_SIZE
 from helpers import Server, encode, photo, serve
-from serving_helpers import breakable, invoke, slowed, statuses_after_sigterm
+from serving_helpers import breakable, held, invoke, slowed, statuses_after_sigterm
 from waits import PATIENCE_S, wait_until
 
 FRONTS = 3
@@ -150,6 +150,19 @@ def test_an_owner_whose_every_forward_fails_is_replaced(artifact_folder, tmp_pat
         broken.unlink()
         server.wait_for_ping(200)
         assert invoke(server).status == 200
+
+
+def test_an_owner_that_hangs_is_replaced_when_it_is_asked_again(artifact_folder, tmp_path):
+    hold = tmp_path / "hold"
+    patch = OWNED + "import classifier.serving.batcher as b; b.LONGEST_BATCH_S = 0\n" + held(hold)
+    with serve(artifact_folder.parent, tmp_path / "log", patch) as server, ThreadPoolExecutor(2) as pool:
+        server.wait_for_ping(200)
+        hold.touch()
+        assert {answer.status for answer in pool.map(lambda _: invoke(server), range(2))} == {503}
+        hold.unlink()
+        server.wait_for_ping(200)
+        assert invoke(server).status == 200
+        assert "a batch has taken longer" in server.log
 
 
 def test_owners_killed_while_loading_end_the_server(artifact_folder, tmp_path):

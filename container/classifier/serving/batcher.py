@@ -5,6 +5,7 @@ that arrive while all lanes are busy form the next batches. A single image gets 
 images are shared among lanes of one core each.
 """
 
+import logging
 import math
 import threading
 import time
@@ -17,8 +18,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+log = logging.getLogger(__name__)
 # Batches that fail in turn, in any lane: after a broken CUDA context, for one, every later batch fails too.
 MOST_FAILURES = 3
+# A batch that takes longer hangs: SageMaker has ended its invocations by then.
+LONGEST_BATCH_S = 60
 # uint8 pixels (n, ...), n >= 1, to an array with n rows.
 Forward = Callable[[np.ndarray], np.ndarray]
 
@@ -57,16 +61,16 @@ class Batcher:
         """Start a thread for each of `lanes`, their numbers of cores: the first has all cores, the others share them.
 
         `in_lane` is called in each lane's thread with its cores, and returns the function that runs the model there:
-        uint8 of shape (n, ...) to an array with n rows, for n up to `batch_size`. `give_up` is called in a lane's
-        thread when MOST_FAILURES batches in turn have failed.
+        uint8 of shape (n, ...) to an array with n rows, for n up to `batch_size`. `give_up`, which is to end the
+        process, is called when MOST_FAILURES batches in turn have failed, or when an image comes while a batch hangs.
         """
         self._give_up = give_up
         self._failures = 0
+        self._starts: dict[int, float] = {}  # of the lanes that are busy
         self._batch_size = batch_size
         self._lock = threading.Lock()
         self._waiting: deque[_Image] = deque()
         self._inboxes = [SimpleQueue() for _ in lanes]
-        self._idle = set(range(len(lanes)))
         for lane, cores in enumerate(lanes):
             threading.Thread(target=self._run, args=(lane, in_lane, cores), name=f"lane-{lane}", daemon=True).start()
 
@@ -79,6 +83,9 @@ class Batcher:
         with self._lock:
             self._waiting.append(image)
             self._start_batches()
+            hangs = min(self._starts.values(), default=math.inf) < image.arrival - LONGEST_BATCH_S
+        if hangs:
+            self._end(f"a batch has taken longer than {LONGEST_BATCH_S} s")
         return image.outcome
 
     def _start_batches(self) -> None:
@@ -86,16 +93,16 @@ class Batcher:
         while self._waiting and (free := self._free_lanes()):
             share = math.ceil(len(self._waiting) / len(free))
             batch = [self._waiting.popleft() for _ in range(min(share, self._batch_size, len(self._waiting)))]
-            self._idle.remove(free[0])
+            self._starts[free[0]] = time.monotonic()
             self._inboxes[free[0]].put(batch)
 
     def _free_lanes(self) -> list[int]:
         shared = range(1, len(self._inboxes))
-        if 0 not in self._idle:
+        if 0 in self._starts:
             return []
-        if not shared or (len(self._waiting) == 1 and len(self._idle) == len(self._inboxes)):
+        if not shared or (len(self._waiting) == 1 and not self._starts):
             return [0]
-        return [lane for lane in shared if lane in self._idle]
+        return [lane for lane in shared if lane not in self._starts]
 
     def _run(self, lane: int, in_lane: Callable[[int], Forward], cores: int) -> None:
         forward = in_lane(cores)
@@ -104,10 +111,14 @@ class Batcher:
             with self._lock:
                 self._failures = self._failures + 1 if has_failed else 0
                 gives_up = self._failures == MOST_FAILURES
-                self._idle.add(lane)
+                del self._starts[lane]
                 self._start_batches()
             if gives_up:
-                self._give_up()
+                self._end(f"{MOST_FAILURES} batches in turn have failed")
+
+    def _end(self, reason: str) -> None:
+        log.critical("%s: this worker stops, and the next loads the model anew", reason)
+        self._give_up()
 
 
 def _compute(batch: list[_Image], forward: Forward) -> bool:

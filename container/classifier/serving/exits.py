@@ -1,27 +1,19 @@
 """The ways in which a serving process ends itself, and what gunicorn's master then does."""
 
-import logging
 import os
 import signal
 import sys
 
 from gunicorn.arbiter import Arbiter
 
-from classifier.serving.batcher import MOST_FAILURES
-
-log = logging.getLogger(__name__)
-GIVES_UP = "%d batches in turn have failed: this worker stops, and the next loads the model anew"
-
 
 def stop_worker() -> None:
     """Stop this worker, so that the master starts another: what it has begun is answered first, as after SIGTERM."""
-    log.critical(GIVES_UP, MOST_FAILURES)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def end_owner() -> None:
     """End the model's process at once, so that the fronts refuse what it has, and the master starts another."""
-    log.critical(GIVES_UP, MOST_FAILURES)
     exit_now(1)
 
 

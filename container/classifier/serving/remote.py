@@ -66,10 +66,10 @@ class RemoteModel:
         except queue.Empty:
             outcome.set_exception(Expired())
             return outcome
-        query = Query(slot, self.slots.owner, next(self._tickets), deadline)
         self.slots.pixels[self.front, slot] = pixels
-        self.slots.owners[self.front, slot] = query.owner
         with self._lock:
+            query = Query(slot, self.slots.owner, next(self._tickets), deadline)
+            self.slots.owners[self.front, slot] = query.owner
             self._sent[query.ticket] = _Sent(outcome, query)
         if query.owner:
             self._link.ask(query)
@@ -98,8 +98,8 @@ class RemoteModel:
 
     def _give_up(self) -> None:
         """Fail what an owner has that has ended."""
-        owner = self.slots.owner
         with self._lock:
+            owner = self.slots.owner
             lost = [sent for sent in self._sent.values() if sent.query.owner != owner or not owner]
             for sent in lost:
                 del self._sent[sent.query.ticket]

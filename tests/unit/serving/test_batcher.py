@@ -5,6 +5,7 @@ from concurrent.futures import wait
 import numpy as np
 import pytest
 
+from classifier.serving import batcher as module
 from classifier.serving.batcher import Batcher, Expired
 from waits import PATIENCE_S, wait_until
 
@@ -49,7 +50,7 @@ def test_a_lone_image_starts_at_once_with_all_cores(model):
     for value in (3, 4):
         model.allowed.release()
         assert numbers(submit(batcher, value)) == [2 * value]
-        wait_until(lambda: len(batcher._idle) == 3, "all lanes are idle again, a moment after the answer")
+        wait_until(lambda: not batcher._starts, "all lanes are idle again, a moment after the answer")
     assert model.batches == [(4, 1), (4, 1)]
 
 
@@ -117,3 +118,17 @@ def test_batches_that_all_fail_are_given_up_and_single_failures_are_not(model):
     assert not given_up.is_set()
     assert [fails(13) for _ in range(3)] == [True] * 3
     assert given_up.wait(PATIENCE_S)
+
+
+def test_a_batch_that_hangs_is_given_up_when_the_next_image_comes(model, monkeypatch):
+    given_up = threading.Event()
+    batcher = Batcher(model.in_lane, (1,), 8, given_up.set)
+    first = submit(batcher, 1)
+    assert model.started.acquire(timeout=PATIENCE_S)
+    second = submit(batcher, 2)
+    assert not given_up.is_set()
+    monkeypatch.setattr(module, "LONGEST_BATCH_S", 0)
+    third = submit(batcher, 3)
+    assert given_up.is_set()
+    model.allowed.release(2)
+    assert numbers(first + second + third) == [2, 4, 6]
