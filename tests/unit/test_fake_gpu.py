@@ -77,7 +77,9 @@ def fake(monkeypatch) -> Iterator[None]:
 
 @pytest.fixture(params=DTYPES, ids=str)
 def compute(request) -> Compute:
-    return Compute(GPU, request.param)
+    made = Compute(GPU, request.param)
+    made.copying = None  # fake tensors know no streams
+    return made
 
 
 @pytest.fixture
@@ -133,7 +135,7 @@ def test_an_evaluation(compute, model, tmp_path, monkeypatch):
 
 
 def test_features_and_a_step_of_the_head(compute, model, no_backward, tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.Tensor, "tolist", lambda tensor: [0] * len(tensor))  # of positions, for their labels
+    monkeypatch.setattr(FakeTensor, "tolist", lambda tensor: [0] * len(tensor))  # of positions, for their labels
     backbone, head = split(model, "head")
     images = given("train", tmp_path)
     batches = FeatureBatches(images.phase, HP, backbone, compute, Interrupt())
