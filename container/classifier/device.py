@@ -59,7 +59,7 @@ def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
     on older GPUs such as T4 and V100, and fp32 on other CPUs.
     """
     if device.type == "cuda":
-        has_bf16 = torch.cuda.get_device_capability(device) >= (8, 0)
+        has_bf16 = _gpu_has_bf16(device)
         if precision == "bf16" and not has_bf16:
             raise UserError(
                 f"precision is 'bf16', which {torch.cuda.get_device_name(device)} lacks (compute capability below "
@@ -72,9 +72,23 @@ def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if _has_bf16() else torch.float32
 
 
+def serving_dtypes(precision: str, device: torch.device) -> tuple[torch.dtype, ...]:
+    """Return the dtypes to serve in for a `precision` of PRECISIONS: the first that the network's values fit.
+
+    On a GPU auto is fp16, which rounds an eighth as much as bf16 and is as fast. Raises UserError as compute_dtype().
+    """
+    if precision != "auto" or device.type != "cuda":
+        return (compute_dtype(precision, device),)
+    return (torch.float16, torch.bfloat16 if _gpu_has_bf16(device) else torch.float32)
+
+
 def name_precision(dtype: torch.dtype) -> str:
     """Return the name of `dtype` among PRECISIONS."""
     return next(name for name, one in _DTYPES.items() if one == dtype)
+
+
+def _gpu_has_bf16(device: torch.device) -> bool:
+    return torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def _has_bf16() -> bool:

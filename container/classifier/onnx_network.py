@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from classifier.artifact import Artifact, Range
 from classifier.engine import INPUT, OUTPUT
+from classifier.folding import fold
 from classifier.layers import BLOCKS, CONVOLUTIONS, HEAD, STEM, Convolution
 
 # Both are older than the engines of the last three years.
@@ -138,15 +139,10 @@ class _Network:
         return self.result(second, self.relu(added, second))
 
     def convolution(self, name: str, x: str) -> str:
-        layer, weights = CONVOLUTIONS[name], self.weights
-        gamma, beta, mean, variance = (
-            weights[f"{layer.norm}.{part}"].astype(np.float64)
-            for part in ("weight", "bias", "running_mean", "running_var")
-        )
-        factor = gamma / np.sqrt(variance + self.about.eps)
-        weight = (weights[f"{layer.weight}.weight"] * factor[:, None, None, None]).astype(np.float32)
-        bias = self.graph.constant(f"{name}.bias", (beta - mean * factor).astype(np.float32))
-        padding, inputs = layer.kernel // 2, [x, self.form.weight(self.graph, layer, weight), bias]
+        layer = CONVOLUTIONS[name]
+        weight, bias = fold(self.weights, layer, self.about.eps)
+        inputs = [x, self.form.weight(self.graph, layer, weight), self.graph.constant(f"{name}.bias", bias)]
+        padding = layer.kernel // 2
         return self.graph.node(
             "Conv", inputs, name, kernel_shape=[layer.kernel] * 2, pads=[padding] * 4, strides=[layer.stride] * 2
         )

@@ -126,3 +126,12 @@ def test_a_cpu_takes_bf16_where_it_has_instructions_for_it(monkeypatch, native):
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_the_name_of_a_precision(precision):
     assert device.name_precision(device.compute_dtype(precision, CPU)) == precision
+
+
+@pytest.mark.parametrize(
+    ("capability", "dtypes"), [((7, 5), (torch.float16, torch.float32)), ((8, 0), (torch.float16, torch.bfloat16))]
+)
+def test_a_gpu_serves_in_fp16_if_the_network_fits(monkeypatch, capability, dtypes):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    assert device.serving_dtypes("auto", CUDA) == dtypes
+    assert device.serving_dtypes("fp32", CUDA) == (torch.float32,)

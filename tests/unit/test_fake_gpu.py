@@ -14,7 +14,9 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from classifier import network
-from classifier.layers import FEATURES
+from classifier.artifact import Artifact
+from classifier.layers import FEATURES, list_shapes
+from classifier.serving.folded_network import FoldedNetwork
 from classifier.training.compute import Compute
 from classifier.training.data.augment import Augmentation
 from classifier.training.data.batch import Batch
@@ -145,6 +147,25 @@ def test_features_and_a_step_of_the_head(compute, model, no_backward, tmp_path, 
     no_backward(list(head.parameters()))
     found = make_step(head, compute).take(compute.inputs(first.inputs), compute.move(first.labels), 1.0, 0.001)
     assert (found.device.type, found.shape) == ("cuda", (2,))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_a_prediction(dtype, monkeypatch):
+    """With stand-ins for cuDNN's fused convolutions, which know no fake tensors."""
+
+    def convolve(x, weight, bias, stride, padding, dilation, groups):
+        return torch.nn.functional.conv2d(x, weight, bias, stride, padding, dilation, groups).relu()
+
+    def convolve_and_add(x, weight, added, alpha, bias, *options):
+        return (convolve(x, weight, bias, *options) + alpha * added).relu()
+
+    monkeypatch.setattr(torch, "cudnn_convolution_relu", convolve)
+    monkeypatch.setattr(torch, "cudnn_convolution_add_relu", convolve_and_add)
+    about = Artifact(tuple("abcde"), SIZE, eps=1e-5)
+    weights = {name: np.ones(shape, np.float32) for name, shape in list_shapes(CLASSES).items()}
+    predict = FoldedNetwork(weights, about, GPU, dtype)
+    found = predict(torch.empty(3, SIZE, SIZE, 3, dtype=torch.uint8, device=GPU))
+    assert (found.device.type, found.dtype, found.shape) == ("cuda", torch.float32, (3, CLASSES))
 
 
 def test_what_is_on_the_cpu_cannot_pass_for_a_gpus(compute, model):

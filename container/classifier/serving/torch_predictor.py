@@ -1,63 +1,79 @@
 """The predictor for a GPU, by torch."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from classifier import artifact, device, network
+from classifier import artifact, device
 from classifier.artifact import Artifact
 from classifier.device import PRECISIONS
 from classifier.errors import UserError
-from classifier.layers import CONVOLUTIONS
-from classifier.network import ResNet18
 from classifier.serving.batcher import Forward
+from classifier.serving.fixed_batch import FixedBatch
+from classifier.serving.folded_network import FoldedNetwork
 
-BATCH = 32
+# A batch is padded to the next of these, so that a few graphs are enough.
+SIZES = (1, 2, 4, 8, 16, 32)
 
 
 class TorchPredictor:
     """An artifact's network on the GPU. One thread runs it."""
 
-    batch_size = BATCH
+    batch_size = SIZES[-1]
     lanes: tuple[int, ...] = (1,)
 
     def __init__(self, folder: Path, about: Artifact, precision: str = "auto", where: torch.device | None = None):
-        """Load the weights onto `where`, by default this machine's GPU.
+        """Load the weights onto `where`, by default this machine's GPU, and prepare for every size of a batch.
 
-        Raises UserError if it cannot be used or does not support `precision`, or if the weights are damaged.
+        Raises UserError if it cannot be used, does not support `precision` or lacks the memory, or if the weights are
+        damaged.
         """
         if precision not in PRECISIONS:
             raise UserError(f"precision {precision!r} is for processors; accepted on a GPU: {', '.join(PRECISIONS)}")
         self.artifact = about
-        self._where = where or device.choose_device()
-        self.device = device.describe(self._where)
-        self._dtype = device.compute_dtype(precision, self._where)
-        self.precision = device.name_precision(self._dtype)
-        model = network.load(about, artifact.read_weights(folder, about))
-        fold(model)
-        self._normalize = network.Normalize(about.mean, about.std).to(self._where)
-        self._backbone = nn.Sequential(*list(model.children())[:-2]).to(self._where, self._dtype)
-        self._backbone = self._backbone.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        self._head = model.fc.to(self._where)
+        where = where or device.choose_device()
+        self.device = device.describe(where)
+        if where.type == "cuda":
+            # fp32 is chosen to get the processor's answers: no TF32, which torch has for convolutions by default.
+            torch.backends.cudnn.conv.fp32_precision = "ieee"  # pyright: ignore[reportAttributeAccessIssue]
+        weights = artifact.read_weights(folder, about)
+        try:
+            chosen, dtype = _choose(weights, about, where, precision)
+            self._batches = {size: FixedBatch(chosen, size, about.image_size, where) for size in SIZES}
+        except RuntimeError as error:
+            if not device.is_out_of_memory(error):
+                raise
+            raise UserError(
+                f"the GPU's memory is too small for batches of {self.batch_size} images of {about.image_size} px; "
+                f"accepted: a GPU with more memory, or one that no other process uses ({error})"
+            ) from error
+        self.precision = device.name_precision(dtype)
 
     def in_lane(self, cores: int) -> Forward:
         return self.probabilities
 
-    @torch.inference_mode()
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """Return the classes' probabilities for n >= 1 images, float32 (n, classes); uint8 (n, size, size, 3)."""
-        x = self._normalize(torch.from_numpy(pixels).to(self._where))
-        logits = self._head(self._backbone(x.to(self._dtype)).float().mean((2, 3)))
-        return (logits / self.artifact.temperature).softmax(dim=1).cpu().numpy()
+        return self._batches[min(size for size in SIZES if size >= len(pixels))](pixels)
 
 
-def fold(model: ResNet18) -> None:
-    """Fold each batch normalisation of `model`, in evaluation mode, into the convolution before it."""
-    for layer in CONVOLUTIONS.values():
-        convolution, norm = model.get_submodule(layer.weight), model.get_submodule(layer.norm)
-        assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
-        model.set_submodule(layer.weight, fuse_conv_bn_eval(convolution, norm))
-        model.set_submodule(layer.norm, nn.Identity())
+def _choose(
+    weights: Mapping[str, np.ndarray], about: Artifact, where: torch.device, precision: str
+) -> tuple[FoldedNetwork, torch.dtype]:
+    """Return the network in the precision asked for; auto is the first of several whose range it fits.
+
+    Raises UserError if it leaves the range of the one precision that is accepted.
+    """
+    shape = (1, about.image_size, about.image_size, 3)
+    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    samples = np.concatenate([np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8), noise])
+    for dtype in device.serving_dtypes(precision, where):
+        made = FoldedNetwork(weights, about, where, dtype)
+        if made.fits(torch.from_numpy(samples).to(where)):
+            return made, dtype
+    raise UserError(
+        f"the network's weights, or its values for a blank image, leave the range of precision {precision!r}"
+        + ("" if precision in ("auto", "fp32") else "; accepted: auto, fp32")
+    )

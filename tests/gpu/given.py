@@ -1,0 +1,64 @@
+"""The device, photos of a few classes, and jobs on them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from helpers import SERVE
+from waits import PATIENCE_S
+
+GPU = torch.device("cuda")
+CLASSES, SIZE = ("blue", "green", "red"), 64
+TRAIN = SERVE.with_name("train")
+# The batch that a job's later epochs cannot be without, and nothing that only costs time.
+QUICK = {"weights": "none", "image_size": SIZE, "batch_size": 16, "epochs": 2, "workers": 2, "lr": 0.003}
+
+
+def write_photos(root: Path) -> None:
+    """Write 96 photos for training, 24 for validation and 24 for test: noise with more of its class's colour."""
+    random = np.random.default_rng(0)
+    for channel, number in (("train", 96), ("validation", 24), ("test", 24)):
+        for place in range(number):
+            pixels = random.integers(0, 160, (80, 100, 3), dtype=np.uint8)
+            pixels[..., place % 3] += 95
+            folder = root / "input/data" / channel / ("red", "green", "blue")[place % 3]
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(folder / f"{place}.jpg")
+
+
+def prepare(root: Path, **hyperparameters: object) -> Path:
+    """Make the contract's folder of a job, or change the hyperparameters of the one that is there."""
+    if not (root / "input/data").exists():
+        write_photos(root)
+    config = root / "input/config/hyperparameters.json"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(json.dumps({name: str(value) for name, value in (QUICK | hyperparameters).items()}))
+    return root
+
+
+def start(root: Path, change: str = "", within: tuple[str, ...] = (), **environ: str) -> subprocess.Popen[str]:
+    """Start container/train on `root` after `change`, Python that alters its modules; `within` runs a program."""
+    program = root / "program.py"
+    program.write_text(
+        f"import runpy, sys\n{change}\nsys.argv[0] = {str(TRAIN)!r}\nrunpy.run_path(sys.argv[0], run_name='__main__')\n"
+    )
+    return subprocess.Popen(
+        [sys.executable, *within, str(program), "--root", str(root)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(TRAIN.parent)} | environ,
+    )
+
+
+def finish(process: subprocess.Popen[str], code: int = 0) -> str:
+    """Wait for the job's end and return its log."""
+    log, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == code, log
+    return log

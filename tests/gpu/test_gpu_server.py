@@ -1,0 +1,69 @@
+"""container/serve on the GPU, over HTTP."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from helpers import Server, serve
+from serving_helpers import invoke
+from waits import wait_until
+
+# As long as the file exists, every batch breaks the CUDA context for ever, as an illegal address does.
+BREAKABLE = """
+import os
+from classifier.serving.fixed_batch import FixedBatch
+answer = FixedBatch.__call__
+def break_first(self, pixels):
+    if os.path.exists({file!r}):
+        import torch
+        torch.zeros(1, device="cuda")[torch.tensor([5], device="cuda")].cpu()
+    return answer(self, pixels)
+FixedBatch.__call__ = break_first
+"""
+
+
+@pytest.fixture
+def broken(tmp_path) -> Path:
+    return tmp_path / "broken"
+
+
+@pytest.fixture
+def server(random_model, tmp_path, broken) -> Iterator[Server]:
+    for needed in ("flask", "gunicorn"):
+        pytest.importorskip(needed)
+    patch = BREAKABLE.format(file=str(broken))
+    with serve(random_model.parent, tmp_path / "log", patch, SAGEMAKER_MODEL_SERVER_WORKERS="2") as running:
+        running.wait_for_ping(200)
+        yield running
+
+
+def test_after_an_error_that_stays_the_model_is_loaded_anew(server, broken):
+    assert invoke(server).status == 200
+    broken.touch()
+    assert {invoke(server).status for _ in range(3)} <= {500, 503}
+    server.wait_for_ping(503)
+    broken.unlink()
+    server.wait_for_ping(200)
+    assert invoke(server).status == 200
+    assert server.log.count("ready after") >= 2
+
+
+def test_only_the_models_process_has_the_gpu(server):
+    """CUDA does not survive a fork: the master and the fronts never load it."""
+    with ThreadPoolExecutor(16) as pool:
+        assert {answer.status for answer in pool.map(lambda _: invoke(server), range(64))} == {200}
+    master = psutil.Process(server.process.pid)
+    users = [one.pid for one in (master, *master.children()) if has_cuda(one)]
+    assert len(users) == 1
+    assert users[0] != master.pid
+    psutil.Process(users[0]).kill()
+    wait_until(lambda: server.log.count("ready after") == 2, "the next owner has the model")
+    server.wait_for_ping(200)
+    assert invoke(server).status == 200
+
+
+def has_cuda(process: psutil.Process) -> bool:
+    return any("libcuda.so" in region.path for region in process.memory_maps())
