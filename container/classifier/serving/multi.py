@@ -115,8 +115,10 @@ def create_app(models: Models, is_ready: threading.Event, journal: Journal, cont
 def _read_load(home: Path) -> tuple[str, str]:
     """Return name and folder of the model that the current request wants loaded; it must be below `home`."""
     body = request.get_data(cache=False)
+    if len(body) > MOST_BYTES:
+        raise BadRequest(f"the request body has {len(body):,} bytes; accepted: up to {MOST_BYTES:,}")
     try:
-        value: Any = parse_json(body.decode()) if len(body) <= MOST_BYTES else None
+        value: Any = parse_json(body.decode())
     except ValueError as error:
         raise BadRequest(f"the request body is not valid JSON: {error}") from error
     if not isinstance(value, dict) or not value.keys() >= KEYS:
