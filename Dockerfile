@@ -33,6 +33,7 @@ RUN chmod -R a+rX classifier environment.py train serve && \
 
 EXPOSE 8080
 LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true \
+      com.amazonaws.sagemaker.capabilities.multi-models=true \
       org.opencontainers.image.title="ResNet18 image classification for Amazon SageMaker"
 ARG REVISION=unknown
 LABEL org.opencontainers.image.revision=$REVISION

@@ -9,12 +9,14 @@ if __name__ == "__main__":
 from argparse import Namespace
 from pathlib import Path
 
+from classifier.errors import UserError
 from classifier.images import SUFFIXES
-from launch import console, cost, endpoints, hosting, rollout, watching
+from launch import console, cost, endpoints, hosting, multimodel, rollout, watching
 from launch.aws import Aws
 from launch.predict import ask_endpoint, show_answers
 from launch.settings import LOCAL, make_parser, path
-from local import pictures, places, sending, server
+from local import many, pictures, places, sending, server
+from local.accepted import Text, parse_values
 
 OF_INSTANCES = (
     "instance_type",
@@ -27,6 +29,8 @@ OF_INSTANCES = (
 )
 WATCHED = ("shift", "watch_minutes", "max_latency_ms")
 CAPTURED = "capture_percent"
+# As the server takes it.
+MODEL = Text("[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "up to 100 letters, digits and . _ -, of which the first is no sign")
 ASYNCHRONOUS = "an endpoint that takes pictures from S3, and has no instance while none waits"
 
 
@@ -38,25 +42,39 @@ def main() -> None:
     parser.add_argument("--picture", metavar="FILE", type=path, help="the picture to send (default: a training image)")
     parser.add_argument("--serverless", action="store_true", help="an endpoint that costs nothing while idle")
     parser.add_argument("--async", "--asynchronous", dest="asynchronous", action="store_true", help=ASYNCHRONOUS)
+    parser.add_argument("--multi-model", action="store_true", help="add the model to an endpoint of many models")
+    parser.add_argument("--model", metavar="NAME", help="the model's name there (default: the job's)")
     parser.add_argument("--local", action="store_true", help="serve on this computer; with --image in a container")
     parser.add_argument("--yes", action="store_true", help="do not ask before starting")
     parser.exclude("approved", "job")
     parser.exclude("local", "serverless", "asynchronous", "approved", "endpoint", settings_but=LOCAL)
     parser.exclude("asynchronous", *WATCHED, CAPTURED)
+    parser.exclude("multi_model", "serverless", "asynchronous", "approved", *WATCHED, CAPTURED)
     parser.exclude("serverless", "asynchronous", *OF_INSTANCES, *WATCHED, CAPTURED, "subnets", "security_groups")
     settings = parser.parse_args()
+    check_model(settings)
     picture = pictures.find_pictures(settings.picture)[0] if settings.picture else None
     deploy_here(settings, picture) if settings.local else deploy_on_aws(settings, picture)
+
+
+def check_model(settings: Namespace) -> None:
+    """Raise UserError for the name of a model that is not one, or has no effect."""
+    if settings.model is not None and not settings.multi_model:
+        raise UserError("--model has no effect without --multi-model")
+    if settings.model is not None:
+        parse_values({"model": settings.model}, {"model": MODEL})
 
 
 def deploy_here(settings: Namespace, picture: Path | None) -> None:
     job = settings.job or places.latest("local_job")
     root = server.folder_of(job)
     picture = picture or pictures.find_pictures(root / "input/data/train")[0]
-    url = server.start(root, settings.image)
-    show_answers([sending.classify("/".join(picture.parts[-2:]), picture.read_bytes(), sending.sender(url))])
-    print(f"{job} answers at {url}; its log: {root / 'serve.log'}")
-    print("next: launch/predict.py --local FILE, and at the end launch/cleanup.py --local")
+    model = (settings.model or job.replace("/", "-")) if settings.multi_model else ""
+    url = many.add(root / "model", model, settings.image) if model else server.start(root, settings.image)
+    send = sending.sender(url, many.invoke_path(model))
+    show_answers([sending.classify("/".join(picture.parts[-2:]), picture.read_bytes(), send)])
+    print(f"{model or job} answers at {url}; its log: {(many.home() if model else root) / 'serve.log'}")
+    print(f"next: launch/predict.py --local {named(model)}FILE, and at the end launch/cleanup.py --local")
 
 
 def deploy_on_aws(settings: Namespace, picture: Path | None) -> None:
@@ -64,18 +82,32 @@ def deploy_on_aws(settings: Namespace, picture: Path | None) -> None:
     source, trained = rollout.what_to_deploy(settings, aws)
     job, endpoint = trained["TrainingJobName"], settings.endpoint or settings.prefix
     watching.check(settings)
+    model = (settings.model or job) if settings.multi_model else ""
     hosting.model(settings, aws, endpoint, source, kind)  # raises UserError for what AWS would refuse
     about = endpoints.if_free(aws, endpoint, lambda question: console.ask(question, settings.yes))
     if about:
-        endpoints.check_kind(about, kind)
-    rollout.ask_to_start(settings, aws, f"{endpoint} for {job}", kind)
+        endpoints.check_kind(aws, about, kind)
+    only_adds = bool(about and model)
+    if not only_adds:
+        rollout.ask_to_start(settings, aws, f"{endpoint} for {job}", kind)
     sent = (str(picture), picture.read_bytes()) if picture else read_training_picture(aws, trained)
-    watch = watching.watch_for(aws, endpoint, lambda: fault_of(aws, endpoint, sent))
-    cost.first_with_capacity(settings, lambda: rollout.start(settings, aws, endpoint, source, watch))
+    if model:
+        multimodel.add(aws, about, endpoint, model, source)
+        source = multimodel.prefix(aws, endpoint)
+    if only_adds:
+        print(f"{endpoint} is there already, and its instances stay as they are")
+    else:
+        watch = watching.watch_for(aws, endpoint, lambda: fault_of(aws, endpoint, sent))
+        cost.first_with_capacity(settings, lambda: rollout.start(settings, aws, endpoint, source, watch))
     places.note(endpoint=endpoint)
     if sent:
-        show_answers(ask_endpoint(aws, endpoint, [sent]))
-    print(f"{endpoint} is in service; next: launch/predict.py FILE, and at the end launch/cleanup.py")
+        show_answers(ask_endpoint(aws, endpoint, [sent], model))
+    print(f"{endpoint} is in service; next: launch/predict.py {named(model)}FILE, and at the end launch/cleanup.py")
+
+
+def named(model: str) -> str:
+    """Return the option that names the model to predict.py; "" if there is but one."""
+    return f"--model {model} " if model else ""
 
 
 def fault_of(aws: Aws, endpoint: str, sent: tuple[str, bytes] | None) -> str:

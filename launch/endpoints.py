@@ -46,11 +46,25 @@ def wait_for(aws: Aws, endpoint: str, look: Callable[[], None] = lambda: None) -
     return about
 
 
-def kind_of(about: dict[str, Any]) -> str:
+def kind_of(aws: Aws, about: dict[str, Any]) -> str:
     """Return the kind of the endpoint that was described."""
     if "CurrentServerlessConfig" in about["ProductionVariants"][0]:
         return hosting.SERVERLESS
-    return hosting.ASYNCHRONOUS if about.get("AsyncInferenceConfig") else hosting.OF_INSTANCES
+    if about.get("AsyncInferenceConfig"):
+        return hosting.ASYNCHRONOUS
+    return hosting.MULTI_MODEL if has_many_models(aws, about) else hosting.OF_INSTANCES
+
+
+def has_many_models(aws: Aws, about: dict[str, Any]) -> bool:
+    """Return whether the endpoint that was described has many models; False if its model was deleted."""
+    try:
+        config = aws.call("Describe", "EndpointConfig", about["EndpointConfigName"])
+        model = aws.call("Describe", "Model", config["ProductionVariants"][0]["ModelName"])
+    except aws.sagemaker.exceptions.ClientError as error:
+        if "Could not find" not in str(error):
+            raise
+        return False
+    return model.get("PrimaryContainer", {}).get("Mode") == "MultiModel"
 
 
 def is_asynchronous(aws: Aws, endpoint: str) -> bool:
@@ -60,11 +74,11 @@ def is_asynchronous(aws: Aws, endpoint: str) -> bool:
     return False
 
 
-def check_kind(about: dict[str, Any], wanted: str) -> None:
+def check_kind(aws: Aws, about: dict[str, Any], wanted: str) -> None:
     """Raise UserError if the endpoint is not of the kind `wanted`."""
-    if kind_of(about) != wanted:
+    if (kind := kind_of(aws, about)) != wanted:
         raise UserError(
-            f"the endpoint {about['EndpointName']} is {kind_of(about)}, and AWS cannot make it {wanted}: give another "
+            f"the endpoint {about['EndpointName']} is {kind}, and AWS cannot make it {wanted}: give another "
             "name with --endpoint, or delete it with launch/cleanup.py first"
         )
 

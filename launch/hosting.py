@@ -4,16 +4,18 @@ from argparse import Namespace
 from typing import Any
 
 from classifier.errors import UserError
-from launch import capture, instances
+from launch import capture, instances, multimodel
 from launch.alarms import VARIANT
 from launch.aws import Aws, tags
 from local.sending import IMAGE_TYPE
 
-SERVERLESS, ASYNCHRONOUS, OF_INSTANCES = "serverless", "asynchronous", "one of instances"
+SERVERLESS, ASYNCHRONOUS, OF_INSTANCES, MULTI_MODEL = "serverless", "asynchronous", "one of instances", "multi-model"
 
 
 def kind(settings: Namespace) -> str:
     """Return the kind of endpoint that the settings ask for; none can become another."""
+    if settings.multi_model:
+        return MULTI_MODEL
     return SERVERLESS if settings.serverless else ASYNCHRONOUS if settings.asynchronous else OF_INSTANCES
 
 
@@ -23,17 +25,19 @@ def kms_key(settings: Namespace, name: str) -> dict[str, str]:
 
 
 def model(settings: Namespace, aws: Aws, name: str, source: str, kind: str) -> dict[str, Any]:
-    """Return CreateModel's parameters; `source` is the S3 URI of a model.tar.gz, or the ARN of a package.
+    """Return CreateModel's parameters; `source` is the S3 URI of a model.tar.gz, or of many, or a package's ARN.
 
-    Raises UserError for a serverless endpoint in a VPC. Such an endpoint has no network isolation either:
-    docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html, Feature exclusions.
+    Raises UserError for many models on a GPU, and for a serverless endpoint in a VPC. A serverless endpoint has no
+    network isolation either: docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html, Feature exclusions.
     """
     if kind == SERVERLESS and settings.subnets:
         raise UserError(f"subnets is {settings.subnets}; accepted with --serverless: none, since AWS runs it in no VPC")
+    if kind == MULTI_MODEL:
+        multimodel.check(settings)
     vpc = {"SecurityGroupIds": settings.security_groups, "Subnets": settings.subnets}
     return {
         "ModelName": name,
-        "PrimaryContainer": container(aws, source),
+        "PrimaryContainer": multimodel.container(aws, source) if kind == MULTI_MODEL else container(aws, source),
         "ExecutionRoleArn": aws.role,
         "EnableNetworkIsolation": settings.network_isolation and kind != SERVERLESS,
         "Tags": tags(settings),

@@ -6,16 +6,17 @@ if __name__ == "__main__":
 import json
 from collections.abc import Callable, Iterable
 
-from launch import asynchronous, console, endpoints
+from launch import asynchronous, console, endpoints, multimodel
 from launch.aws import Aws
 from launch.settings import LOCAL, make_parser, path
-from local import pictures, places, sending, tables
+from local import many, pictures, places, sending, tables
 
 
 def main() -> int:
     parser = make_parser(__doc__, "aws", takes="FILE [FILE ...]")
     parser.add_argument("files", nargs="+", type=path, metavar="FILE", help="a picture, or a folder of pictures")
     parser.add_argument("--endpoint", metavar="NAME", help="the endpoint (default: the last deployed)")
+    parser.add_argument("--model", metavar="NAME", default="", help="the model, of an endpoint or server of many")
     parser.add_argument("--url", help="send to this server instead, such as 127.0.0.1:8080")
     parser.add_argument("--local", action="store_true", help="send to the server that deploy.py --local started")
     parser.add_argument("--json", action="store_true", help="print one JSON line per picture, with all its classes")
@@ -24,11 +25,13 @@ def main() -> int:
     settings = parser.parse_args()
     files = [file for given in settings.files for file in pictures.find_pictures(given)]
     if settings.local or settings.url is not None:
-        send = sending.sender(places.latest("local_url") if settings.url is None else settings.url)
+        server = places.latest("local_url") if settings.url is None else settings.url
+        send = sending.sender(server, many.invoke_path(settings.model))
         results = [sending.classify(str(file), file.read_bytes(), send) for file in files]
     else:
         sent = ((str(file), file.read_bytes()) for file in files)
-        results = ask_endpoint(Aws(settings), settings.endpoint or places.latest("endpoint"), sent)
+        endpoint = settings.endpoint or places.latest("endpoint")
+        results = ask_endpoint(Aws(settings), endpoint, sent, settings.model)
     if settings.json:
         print("\n".join(map(json.dumps, results)))
     else:
@@ -36,22 +39,23 @@ def main() -> int:
     return int(any("error" in result for result in results))
 
 
-def ask_endpoint(aws: Aws, name: str, sent: Iterable[tuple[str, bytes]]) -> list[dict]:
-    """Return the endpoint's answers for pictures with their names."""
+def ask_endpoint(aws: Aws, name: str, sent: Iterable[tuple[str, bytes]], model: str = "") -> list[dict]:
+    """Return the answers of the endpoint, or of one of its models, for pictures with their names."""
     if endpoints.is_asynchronous(aws, name):
         submitted = [(file, data, asynchronous.submit(aws, name, data)) for file, data in sent]
         return [sending.classify(*one) for one in submitted]
-    send = endpoint_sender(aws, name)
+    send = endpoint_sender(aws, name, model)
     return [sending.classify(file, data, send) for file, data in sent]
 
 
-def endpoint_sender(aws: Aws, name: str) -> Callable[[bytes], bytes]:
+def endpoint_sender(aws: Aws, name: str, model: str = "") -> Callable[[bytes], bytes]:
     """Return a function that sends bytes to the endpoint and returns its answer, an error's too."""
     runtime = aws.session.client("sagemaker-runtime")
+    given = {"EndpointName": name, "ContentType": sending.IMAGE_TYPE} | multimodel.target(model)
 
     def send(data: bytes) -> bytes:
         try:
-            return runtime.invoke_endpoint(EndpointName=name, ContentType=sending.IMAGE_TYPE, Body=data)["Body"].read()
+            return runtime.invoke_endpoint(**given, Body=data)["Body"].read()
         except runtime.exceptions.ModelError as error:
             return error.response.get("OriginalMessage", str(error)).encode()
 

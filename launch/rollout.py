@@ -8,7 +8,7 @@ from launch.making import all_or_nothing
 from local import places
 
 # What the hours of each kind are called on AWS's bills.
-USES = {hosting.OF_INSTANCES: "Host", hosting.ASYNCHRONOUS: "AsyncInf"}
+USES = {hosting.OF_INSTANCES: "Host", hosting.MULTI_MODEL: "Host", hosting.ASYNCHRONOUS: "AsyncInf"}
 
 
 def what_to_deploy(settings: Namespace, aws: Aws) -> tuple[str, dict]:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
 from classifier.errors import UserError
@@ -30,15 +31,22 @@ def prepare_job(root: Path, data: Path, hyperparameters: Mapping[str, str]) -> N
 
 
 def start_program(
-    verb: str, root: Path, image: str, port: int = 0, output: IO[bytes] | int | None = None, detached: bool = False
+    verb: str,
+    root: Path,
+    image: str,
+    port: int = 0,
+    output: IO[bytes] | int | None = None,
+    detached: bool = False,
+    environ: Mapping[str, str] = MappingProxyType({}),
 ) -> subprocess.Popen[str]:
     """Start `verb`, train or serve, in `root`; `output`, as Popen takes it, gets its output and errors.
 
-    A detached process does not get the terminal's Ctrl-C.
+    A detached process does not get the terminal's Ctrl-C. `environ` has variables besides those of this process.
     """
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"} | ({"SAGEMAKER_BIND_TO_PORT": str(port)} if port else {})
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"} | dict(environ)
+    environment |= {"SAGEMAKER_BIND_TO_PORT": str(port)} if port else {}
     command = [sys.executable, str(places.CONTAINER / verb), "--root", str(root)]
-    command = container_command(verb, root, image, port) if image else command
+    command = container_command(verb, root, image, port, environ) if image else command
     return subprocess.Popen(
         command, env=environment, stdout=output, stderr=subprocess.STDOUT, text=True, start_new_session=detached
     )
@@ -49,8 +57,10 @@ def engine_answers(engine: str) -> bool:
     return bool(shutil.which(engine)) and subprocess.run([engine, "info"], capture_output=True).returncode == 0
 
 
-def container_command(verb: str, root: Path, image: str, port: int) -> list[str]:
-    """Return the command that runs `verb` in a container, whose port 8080 becomes `port`.
+def container_command(
+    verb: str, root: Path, image: str, port: int, environ: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
+    """Return the command that runs `verb` in a container with the variables `environ`, whose port 8080 becomes `port`.
 
     Raises UserError if no container engine runs.
     """
@@ -58,6 +68,7 @@ def container_command(verb: str, root: Path, image: str, port: int) -> list[str]
     if engine is None:
         raise UserError("--image needs a container engine that runs; accepted: docker, podman or finch")
     command = [engine, "run", "--rm", "--shm-size", "2g", "-v", f"{root}:/opt/ml"]
+    command += [part for name, value in environ.items() for part in ("-e", f"{name}={value}")]
     data = root / "input/data/train"
     if data.is_symlink():  # it must lead to the same path in the container
         command += ["-v", f"{data.resolve()}:{data.resolve()}:ro"]

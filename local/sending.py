@@ -18,8 +18,8 @@ IMAGE_TYPE = "application/x-image"
 PATH = "/invocations"
 
 
-def invocations_url(url: str) -> str:
-    """Return the address to send to: `url` with http:// if it has no scheme, and with /invocations at its end.
+def invocations_url(url: str, path: str = PATH) -> str:
+    """Return the address to send to: `url` with http:// if it has no scheme, and with `path` at its end.
 
     Raises UserError if `url` is not the address of an HTTP server.
     """
@@ -32,19 +32,19 @@ def invocations_url(url: str) -> str:
     except ValueError:  # also of urlsplit, for a port that is not a number or half an IPv6 address
         accepted = "HOST:PORT, [IPV6]:PORT, http://HOST:PORT or https://HOST:PORT"
         raise UserError(f"{url!r} is not the address of a server; accepted: {accepted}") from None
-    path = parts.path.rstrip("/").removesuffix(PATH) + PATH
-    return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
+    whole = parts.path.rstrip("/").removesuffix(path) + path
+    return urlunsplit((parts.scheme, parts.netloc, whole, parts.query, ""))
 
 
-def sender(url: str) -> Callable[[bytes], bytes]:
-    """Return a function that sends bytes to the server at `url` and returns its answer, an error's too.
+def sender(url: str, path: str = PATH) -> Callable[[bytes], bytes]:
+    """Return a function that sends bytes to `path` of the server at `url` and returns its answer, an error's too.
 
     Raises UserError, as does that function, if no HTTP server answers there in time.
     """
     import requests
     from urllib3.exceptions import HTTPError
 
-    address = invocations_url(url)
+    address = invocations_url(url, path)
 
     def send(data: bytes) -> bytes:
         try:

@@ -3,8 +3,10 @@
 import socket
 import time
 import urllib.request
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 
@@ -25,9 +27,10 @@ def folder_of(job: str) -> Path:
     return root
 
 
-def start(root: Path, image: str) -> str:
+def start(root: Path, image: str, environ: Mapping[str, str] = MappingProxyType({})) -> str:
     """Start a server with the model of a job's folder in the background, after stopping the last one; return its URL.
 
+    `environ` has variables for it.
     Raises UserError if the server does not answer in time.
     """
     stop()
@@ -36,7 +39,7 @@ def start(root: Path, image: str) -> str:
         port = probe.getsockname()[1]
     url, log = f"http://127.0.0.1:{port}", root / "serve.log"
     with log.open("ab") as stream:
-        process = programs.start_program("serve", root, image, port, stream, detached=True)
+        process = programs.start_program("serve", root, image, port, stream, detached=True, environ=environ)
     started = round(psutil.Process(process.pid).create_time())
     places.note(local_pid=str(process.pid), local_started=str(started), local_url=url)
     end = time.monotonic() + START_SECONDS

@@ -37,6 +37,7 @@ class Hosting:
         self.real = True
         self.packages: dict[str, list[dict]] = {}
         self.asked: list[str] = []
+        self.targets: list[str] = []  # of the requests for one of many models
         self.watched: dict[str, dict] = {}
         self.broken_while = ""
         self.servers = ExitStack()
@@ -176,6 +177,8 @@ class Hosting:
         """Answer InvokeEndpoint as the service does."""
         if "AsyncInferenceConfig" in self.config(request.path.split("/")[2]):
             return Response(json.dumps({"Message": NOT_SYNCHRONOUS}), 400, {"x-amzn-ErrorType": "ValidationError"})
+        if wrong := self.wrong_target(request):
+            return Response(json.dumps({"Message": wrong}), 400, {"x-amzn-ErrorType": "ValidationError"})
         wanted = ("Content-Type", "Accept", "X-Amzn-SageMaker-Custom-Attributes")
         headers = {name: request.headers[name] for name in wanted if name in request.headers}
         status, body, content_type = self.ask(request.get_data(), headers)
@@ -186,6 +189,21 @@ class Hosting:
             return Response(json.dumps(told), 424, {"x-amzn-ErrorType": "ModelError"})
         self.capture(request.path.split("/")[2], request.get_data(), body)
         return Response(body, 200, {"Content-Type": content_type})
+
+    def wrong_target(self, request: Request) -> str:
+        """Return why the request's TargetModel is refused, "" if it is not; dg/invoke-multi-model-endpoint.html."""
+        variant = self.config(request.path.split("/")[2])["ProductionVariants"][0]
+        container = self.requests["Model"][variant["ModelName"]]["PrimaryContainer"]
+        target = request.headers.get("X-Amzn-SageMaker-Target-Model")
+        if container.get("Mode") != "MultiModel":
+            return "TargetModel is for multi-model endpoints" if target else ""
+        if not target:
+            return "a multi-model endpoint needs a TargetModel"
+        bucket, key = SPLIT.fullmatch(f"{container['ModelDataUrl']}{target}").groups()
+        if not self.client("s3").list_objects_v2(Bucket=bucket, Prefix=key)["KeyCount"]:
+            return f"Failed to download model data(bucket: {bucket}, key: {key})"
+        self.targets.append(target)
+        return ""
 
     def capture(self, endpoint: str, sent: bytes, answered: bytes) -> None:
         """Keep a request and its answer as data capture does: dg/model-monitor-data-capture-endpoint.html."""

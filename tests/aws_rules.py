@@ -67,6 +67,12 @@ def kind(config: dict) -> tuple[bool, bool]:
     return any("ServerlessConfig" in variant for variant in variants(config)), "AsyncInferenceConfig" in config
 
 
+def many(config: dict, aws) -> list[dict]:
+    """Return the variants that have many models."""
+    modes = [(one, model(aws, one).get("PrimaryContainer", {}).get("Mode")) for one in variants(config)]
+    return [one for one, mode in modes if mode == "MultiModel"]
+
+
 def isolated(request: dict, aws) -> bool:
     return any(
         "ServerlessConfig" in one
@@ -78,7 +84,10 @@ def isolated(request: dict, aws) -> bool:
 def other_kind(request: dict, aws) -> bool:
     there = aws.endpoints.get(request["EndpointName"])
     wanted = aws.requests["EndpointConfig"].get(request["EndpointConfigName"], {})
-    return bool(there) and kind(aws.requests["EndpointConfig"][there["EndpointConfigName"]]) != kind(wanted)
+    if not there:
+        return False
+    before = aws.requests["EndpointConfig"][there["EndpointConfigName"]]
+    return (kind(before), bool(many(before, aws))) != (kind(wanted), bool(many(wanted, aws)))
 
 
 def scaled_type_changes(request: dict, aws) -> bool:
@@ -134,6 +143,23 @@ RULES = (
         "Data capture is not supported for serverless endpoints",
         "dg/serverless-endpoints.html (Feature exclusions)",
         lambda request, aws: "DataCaptureConfig" in request and kind(request)[0],
+    ),
+    Rule(
+        "CreateModel",
+        "ModelDataUrl must be an S3 prefix that ends with / in mode MultiModel",
+        "APIReference/API_ContainerDefinition.html, Mode, and dg/create-multi-model-endpoint.html",
+        lambda request, aws: (
+            (one := request["PrimaryContainer"]).get("Mode") == "MultiModel" and not one["ModelDataUrl"].endswith("/")
+        ),
+    ),
+    Rule(
+        "CreateEndpointConfig",
+        "Multi-model endpoints are not supported here: serverless, asynchronous, on GPUs or with data capture",
+        "dg/serverless-endpoints.html, dg/mms-container-apis.html (GPUs: Triton alone), dg/model-monitor.html",
+        lambda request, aws: bool(
+            (found := many(request, aws))
+            and (any(kind(request)) or "DataCaptureConfig" in request or GPU.fullmatch(found[0]["InstanceType"]))
+        ),
     ),
     Rule(
         "CreateEndpointConfig",
@@ -225,7 +251,7 @@ RULES = (
     Rule(
         "UpdateEndpoint",
         "Cannot update an endpoint to another kind",
-        "dg/serverless-endpoints.html (cannot convert); for asynchronous endpoints this is our caution",
+        "dg/serverless-endpoints.html (cannot convert); for asynchronous and multi-model endpoints this is our caution",
         other_kind,
     ),
     Rule(

@@ -52,6 +52,11 @@ class Contract:
         return self.root / "model"
 
     @property
+    def models(self) -> Path:
+        """The folder below which SageMaker unpacks the models of a multi-model endpoint."""
+        return self.root / "models"
+
+    @property
     def checkpoints(self) -> Path:
         return self.root / "checkpoints"
 
@@ -139,6 +144,16 @@ class Contract:
     def fronts(self) -> int:
         """SAGEMAKER_MODEL_SERVER_WORKERS, the serving processes; by default 0, as many as the machine is good for."""
         return self._number("SAGEMAKER_MODEL_SERVER_WORKERS", 0, 0, 64)
+
+    @property
+    def multi_model(self) -> bool:
+        """SAGEMAKER_MULTI_MODEL, whether models are loaded and unloaded by requests; by default false."""
+        return self._choice("SAGEMAKER_MULTI_MODEL", ("false", "true")) == "true"
+
+    @property
+    def models_mb(self) -> int:
+        """SERVE_MODELS_MB, the memory of all such models in MB; by default 0, two thirds of what is free."""
+        return self._number("SERVE_MODELS_MB", 0, 0, 100_000_000)
 
     @property
     def access_log(self) -> bool:

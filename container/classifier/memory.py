@@ -32,6 +32,12 @@ def share_heaps() -> None:
     _set(_M_ARENA_MAX, 2)
 
 
+def trim() -> None:
+    """Return to the kernel what is free, whatever the settings."""
+    if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
+
+
 def _set(parameter: int, value: int) -> None:
     if hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(parameter, value)

@@ -71,8 +71,12 @@ class Batcher:
         self._lock = threading.Lock()
         self._waiting: deque[_Image] = deque()
         self._inboxes = [SimpleQueue() for _ in lanes]
-        for lane, cores in enumerate(lanes):
-            threading.Thread(target=self._run, args=(lane, in_lane, cores), name=f"lane-{lane}", daemon=True).start()
+        self._threads = [
+            threading.Thread(target=self._run, args=(lane, in_lane, cores), name=f"lane-{lane}", daemon=True)
+            for lane, cores in enumerate(lanes)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, pixels: np.ndarray, deadline: float) -> Future:
         """Queue one image and return the Future of its Outcome; it raises Expired if the turn is after `deadline`.
@@ -87,6 +91,13 @@ class Batcher:
         if hangs:
             self._end(f"a batch has taken longer than {LONGEST_BATCH_S} s")
         return image.outcome
+
+    def close(self) -> None:
+        """End the threads after their last batch; nobody may submit an image any more, or wait for one."""
+        for inbox in self._inboxes:
+            inbox.put(None)
+        for thread in self._threads:
+            thread.join()
 
     def _start_batches(self) -> None:
         """Give the waiting images to the lanes that may start now; the caller holds the lock."""
@@ -106,8 +117,8 @@ class Batcher:
 
     def _run(self, lane: int, in_lane: Callable[[int], Forward], cores: int) -> None:
         forward = in_lane(cores)
-        while True:
-            has_failed = _compute(self._inboxes[lane].get(), forward)
+        while (batch := self._inboxes[lane].get()) is not None:
+            has_failed = _compute(batch, forward)
             with self._lock:
                 self._failures = self._failures + 1 if has_failed else 0
                 gives_up = self._failures == MOST_FAILURES

@@ -31,9 +31,12 @@ LEAST_MEMORY = 100_000_000
 class Decoder:
     """Decodes for any number of requests."""
 
-    def __init__(self, share: Share):
-        """Decode up to `share.cores` images at a time, in a share of what memory is left when the first one comes."""
-        self._share = share
+    def __init__(self, share: Share, reserved: int = 0):
+        """Decode up to `share.cores` images at a time, in a share of what memory is left when the first one comes.
+
+        `reserved` bytes of it are for others.
+        """
+        self._share, self._reserved = share, reserved
         self._readings, self._turns = threading.Semaphore(share.cores), threading.Semaphore(share.cores)
         self._room = threading.Condition()
         self._taken = 0
@@ -41,7 +44,7 @@ class Decoder:
     @cached_property
     def _memory(self) -> int:
         """The bytes that all decodings together may take; by the first one, the model is loaded."""
-        return max(LEAST_MEMORY, self._share.of(int(SHARE_OF_MEMORY * free_memory())))
+        return max(LEAST_MEMORY, self._share.of(int(SHARE_OF_MEMORY * (free_memory() - self._reserved))))
 
     def pixels(self, data: bytes, size: int, deadline: float, trace: Trace) -> np.ndarray:
         """Return images.evaluation_pixels of `data` and `size`, for the request of this `trace`.

@@ -9,7 +9,7 @@ import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from classifier.serving import accesslog, refusals, wsgi
 from classifier.serving.connection import Connection, State
@@ -38,6 +38,13 @@ class Refused(Exception):
         self.refusal = refusal
 
 
+class Line(NamedTuple):
+    """The room in which requests wait, and the threads that answer them."""
+
+    room: Room
+    threads: ThreadPoolExecutor
+
+
 class Front:
     """Answers the requests of any number of connections."""
 
@@ -54,9 +61,12 @@ class Front:
         """Answer one request, of which the head has arrived."""
         environ = wsgi.environ_of(scope)
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-        respond = self._respond_with_model if (method, path) == ("POST", "/invocations") else self._respond
+        line = self.line_for(method, path)
         try:
-            response = await respond(connection, environ, receive)
+            if line:
+                response = await self._respond_in(line, connection, environ, receive)
+            else:
+                response = await self._respond(connection, environ, receive)
         except Gone:
             return
         trace = connection.trace
@@ -67,18 +77,24 @@ class Front:
         await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
         await send({"type": "http.response.body", "body": b"" if method == "HEAD" else response.body})
 
+    def line_for(self, method: str, path: str) -> Line | None:
+        """Return where a request waits for its thread; None if its body is not needed, and it is soon answered."""
+        return Line(self.room, self.threads) if (method, path) == ("POST", "/invocations") else None
+
     async def _respond(self, connection: Connection, environ: dict[str, Any], receive: Callable) -> Response:
-        """Return the answer to a request that is not for the model, and whose body therefore is not needed."""
+        """Return the answer to a request whose body is not needed."""
         await _discard(connection, receive)
         return await self._run(self.spare_threads, connection, environ, io.BytesIO())
 
-    async def _respond_with_model(self, connection: Connection, environ: dict[str, Any], receive: Callable) -> Response:
-        with Place(self.room) as place:
+    async def _respond_in(
+        self, line: Line, connection: Connection, environ: dict[str, Any], receive: Callable
+    ) -> Response:
+        with Place(line.room) as place:
             try:
                 body = await self._receive(connection, environ, receive, place)
                 if not await place.turn():
                     raise Refused(FULL)
-                running = self._run(self.threads, connection, environ, body)
+                running = self._run(line.threads, connection, environ, body)
                 place.leave_after(running)
                 return await asyncio.shield(running)  # a thread goes on though the client has left
             except Refused as refused:

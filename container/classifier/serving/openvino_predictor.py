@@ -23,8 +23,10 @@ class OpenVinoPredictor:
     device = "cpu"
     batch_size = BATCH
 
-    def __init__(self, folder: Path, about: Artifact, precision: str = "auto", cores: int | None = None):
-        """Load the network for `cores`, by default all.
+    def __init__(
+        self, folder: Path, about: Artifact, precision: str = "auto", cores: int | None = None, small: bool = False
+    ):
+        """Load the network for `cores`, by default all; with `small` for one thread alone, which saves memory.
 
         Raises UserError if it is damaged, or if the processor does not support `precision`.
         """
@@ -34,9 +36,9 @@ class OpenVinoPredictor:
         cores = cores or machine.usable_cores()
         # Under load the threads with a single core compute more: cores that share an image wait for each other at every
         # layer.
-        self.lanes = (cores,) if cores == 1 else (cores, *[1] * cores)
+        self.lanes = (cores,) if small or cores == 1 else (cores, *[1] * cores)
         self._engines = {cores: Engine(network, self.precision, cores)}
-        if cores > 1:
+        if len(self.lanes) > 1:
             self._engines[1] = Engine(network, self.precision, cores, streams=cores)
 
     def in_lane(self, cores: int) -> Forward:

@@ -40,11 +40,11 @@ def load_predictor(folder: Path, about: Artifact, precision: str = "auto", cores
         from classifier.serving.openvino_predictor import OpenVinoPredictor
 
         predictor = OpenVinoPredictor(folder, about, precision, cores)
-    _warm_up(predictor)
+    warm_up(predictor)
     return predictor
 
 
-def _warm_up(predictor: Predictor) -> None:
+def warm_up(predictor: Predictor) -> None:
     """Classify blank images, alone and in a batch, in this thread alone: see Engine.
 
     Raises UserError if the probabilities are not finite, or not those of the artifact's classes.

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from gunicorn.asgi import parser
 
 from classifier.serving.answers import JSON, error_body
-from classifier.serving.app import RETRY_AFTER_S
+from classifier.serving.base import RETRY_AFTER_S
 
 MOST_SHOWN = 40
 _STATUSES = {parser.LimitRequestLine: 414, parser.LimitRequestHeaders: 431, parser.UnsupportedTransferCoding: 501}

@@ -132,3 +132,15 @@ def test_a_batch_that_hangs_is_given_up_when_the_next_image_comes(model, monkeyp
     assert given_up.is_set()
     model.allowed.release(2)
     assert numbers(first + second + third) == [2, 4, 6]
+
+
+def test_close_ends_the_threads_after_their_last_batch(model):
+    batcher = Batcher(model.in_lane, (2, 1, 1), batch_size=8)
+    (outcome,) = submit(batcher, 3)
+    assert model.started.acquire(timeout=PATIENCE_S)
+    closing = threading.Thread(target=batcher.close)
+    closing.start()
+    model.allowed.release()
+    closing.join(PATIENCE_S)
+    assert numbers([outcome]) == [6]
+    assert not any(thread.is_alive() for thread in batcher._threads)

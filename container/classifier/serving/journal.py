@@ -1,0 +1,33 @@
+"""Which models are loaded, kept by the master: a worker that is killed leaves them to the next one."""
+
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+
+class Journal:
+    """Names and folders of models, in a file without a name that all of the master's children share."""
+
+    def __init__(self):
+        """Make an empty journal; for the master, before it forks."""
+        self._file, path = tempfile.mkstemp()
+        Path(path).unlink()
+        self._lock = threading.Lock()
+
+    def write(self, urls: Callable[[], dict[str, str]]) -> None:
+        """Replace all entries by those that `urls` returns now."""
+        with self._lock:
+            line = json.dumps(urls()).encode() + b"\n"
+            os.pwrite(self._file, line, 0)
+            os.truncate(self._file, len(line))
+
+    def read(self) -> dict[str, str]:
+        """Return all entries; none if a worker was killed while it wrote them."""
+        text = os.pread(self._file, os.fstat(self._file).st_size, 0).partition(b"\n")[0]
+        try:
+            return json.loads(text)
+        except ValueError:
+            return {}

@@ -1,0 +1,53 @@
+"""A multi-model endpoint: each model.tar.gz below its S3 prefix is a model, which SageMaker loads when it is asked for.
+
+docs.aws.amazon.com/sagemaker/latest/dg/multi-model-endpoints.html
+"""
+
+import re
+from argparse import Namespace
+from typing import Any
+
+from classifier.errors import UserError
+from launch.aws import Aws, split_uri
+
+# GPUs: "supported only with ... Triton", dg/mms-container-apis.html.
+GPU = re.compile(r"ml\.[gp]\d.*")
+
+
+def prefix(aws: Aws, endpoint: str) -> str:
+    """Return the S3 URI below which the endpoint's models are."""
+    return f"{aws.home}/models/{endpoint}/"
+
+
+def container(aws: Aws, source: str) -> dict[str, str]:
+    """Return what CreateModel needs for all models below the S3 URI `source`."""
+    return {"Image": aws.image, "ModelDataUrl": source, "Mode": "MultiModel"}
+
+
+def target(model: str) -> dict[str, str]:
+    """Return the parameter of InvokeEndpoint that names the model; {} for an endpoint that has but one."""
+    return {"TargetModel": f"{model}.tar.gz"} if model else {}
+
+
+def check(settings: Namespace) -> None:
+    """Raise UserError if AWS serves many models on none of these instance types."""
+    for instance_type in (settings.instance_type, *settings.more_instance_types):
+        if GPU.fullmatch(instance_type):
+            raise UserError(
+                f"instance_type is {instance_type!r}; accepted with --multi-model: one without a GPU, on which AWS "
+                "serves many models with its own server alone"
+            )
+
+
+def add(aws: Aws, about: dict[str, Any], endpoint: str, model: str, artifact: str) -> None:
+    """Copy an artifact in S3 to where the endpoint, which has the description `about`, finds it as `model`.
+
+    Raises UserError if it has such a model, since it may go on with the one that it has loaded.
+    """
+    copy = f"{prefix(aws, endpoint)}{model}.tar.gz"
+    if about and aws.exists(copy):
+        raise UserError(f"{endpoint} has a model {model} already: give another name with --model")
+    bucket, key = split_uri(artifact)
+    encrypted = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": aws.settings.kms_key} if aws.settings.kms_key else {}
+    aws.s3.Object(*split_uri(copy)).copy({"Bucket": bucket, "Key": key}, ExtraArgs=encrypted)
+    print(f"{model} is at {copy}")
