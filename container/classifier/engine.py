@@ -11,6 +11,8 @@ from classifier.errors import UserError
 DEVICE = "CPU"
 # Of the networks' files.
 INPUT, OUTPUT = "pixels", "probabilities"
+# What with_features() adds, and the operation whose input it is.
+FEATURES, POOLING = "activations", "average"
 _TYPES = {"fp32": openvino.Type.f32, "bf16": openvino.Type.bf16, "fp16": openvino.Type.f16}
 # As OpenVINO names what a processor has instructions for.
 _CAPABILITIES = {"fp32": "FP32", "bf16": "BF16", "fp16": "FP16", "int8": "INT8"}
@@ -40,6 +42,18 @@ def read(network: bytes) -> openvino.Model:
     except RuntimeError as error:
         sentence = str(error).strip().splitlines()[-1]
         raise UserError(f"OpenVINO cannot run the network: {sentence}") from error
+
+
+def with_features(network: bytes) -> openvino.Model:
+    """Return the network in an ONNX file with one more output: what is averaged over all places.
+
+    FEATURES is float32 (n, features, rows, columns). Raises UserError as read() does.
+    """
+    model = read(network)
+    pooling = next(node for node in model.get_ops() if node.get_friendly_name() == POOLING)
+    pooling.input_value(0).get_tensor().set_names({FEATURES})
+    model.add_outputs(FEATURES)
+    return model
 
 
 class Engine:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from chromium import AXE, BROWSER, Chromium
@@ -49,6 +50,23 @@ def test_a_picture_is_answered_with_bars(page, tmp_path):
     assert "model " in said
     assert page.evaluate("document.querySelector('#picture').naturalWidth") == 300
     page.screenshot(tmp_path / "page.png")
+
+
+def test_a_class_is_explained_over_the_square_that_is_looked_at(page, tmp_path):
+    photo(300, 200).save(tmp_path / "photo.jpg")
+    page.choose_file("#file", tmp_path / "photo.jpg")
+    page.wait_for("document.querySelectorAll('#bars button').length")
+    assert page.evaluate("document.querySelector('#map').hidden")
+    page.evaluate("document.querySelector('#bars button').click()")
+    page.wait_for("document.querySelector('#map').naturalWidth")
+    box = "(e => [e.left, e.top, e.right, e.bottom])(document.querySelector('{}').getBoundingClientRect())"
+    picture, over = (np.array(page.evaluate(box.format(selector))) for selector in ("#picture", "#map"))
+    height = picture[3] - picture[1]
+    assert over[2] - over[0] == pytest.approx(0.875 * height, abs=0.1)
+    assert over[3] - over[1] == pytest.approx(0.875 * height, abs=0.1)
+    assert over[:2] + over[2:] == pytest.approx(picture[:2] + picture[2:], abs=0.1)  # the same centre
+    page.evaluate("document.querySelector('#bars button').click()")
+    assert page.evaluate("document.querySelector('#map').hidden")
 
 
 def test_a_file_that_is_not_a_picture_is_refused(page, tmp_path):

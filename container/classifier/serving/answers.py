@@ -1,13 +1,14 @@
 """Results in the format that the client accepts: JSON, CSV or JSON lines.
 
-A result is {"predictions": [{"class", "index", "probability"}, ...]} or {"error": sentence}.
+A result is {"predictions": [{"class", "index", "probability"}, ...]} or {"error": sentence}. A prediction that is
+explained has a "map" besides.
 """
 
 import csv
 import io
 import json
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from werkzeug.datastructures import MIMEAccept
@@ -17,7 +18,7 @@ JSON, CSV, LINES = "application/json", "text/csv", "application/jsonlines"
 CSV_HEADER = ("image", "class", "index", "probability", "error")
 
 
-def top_classes(probabilities: np.ndarray, classes: Sequence[str], k: int) -> list[dict[str, object]]:
+def top_classes(probabilities: np.ndarray, classes: Sequence[str], k: int) -> list[dict[str, Any]]:
     """Return the `k` most probable classes, or all if there are fewer than `k`, the most probable first."""
     best = np.argsort(-probabilities, kind="stable")[:k]
     # Differences beyond six decimals mean nothing.

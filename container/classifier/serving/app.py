@@ -11,7 +11,8 @@ import numpy as np
 from flask import Flask, Response, g, render_template, request
 from werkzeug.exceptions import BadRequest
 
-from classifier.images import ImageError
+from classifier.activation_maps import ActivationMaps, png_text
+from classifier.images import CROP_FRACTION, ImageError
 from classifier.serving import answers, inputs
 from classifier.serving.accesslog import Trace
 from classifier.serving.answers import Answer
@@ -25,6 +26,8 @@ from classifier.serving.share import Share
 TRANSFORM_MB = 100
 # SageMaker ends an invocation after this time.
 DEADLINE_S = 60
+# Of an image, the most probable classes first.
+MOST_MAPS = 10
 
 
 # The page is one file: its own style and script, and pictures that the user has chosen.
@@ -38,13 +41,15 @@ PAGE_HEADERS = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY"}
 class Model(NamedTuple):
     """The loaded model: a short description, its classes, the side of its input in pixels, and a batcher's submit().
 
-    `is_ready` says whether it can answer now. After `close` nobody may submit.
+    `maps`, where there are any, explain its answers. `is_ready` says whether it can answer now. After `close` nobody
+    may submit.
     """
 
     about: str
     classes: tuple[str, ...]
     image_size: int
     submit: Callable[[np.ndarray, float], Future]
+    maps: ActivationMaps | None = None
     is_ready: Callable[[], bool] = lambda: True
     close: Callable[[], None] = lambda: None
 
@@ -64,7 +69,8 @@ def create_app(model: Future, max_payload_mb: int, share: Share) -> Flask:
     @app.get("/")
     def page() -> Response:
         nonce = secrets.token_urlsafe(16)
-        text = render_template("page.html", model=model.result() if model.done() else None, nonce=nonce)
+        loaded = model.result() if model.done() else None
+        text = render_template("page.html", model=loaded, nonce=nonce, crop=CROP_FRACTION, attributes=inputs.ATTRIBUTES)
         return Response(text, headers=PAGE_HEADERS | {"Content-Security-Policy": PAGE_POLICY.format(nonce=nonce)})
 
     @app.get("/ping")
@@ -93,6 +99,11 @@ def answer_images(model: Model, decoder: Decoder) -> Response:
     """Answer the current request's images by `model`. Raises HTTPException with a sentence for the client."""
     media_type = answers.choose_type(request.accept_mimetypes)
     queries = inputs.read_queries(request)
+    if any(query.explain for query in queries):
+        if not model.maps:
+            raise BadRequest("explain is not accepted by a server of many models")
+        if media_type == answers.CSV:
+            raise BadRequest("explain is answered in JSON, not in CSV; accepted: another Accept header")
     try:
         answered = _classify(queries, model, decoder, g.trace)
     except (Expired, TimeoutError) as error:
@@ -108,6 +119,15 @@ def answer_images(model: Model, decoder: Decoder) -> Response:
     return Response(answers.format_answer(media_type, answer), mimetype=media_type)
 
 
+class _Submitted(NamedTuple):
+    """An image on its way through the model, and the result that it will have."""
+
+    result: dict
+    outcome: Future
+    query: inputs.Query
+    pixels: np.ndarray
+
+
 def _classify(queries: list[inputs.Query], model: Model, decoder: Decoder, trace: Trace) -> list[Answer]:
     """Return each query's answer: for each image its classes, or why it could not be read.
 
@@ -116,7 +136,7 @@ def _classify(queries: list[inputs.Query], model: Model, decoder: Decoder, trace
     deadline = trace.start + DEADLINE_S
     trace.images = sum(len(query.images) for query in queries)
     answered: list[Answer] = []
-    submitted: list[tuple[dict, Future, int]] = []
+    submitted: list[_Submitted] = []
     # Since the request's first byte.
     trace.queue_ms = 1000 * (time.monotonic() - trace.start)
     for query in queries:
@@ -125,11 +145,17 @@ def _classify(queries: list[inputs.Query], model: Model, decoder: Decoder, trace
         for result, data in zip(results, query.images, strict=not query.error):
             try:
                 pixels = decoder.pixels(data, model.image_size, deadline, trace)
-                submitted.append((result, model.submit(pixels, deadline), query.k))
+                submitted.append(_Submitted(result, model.submit(pixels, deadline), query, pixels))
             except ImageError as error:
                 result["error"] = str(error)
-    for result, future, k in submitted:
-        result["predictions"] = answers.top_classes(_wait(future, deadline, trace), model.classes, k)
+    for result, future, query, pixels in submitted:
+        predictions = answers.top_classes(_wait(future, deadline, trace), model.classes, query.k)
+        result["predictions"] = predictions
+        if query.explain and model.maps:
+            explained = predictions[:MOST_MAPS]
+            maps = model.maps.maps(pixels, [one["index"] for one in explained], deadline - time.monotonic())
+            for prediction, one in zip(explained, maps, strict=True):
+                prediction["map"] = png_text(one)
     return answered
 
 

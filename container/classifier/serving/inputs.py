@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from flask import Request
@@ -22,7 +22,7 @@ MAX_IMAGES = 32
 # Accepted bodies have fewer, since base64 has none; Python needs seconds to read a body of millions of values.
 MOST_COMMAS = 1000
 DEFAULT_K = 5
-KEYS = ("images", "k")
+KEYS = ("images", "k", "explain")
 FORM = 'images and k, as in {"images": ["base64 of a JPEG, PNG or WebP file", ...], "k": 5}, not pixels'
 # The only header that SageMaker's InvokeEndpoint passes to the container.
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
@@ -31,13 +31,14 @@ _LINE = re.compile(rb"\S[^\n]*")
 
 @dataclass(frozen=True)
 class Query:
-    """Encoded images and the number of classes to answer for each; `many` if it was a list of images.
+    """Encoded images, the number of classes to answer for each, and whether to explain them; `many` if it was a list.
 
     A line of JSON that is not valid has no images, and an `error`.
     """
 
     images: list[bytes]
     k: int = DEFAULT_K
+    explain: bool = False
     many: bool = False
     error: str = ""
 
@@ -52,20 +53,20 @@ def read_queries(request: Request) -> list[Query]:
 
     Raises werkzeug's BadRequest, RequestEntityTooLarge or UnsupportedMediaType with a sentence for the client.
     """
-    k = _k_of_header(request.headers.get(ATTRIBUTES, ""))
+    asked = _read_attributes(request.headers.get(ATTRIBUTES, ""))
     for header, accepted in CODINGS.items():
         value = request.headers.get(header, "")
         if not {coding.strip().lower() for coding in value.split(",")} <= {"", *accepted}:
             raise UnsupportedMediaType(f"{header} {shown(value)} is not accepted; accepted: {' or '.join(accepted)}")
     if has_lines(request):
-        return _read_lines(_body(request), k)
+        return _read_lines(_body(request), asked)
     mimetype = request.mimetype
     if mimetype == JSON_TYPE:
-        return [_read_json(_body(request), k, "the request body")]
+        return [_read_json(_body(request), asked, "the request body")]
     if request.content_type and mimetype not in IMAGE_TYPES and not mimetype.startswith("image/"):
         accepted = ", ".join((*IMAGE_TYPES, JSON_TYPE, LINES_TYPE))
         raise UnsupportedMediaType(f"content type {shown(request.content_type)} is not accepted; accepted: {accepted}")
-    return [Query([_body(request)], k)]
+    return [replace(asked, images=[_body(request)])]
 
 
 def _body(request: Request) -> bytes:
@@ -83,11 +84,11 @@ def _body(request: Request) -> bytes:
     return body
 
 
-def _read_lines(body: bytes, k: int) -> list[Query]:
+def _read_lines(body: bytes, asked: Query) -> list[Query]:
     if not json.detect_encoding(body).startswith("utf-8"):
         body = _text(body, "the request body").encode("utf-8", "surrogatepass")
     lines = [line.group() for line in islice(_LINE.finditer(body), MAX_IMAGES + 1)]
-    queries = [_read_line(line, k, f"line {number}") for number, line in enumerate(lines, 1)]
+    queries = [_read_line(line, asked, f"line {number}") for number, line in enumerate(lines, 1)]
     if not 1 <= len(lines) <= MAX_IMAGES or sum(len(query.images) for query in queries) > MAX_IMAGES:
         raise BadRequest(
             f"the request body has {'too many images or lines' if lines else 'no line'}; accepted: 1 to {MAX_IMAGES} "
@@ -96,15 +97,15 @@ def _read_lines(body: bytes, k: int) -> list[Query]:
     return queries
 
 
-def _read_line(line: bytes, k: int, name: str) -> Query:
+def _read_line(line: bytes, asked: Query, name: str) -> Query:
     try:
-        return _read_json(line, k, name)
+        return _read_json(line, asked, name)
     except BadRequest as error:
         return Query([], error=error.description or "")
 
 
-def _read_json(body: bytes, k: int, name: str) -> Query:
-    """Return the query in a body or line; errors call it `name`."""
+def _read_json(body: bytes, asked: Query, name: str) -> Query:
+    """Return the query in a body or line, by default for what is `asked` by the header; errors call it `name`."""
     value = _parse_json(body, name)
     if not isinstance(value, dict):
         kind = "null" if value is None else _kind(value)
@@ -119,7 +120,8 @@ def _read_json(body: bytes, k: int, name: str) -> Query:
         raise BadRequest(f"images has {len(images)} items; accepted: 1 to {MAX_IMAGES}")
     return Query(
         [_decode_image(image, f"images[{i}]") for i, image in enumerate(images)],
-        _valid_k(value["k"], "k") if "k" in value else k,
+        _valid_k(value["k"], "k") if "k" in value else asked.k,
+        _valid_explain(value["explain"], "explain") if "explain" in value else asked.explain,
         many=True,
     )
 
@@ -152,20 +154,30 @@ def _decode_image(text: object, name: str) -> bytes:
         raise BadRequest(f"{name} {shown(text)} is not valid base64: {error}") from error
 
 
-def _k_of_header(attributes: str) -> int:
-    """Return the k of "k=3", alone or among other attributes ("trace=7;k=3"), which are the caller's own."""
+def _read_attributes(attributes: str) -> Query:
+    """Return what "k=3;explain=true" asks for; other attributes, such as "trace=7", are the caller's own."""
+    values: dict[str, str] = {}
     for attribute in re.split("[,;]", attributes):
         name, _, value = attribute.partition("=")
-        if name.strip() == "k":
-            value = value.strip()
-            return _valid_k(int(value) if re.fullmatch("[0-9]{1,1024}", value) else value, f"k in {ATTRIBUTES}")
-    return DEFAULT_K
+        values.setdefault(name.strip(), value.strip())
+    k, explain = values.get("k", str(DEFAULT_K)), values.get("explain", "false")
+    return Query(
+        [],
+        _valid_k(int(k) if re.fullmatch("[0-9]{1,1024}", k) else k, f"k in {ATTRIBUTES}"),
+        _valid_explain({"true": True, "false": False}.get(explain, explain), f"explain in {ATTRIBUTES}"),
+    )
 
 
 def _valid_k(k: object, name: str) -> int:
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
         raise BadRequest(f"{name} is {shown(k)}; accepted: a whole number from 1")
     return k
+
+
+def _valid_explain(explain: object, name: str) -> bool:
+    if not isinstance(explain, bool):
+        raise BadRequest(f"{name} is {shown(explain)}; accepted: true, false")
+    return explain
 
 
 def _kind(value: object) -> str:

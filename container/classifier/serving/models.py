@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from classifier import artifact, memory
+from classifier.activation_maps import ActivationMaps
 from classifier.artifact import Artifact
 from classifier.artifact_fields import WEIGHTS_FILE
 from classifier.serving.app import Model
@@ -143,9 +144,11 @@ def needed_bytes(folder: Path, about: Artifact, precision: str) -> int:
     return int(per_byte * (folder / WEIGHTS_FILE).stat().st_size + per_pixel * BATCH * about.image_size**2)
 
 
-def model_of(predictor: Predictor, give_up: Callable[[], None] = stop_worker) -> Model:
+def model_of(
+    predictor: Predictor, give_up: Callable[[], None] = stop_worker, maps: ActivationMaps | None = None
+) -> Model:
     """Return the Model of a loaded predictor, with a batcher in front of it that gives up when all batches fail."""
     batcher = Batcher(predictor.in_lane, predictor.lanes, predictor.batch_size, give_up)
     about = predictor.artifact
     words = f"{about.architecture} on {predictor.device} in {predictor.precision}"
-    return Model(words, about.classes, about.image_size, batcher.submit, close=batcher.close)
+    return Model(words, about.classes, about.image_size, batcher.submit, maps, close=batcher.close)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from classifier import artifact, engine, machine
+from classifier.activation_maps import ActivationMaps
 from classifier.artifact import Artifact
 from classifier.artifact_fields import INT8_FILE, NETWORK_FILE
 from classifier.engine import OUTPUT, Engine
@@ -48,6 +49,11 @@ class OpenVinoPredictor:
             return run(pixels)[OUTPUT]
 
         return forward
+
+
+def open_maps(folder: Path, about: Artifact, precision: str, cores: int) -> ActivationMaps:
+    """Return what explains the answers of the artifact in `folder`, in a precision that this processor supports."""
+    return ActivationMaps(lambda: read_network(folder, about, precision == "int8"), folder, precision, cores)
 
 
 def choose_precision(wanted: str, about: Artifact) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from classifier import artifact, images, memory
+from classifier.activation_maps import ActivationMaps
 from classifier.artifact import Artifact
 from classifier.contract import Contract
 from classifier.errors import UserError
@@ -22,6 +23,7 @@ from classifier.serving.exits import end_owner, exit_worker, stop_worker
 from classifier.serving.front import Front
 from classifier.serving.models import model_of
 from classifier.serving.multi_server import run_multi
+from classifier.serving.openvino_predictor import open_maps
 from classifier.serving.owner import Owner
 from classifier.serving.predictor import load_predictor
 from classifier.serving.processes import Processes, bind
@@ -61,9 +63,11 @@ class Server(Processes):
         try:
             predictor = load_predictor(self.folder, self.description, self.contract.precision, self.share.cores)
             images.warm_up()
-            loaded = model_of(predictor, end_owner if self.slots else stop_worker)
             if self.slots:
+                loaded = model_of(predictor, end_owner)
                 Owner(self.slots, loaded.submit)
+            else:
+                loaded = model_of(predictor, stop_worker, self._open_maps(predictor.precision))
         except UserError as error:
             exit_worker(f"serve: {error}")
         except Exception as error:
@@ -80,7 +84,10 @@ class Server(Processes):
     def _remote_model(self, slots: Slots) -> Model:
         about, remote = self.description, RemoteModel(slots, self.fronts.seats.index(self.seat))
         words = f"{about.architecture} in a process of its own"
-        return Model(words, about.classes, about.image_size, remote.submit, remote.is_ready)
+        return Model(words, about.classes, about.image_size, remote.submit, self._open_maps("fp32"), remote.is_ready)
+
+    def _open_maps(self, precision: str) -> ActivationMaps:
+        return open_maps(self.folder, self.description, precision, self.share.cores)
 
 
 def run(contract: Contract) -> None:
