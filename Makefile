@@ -6,7 +6,7 @@ INSTALL_LOCKED := bin/python -m pip install --no-deps --require-hashes --disable
 LINK_OURS := bin/python -c 'import sysconfig, pathlib; pathlib.Path(sysconfig.get_path("purelib"), "checkout.pth").write_text("../../../..\n../../../../container\n")'
 SCRIPTS := build_and_push.sh requirements/lock.sh .ci/run
 
-.PHONY: demo launch test test-code test-image resume soak fuzz bench bench-serving recipe lint image weights audit lock clean
+.PHONY: demo launch test test-code test-image test-gpu resume soak fuzz bench bench-serving bench-gpu recipe lint image weights audit lock clean
 
 demo: .venv/local
 	$(BIN)/python demo/demo.py $(if $(DATA),--data "$(DATA)")
@@ -21,6 +21,13 @@ test-code: .venv/dev
 
 test-image: .venv/dev
 	$(BIN)/python -m pytest tests/container
+
+# Both where there is a GPU: under 4 and under 8 minutes.
+test-gpu: .venv/dev
+	$(BIN)/python -m pytest tests/gpu
+
+bench-gpu: .venv/dev
+	$(BIN)/python benchmarks/gpu.py
 
 # Kills a training job 25 times at random moments; tests/functional has the short form.
 resume: .venv/dev
