@@ -6,7 +6,7 @@ INSTALL_LOCKED := bin/python -m pip install --no-deps --require-hashes --disable
 LINK_OURS := bin/python -c 'import sysconfig, pathlib; pathlib.Path(sysconfig.get_path("purelib"), "checkout.pth").write_text("../../../..\n../../../../container\n")'
 SCRIPTS := build_and_push.sh requirements/lock.sh .ci/run
 
-.PHONY: demo launch test test-code test-image test-gpu resume soak fuzz bench bench-serving bench-gpu recipe lint image weights audit lock clean
+.PHONY: demo launch test test-code test-image test-gpu resume soak fuzz bench bench-multi bench-serving bench-gpu recipe lint image weights audit lock clean
 
 demo: .venv/local
 	$(BIN)/python demo/demo.py $(if $(DATA),--data "$(DATA)")
@@ -52,6 +52,10 @@ bench: .venv/dev
 	$(if $(DATA),$(BIN)/python benchmarks/decoding.py "$(DATA)")
 	$(if $(DATA),$(BIN)/python benchmarks/growth.py "$(DATA)")
 	$(if $(DATA),$(BIN)/python benchmarks/pretrained.py "$(DATA)")
+
+# Trains ten models for it. ROOT=folder keeps them for another run.
+bench-multi: .venv/dev
+	$(if $(DATA),$(BIN)/python benchmarks/multi.py "$(DATA)" $(if $(ROOT),--root "$(ROOT)"),@echo "make bench-multi DATA=folder: a folder of photos is needed")
 
 # Measures what each part of a training recipe gains, which takes an hour or more. Finished runs are kept in recipe/ and
 # not repeated.

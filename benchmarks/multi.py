@@ -122,7 +122,8 @@ def measure(server: psutil.Process, folder: Path, classes: list[set[str]], argum
     with ThreadPoolExecutor(MODELS) as pool:
         list(pool.map(lambda model: Client().load(model), models))
     seconds = time.monotonic() - start
-    print(f"{MODELS} models loaded at once in {seconds:.1f} s, {(memory(server) - before) / MODELS:.0f} MB each")
+    after = memory(server)
+    print(f"{MODELS} models loaded at once in {seconds:.1f} s; memory {before:.0f} MB before, {after:.0f} after")
 
     def ask(connection: int, end: float) -> list[float]:
         client, turns, times = Client(), itertools.count(connection), []

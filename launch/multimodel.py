@@ -49,5 +49,5 @@ def add(aws: Aws, about: dict[str, Any], endpoint: str, model: str, artifact: st
         raise UserError(f"{endpoint} has a model {model} already: give another name with --model")
     bucket, key = split_uri(artifact)
     encrypted = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": aws.settings.kms_key} if aws.settings.kms_key else {}
-    aws.s3.Object(*split_uri(copy)).copy({"Bucket": bucket, "Key": key}, ExtraArgs=encrypted)
+    aws.s3.Object(*split_uri(copy)).copy_from(CopySource={"Bucket": bucket, "Key": key}, **encrypted)
     print(f"{model} is at {copy}")

@@ -6,6 +6,7 @@ if __name__ == "__main__":
 import json
 from collections.abc import Callable, Iterable
 
+from classifier.errors import UserError
 from launch import asynchronous, console, endpoints, multimodel
 from launch.aws import Aws
 from launch.settings import LOCAL, make_parser, path
@@ -42,6 +43,8 @@ def main() -> int:
 def ask_endpoint(aws: Aws, name: str, sent: Iterable[tuple[str, bytes]], model: str = "") -> list[dict]:
     """Return the answers of the endpoint, or of one of its models, for pictures with their names."""
     if endpoints.is_asynchronous(aws, name):
+        if model:
+            raise UserError(f"--model has no effect: {name} is asynchronous, and has one model")
         submitted = [(file, data, asynchronous.submit(aws, name, data)) for file, data in sent]
         return [sending.classify(*one) for one in submitted]
     send = endpoint_sender(aws, name, model)

@@ -25,7 +25,7 @@ def home() -> Path:
 def add(source: Path, model: str, image: str) -> str:
     """Copy the artifact in the folder `source`, load it as `model` into the server of many models, and return its URL.
 
-    Starts the server, with all models that it had, if it does not run. Raises UserError if the server refuses.
+    Starts the server if it does not run, and then loads what it had before. Raises UserError if it refuses `model`.
     """
     url = running()
     if url:
@@ -34,13 +34,23 @@ def add(source: Path, model: str, image: str) -> str:
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(source, folder)
     url = url or server.start(home(), image, SWITCH)
-    loaded = {one["modelName"] for one in ask("GET", f"{url}/models")["models"]}
-    for name in sorted({path.name for path in (home() / "models").iterdir()} - loaded):
-        place = Path("/opt/ml") if image else home()
-        answer = ask("POST", f"{url}/models", {"model_name": name, "url": str(place / "models" / name / "model")})
-        if "error" in answer:
-            raise UserError(f"the server refused {name}: {answer['error']}")
+    load(url, model, image)
+    others = {path.name for path in (home() / "models").iterdir()}
+    for name in sorted(others - {one["modelName"] for one in ask("GET", f"{url}/models")["models"]}):
+        try:
+            load(url, name, image)
+        except UserError as error:
+            print(error)
     return url
+
+
+def load(url: str, model: str, image: str) -> None:
+    """Let the server load a model from its folder. Raises UserError if it refuses."""
+    place = Path("/opt/ml") if image else home()
+    asked = {"model_name": model, "url": str(place / "models" / model / "model")}
+    answer = ask("POST", f"{url}/models", asked)
+    if "error" in answer:
+        raise UserError(f"the server refused {model}: {answer['error']}")
 
 
 def running() -> str:

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 
 from werkzeug.wrappers import Request, Response
 
+from aws_many import ManyModels
 from helpers import REGION, Server, serve
 
 SPLIT = re.compile("s3://([^/]+)/(.*)")
@@ -42,6 +43,8 @@ class Hosting:
         self.broken_while = ""
         self.servers = ExitStack()
         self.server: Server | None = None
+        self.many: ManyModels | None = None
+        self.environ: dict[str, str] = {}  # of a server of many models
 
     def CreateModel(self, request: dict) -> None:
         self.requests["Model"][request["ModelName"]] = request
@@ -154,23 +157,32 @@ class Hosting:
         container = self.requests["Model"][model]["PrimaryContainer"]
         if "ModelPackageName" in container:
             (container,) = self.package(container["ModelPackageName"])["InferenceSpecification"]["Containers"]
-        artifact = container["ModelDataUrl"]
-        bucket, key = SPLIT.fullmatch(artifact).groups()
-        data = self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-        root = self.folder / model
-        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-            archive.extractall(root / "model", filter="data")
+        artifact, root, is_many = container["ModelDataUrl"], self.folder / model, container.get("Mode") == "MultiModel"
+        root.mkdir(exist_ok=True)
+        if not is_many:
+            with tarfile.open(fileobj=io.BytesIO(self.read(artifact))) as archive:
+                archive.extractall(root / "model", filter="data")
         self.servers.close()
-        self.server = self.servers.enter_context(serve(root, self.folder / f"{model}.log"))
+        environ = {"SAGEMAKER_MULTI_MODEL": "true"} | self.environ if is_many else {}
+        self.server = self.servers.enter_context(serve(root, self.folder / f"{model}.log", **environ))
         self.server.wait_for_ping(200)
+        self.many = ManyModels(self.server, root, lambda target: self.read(artifact + target))
 
-    def ask(self, data: bytes, headers: dict[str, str]) -> tuple[int, bytes, str]:
-        """Return the container's status, answer and content type."""
+    def read(self, uri: str) -> bytes:
+        """Return the object at an S3 URI."""
+        bucket, key = SPLIT.fullmatch(uri).groups()
+        return self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+
+    def ask(self, data: bytes, headers: dict[str, str], target: str = "") -> tuple[int, bytes, str]:
+        """Return the container's status, answer and content type; `target` names one of many models."""
         if not self.real:
             if data == b"no picture":
                 return 415, b'{"error": "not a JPEG"}', "application/json"
             return 200, ANSWER, "application/json"
-        answer = self.server.request("POST", "/invocations", data, headers)
+        if target:
+            answer = self.many.ask(target, data, headers)
+        else:
+            answer = self.server.request("POST", "/invocations", data, headers)
         return answer.status, answer.body, answer.headers["Content-Type"]
 
     def invoke(self, request: Request) -> Response:
@@ -181,7 +193,8 @@ class Hosting:
             return Response(json.dumps({"Message": wrong}), 400, {"x-amzn-ErrorType": "ValidationError"})
         wanted = ("Content-Type", "Accept", "X-Amzn-SageMaker-Custom-Attributes")
         headers = {name: request.headers[name] for name in wanted if name in request.headers}
-        status, body, content_type = self.ask(request.get_data(), headers)
+        target = request.headers.get("X-Amzn-SageMaker-Target-Model", "")
+        status, body, content_type = self.ask(request.get_data(), headers, target)
         if self.endpoints[request.path.split("/")[2]]["EndpointStatus"] == self.broken_while:
             status, body = 500, b'{"error": "broken"}'
         if status >= 400:

@@ -9,7 +9,7 @@ from .conftest import NAME, ROOT, build
 
 AGAIN = f"{NAME}-again"
 
-LABEL = "com.amazonaws.sagemaker.capabilities.accept-bind-to-port"
+CAPABILITIES = ("accept-bind-to-port", "multi-models")
 INSTALLED = """
 import importlib.metadata, json, sysconfig
 paths = [sysconfig.get_path("purelib"), "/usr/local/lib/python3.11/dist-packages"]  # Debian's pip has its own
@@ -29,7 +29,8 @@ def test_sagemaker_can_run_it(image):
     assert config["Config"]["Cmd"] == ["train"]
     assert not config["Config"].get("Entrypoint")
     assert config["Config"].get("User", "") in ("", "root")
-    assert config["Config"]["Labels"][LABEL] == "true"
+    for name in CAPABILITIES:
+        assert config["Config"]["Labels"][f"com.amazonaws.sagemaker.capabilities.{name}"] == "true"
     revision = config["Config"]["Labels"]["org.opencontainers.image.revision"].removesuffix("-dirty")
     subprocess.run(["git", "-C", ROOT, "cat-file", "-e", f"{revision}^{{commit}}"], check=True)
     assert "NVIDIA_VISIBLE_DEVICES=all" in config["Config"]["Env"]

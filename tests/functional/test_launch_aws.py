@@ -219,6 +219,17 @@ def test_an_asynchronous_endpoint(story, tmp_path):
     assert "not a JPEG, PNG or WebP image" in error["error"]
 
 
+def test_an_endpoint_of_many_models(story):
+    """It has room for one at a time, so that the service unloads one for the other."""
+    story.aws.environ = {"SERVE_PRECISION": "fp32", "SERVE_MODELS_MB": "150"}
+    deploy = "deploy.py --role sm --yes --multi-model --endpoint many"
+    assert re.search(r"\.jpg +digit-\d +\d\.\d{3}", story.does(f"{deploy} --model first"))
+    trial = next(iter(story.aws.trials.values()))[0]
+    assert "many is there already, and its instances stay as they are" in story.does(f"{deploy} --job {trial}")
+    assert re.search(r"\.jpg +digit-\d +\d\.\d{3}", story.does(f"predict.py --model first {story.picture}"))
+    assert len(story.aws.many.unloaded) == 2
+
+
 def test_the_registry(story):
     story.does("register.py --approve")
     (package,) = story.aws.packages["resnet18"]

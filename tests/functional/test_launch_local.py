@@ -150,6 +150,17 @@ def test_the_best_trial_is_deployed_asked_and_cleaned_up(checkout):
         assert f"a server at {url}" in checkout.does("status.py --local")
     finally:
         assert "is stopped" in checkout.does("cleanup.py --local")
+    many = "deploy.py --local --multi-model --model"
+    try:
+        url_of_first, url_of_second = (
+            re.search(r"answers at (\S+);", checkout.does(f"{many} {name}"))[1] for name in ("first", "second")
+        )
+        assert url_of_first == url_of_second
+        assert checkout.does("predict.py --local --model first pictures/digit-0").count(".jpg") == 30
+        code, out, _ = checkout.run("predict.py --local --model third pictures/digit-0")
+        assert (code, out.count("the model 'third' is not loaded")) == (1, 30)
+    finally:
+        assert "is stopped" in checkout.does("cleanup.py --local")
     gone = "no server answers"
     wait_until(lambda: gone in checkout.refuses(f"predict.py --url {url} pictures"), gone)
     assert "nothing runs" in checkout.does("status.py --local")

@@ -132,7 +132,7 @@ def test_variables():
     for name, accepted in rows.items():
         with pytest.raises(UserError, match=f"{name} is 'x'; accepted: {accepted}$"):
             contract = Contract(environ={name: "x"})
-            _ = contract.precision, contract.access_log, contract.fronts
+            _ = contract.precision, contract.access_log, contract.fronts, contract.multi_model, contract.models_mb
 
 
 def test_every_make_target_that_is_named_exists():

@@ -79,6 +79,7 @@ class Models:
             with self._compiling:
                 predictor = OpenVinoPredictor(folder, about, self._precision, self._cores, small=True)
                 warm_up(predictor)
+            model = model_of(predictor)
         except BaseException as error:
             with self._changed:
                 del self._entries[name]
@@ -87,9 +88,9 @@ class Models:
                 raise NoMemory("loading it took more memory than there is") from error
             raise
         with self._changed:
-            entry.model = model_of(predictor)
+            entry.model = model
         memory.trim()
-        return entry.model
+        return model
 
     def unload(self, name: str) -> None:
         """Let no more requests use the model, wait for those that do, and free its memory. Raises NotLoaded."""

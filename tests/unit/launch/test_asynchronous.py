@@ -36,6 +36,7 @@ def test_deploy_ask_and_clean_up(account, tmp_path):
     below = account.aws.client("s3").list_objects_v2(Bucket=account.bucket, Prefix="resnet18/async/input/")
     assert below["KeyCount"] == 0
 
+    assert "--model has no effect: resnet18 is async" in account.refuses(f"predict.py --model a {pictures[0]}")
     assert "AWS cannot make it one of instances" in account.refuses(DEPLOY.replace("--async", ""))
     account.does(f"{DEPLOY} --instance-type ml.c5.xlarge")  # its scaling is taken off and put on again
     account.does("cleanup.py --yes")

@@ -38,7 +38,7 @@ def test_deploy_add_ask_and_clean_up(account, tmp_path):
     out = account.does(f"{DEPLOY} --model pugs")
     assert "resnet18 is there already, and its instances stay as they are" in out
     assert account.aws.sent("UpdateEndpoint") == []
-    assert len(account.aws.sent("CreateEndpoint")) == 1
+    assert len(account.aws.sent("CreateModel")) == 1
     listed = account.aws.client("s3").list_objects_v2(Bucket=account.bucket, Prefix="resnet18/models/")["Contents"]
     assert [one["Key"] for one in listed] == [f"resnet18/models/resnet18/{name}.tar.gz" for name in ("first", "pugs")]
     account.does(f"predict.py --model pugs {picture}")

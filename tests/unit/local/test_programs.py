@@ -46,7 +46,8 @@ def test_a_program_runs_in_the_image(root, tmp_path, monkeypatch, name):
     assert f"{pictures}:{pictures}:ro" in command
     assert ("--gpus" in command, "--user" in command) == (True, name != "podman")
     assert command[-2:] == ["an-image", "train"]
-    command = programs.container_command("serve", root, "an-image", 8123)
+    command = programs.container_command("serve", root, "an-image", 8123, {"A": "b"})
+    assert command[command.index("-e") + 1] == "A=b"
     assert "127.0.0.1:8123:8080" in command
 
 
