@@ -79,16 +79,15 @@ def model_trainer(
     ).with_metric_definitions([shapes.MetricDefinition(name=m.name, regex=m.regex) for m in METRICS.values()])
 
 
-def start_training(aws: Aws, trainer: "ModelTrainer", **debugging: Any) -> str:
-    """Start a training job and return its name.
+def start_training(aws: Aws, trainer: "ModelTrainer", name: str, **debugging: Any) -> None:
+    """Start the training job `name`.
 
     ModelTrainer.train does the same, but has no argument for SageMaker Debugger, which `debugging` configures.
     """
     from sagemaker.core.resources import TrainingJob
 
-    request = trainer._create_training_job_args()
+    request = trainer._create_training_job_args() | {"training_job_name": name}
     TrainingJob.create(session=aws.session, **request, **debugging)
-    return request["training_job_name"]
 
 
 def debugger(aws: Aws) -> dict[str, Any]:

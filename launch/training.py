@@ -60,9 +60,10 @@ def follow(aws: Aws, name: str) -> str:
 
 def start_job(settings: Namespace, aws: Aws, hyperparameters: dict[str, str], uri: str, checkpoints: str) -> str:
     """Start a training job and return its name."""
+    name = places.new_name(settings.prefix)
     trainer = jobs.model_trainer(settings, aws, hyperparameters, uri, checkpoints)
     try:
-        name = jobs.start_training(aws, trainer, **(jobs.debugger(aws) if settings.debugger else {}))
+        jobs.start_training(aws, trainer, name, **(jobs.debugger(aws) if settings.debugger else {}))
     except aws.sagemaker.exceptions.ClientError as error:
         if not settings.debugger:
             raise

@@ -4,12 +4,10 @@ import itertools
 import sys
 from argparse import Namespace
 from collections.abc import Callable
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 
 import pytest
-from botocore import loaders
 
 from aws_stand_in import StandIn
 from classifier.errors import UserError
@@ -21,8 +19,8 @@ from launch.settings import make_parser
 from local import places
 from waits import PATIENCE_S
 
+pytest_plugins = ["aws_models"]
 IMAGE = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/sagemaker-resnet18:abc"
-load_once = cache(loaders.create_loader)
 BUCKET = f"sagemaker-{REGION}-123456789012"
 
 
@@ -34,7 +32,7 @@ class Account:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
         self.monkeypatch, self.capsys = monkeypatch, capsys
         self.aws = StandIn(folder / "aws")
-        self.aws.real = False
+        self.aws.real, self.aws.late_seconds = False, 0
         self.aws.client("iam").create_role(RoleName="sm", AssumeRolePolicyDocument="{}")
         s3 = self.aws.client("s3")
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
@@ -106,10 +104,8 @@ def account(tmp_path, monkeypatch, capsys):
     (tmp_path / ".image_uri").write_text(IMAGE)
     monkeypatch.setattr(places, "new_name", lambda prefix: f"{prefix}-{next(number)}")
     monkeypatch.setattr(Aws, "poll_seconds", 0.01)
-    monkeypatch.setattr(logs, "QUIET_SECONDS", 1)
+    monkeypatch.setattr(logs, "QUIET_SECONDS", 0)
     monkeypatch.setattr(making, "KNOWN_SECONDS", PATIENCE_S)
-    # Each session would read the services' models anew, which takes most of a test's time.
-    monkeypatch.setattr(loaders, "create_loader", load_once)
     made = Account(tmp_path, monkeypatch, capsys)
     monkeypatch.setenv("AWS_ENDPOINT_URL", made.aws.url)
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)

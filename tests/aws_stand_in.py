@@ -42,8 +42,8 @@ S3_ACTIONS = {
     ("PUT", True): "PutObject",
     ("DELETE", True): "DeleteObject",
 }
-# CloudWatch shows these lines this long after a job's end.
-LATE_LINES, LATE_SECONDS = 3, 0.5
+# CloudWatch shows so many lines only when a job has already ended.
+LATE_LINES = 3
 # A tuning job's proposals, as shares of each range: never the same twice.
 PROPOSALS = (0.5, 0.3, 0.7, 0.1, 0.9)
 
@@ -53,7 +53,8 @@ class StandIn(Hosting):
 
     `actions` are the IAM actions of all the scripts' requests. `refused` maps an operation to the error code and
     message that answer it. `began` is added to the description of a training job that runs, and the next of `endings`
-    to that of one that has ended. `listed` are further models. Without `searchable` tags are only known to ListTags.
+    to that of one that has ended, whose last lines are in its log `late_seconds` later. `listed` are further models.
+    Without `searchable` tags are only known to ListTags.
     """
 
     def __init__(self, folder: Path):
@@ -70,6 +71,7 @@ class StandIn(Hosting):
         self.searchable = True
         self.began: dict = {}
         self.endings: list[dict] = []
+        self.late_seconds = 0.5
         self.jobs: dict[str, dict] = {}
         self.trials: dict[str, list[str]] = {}
         self.moto = DomainDispatcherApplication(create_backend_app)
@@ -232,7 +234,7 @@ class StandIn(Hosting):
         job |= ended | (self.endings.pop(0) if self.endings else {})
         if job["SecondaryStatus"] == "MaxWaitTimeExceeded":
             del job["TrainingStartTime"]
-        time.sleep(LATE_SECONDS)  # CloudWatch shows the last lines when the job has already ended
+        time.sleep(self.late_seconds)
         self.write_log(LOGS, f"{name}/algo-1-1", lines[-LATE_LINES:])
 
     def train(self, root: Path, name: str, request: dict, given: dict) -> tuple[list[str], bool]:

@@ -18,7 +18,12 @@ def ending():
 
 
 @pytest.fixture
-def started(account, ending):
+def late_seconds():
+    return 0
+
+
+@pytest.fixture
+def started(account, ending, late_seconds):
     """An account in which a training job that does nothing was just started, which ends with what `ending` adds."""
     request = {
         "TrainingJobName": "resnet18-1",
@@ -30,7 +35,7 @@ def started(account, ending):
         "CheckpointConfig": {"S3Uri": f"s3://{account.bucket}/resnet18/checkpoints/a"},
     }
     account.aws.jobs["resnet18-1"] = {"TrainingJobName": "resnet18-1", "TrainingJobStatus": "InProgress"}
-    account.aws.endings = [ending]
+    account.aws.endings, account.aws.late_seconds = [ending], late_seconds
     account.aws.start(account.aws.run_job, "resnet18-1", request, {})
     return account
 
@@ -40,7 +45,9 @@ def follow(account):
     return account.attempt(lambda: following.follow_training(Aws(account.settings()), "resnet18-1"))
 
 
-def test_every_line_is_printed_once_though_the_last_come_after_the_end(started):
+@pytest.mark.parametrize("late_seconds", [0.5])
+def test_every_line_is_printed_once_though_the_last_come_after_the_end(started, monkeypatch):
+    monkeypatch.setattr(logs, "QUIET_SECONDS", 1)
     _, out = follow(started)
     assert [line for line in out.splitlines() if line.startswith("line ")] == [f"line {number}" for number in range(30)]
     readings = started.aws.sent("FilterLogEvents")
