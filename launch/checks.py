@@ -51,7 +51,7 @@ SECTIONS: dict[str, dict[str, Accepted]] = {
         "input_mode": Scalar(Choice(INPUT_MODES)),
     },
     "tuning": {
-        **{name: SETTINGS[name] for name in ("objective", "strategy", "early_stopping", "max_jobs", "ranges")},
+        **{name: kind for name, kind in SETTINGS.items() if name not in ("data", "image", "hyperparameters")},
         "max_parallel_jobs": COUNT,
     },
     "hosting": {
@@ -74,6 +74,8 @@ SECTIONS: dict[str, dict[str, Accepted]] = {
     },
 }
 MOST_MB_AT_A_TIME = 100  # of a batch transform job
+# docs.aws.amazon.com/sagemaker/latest/dg/automatic-model-tuning-warm-start.html
+LEARNING, MOST_EARLIER = ("Bayesian", "Random"), 5
 # A setting, another one that must not be less, and which of the two follows a flag of the other.
 ORDERED = (
     ("max_parallel_jobs", "max_jobs", "max_parallel_jobs"),
@@ -147,7 +149,14 @@ def check_order(values: dict[str, int], lower: str, upper: str, follower: str, f
 
 
 def check_tuning(settings: Namespace, flags: Collection[str]) -> None:
-    """Raise UserError if the search space is not valid, or if a flag asks for a part of a grid."""
+    """Raise UserError for an invalid search space or warm start, and for a flag that asks for a part of a grid."""
+    if settings.warm_start and settings.strategy not in LEARNING:
+        raise UserError(
+            f"strategy is {settings.strategy!r}, which learns nothing from warm_start; accepted with it: "
+            f"{' or '.join(LEARNING)}"
+        )
+    if len(settings.warm_start) > MOST_EARLIER:
+        raise UserError(f"warm_start has {len(settings.warm_start)} tunings; accepted: up to {MOST_EARLIER}")
     searched = Namespace(**vars(settings))
     search_space(searched)
     if "max_jobs" in flags and searched.max_jobs != settings.max_jobs:

@@ -1,4 +1,4 @@
-"""Training and tuning jobs with the SageMaker Python SDK: settings in, a ModelTrainer or HyperparameterTuner out."""
+"""Training jobs with the SageMaker Python SDK: settings in, a ModelTrainer out."""
 
 import logging
 import os
@@ -6,16 +6,13 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from classifier.training.hyperparameters import Between, OneOf, text_of
 from classifier.training.metrics import METRICS
 from launch import instances
 from launch.aws import Aws, tags
 from local import places
-from local.trials import direction
 
 if TYPE_CHECKING:  # importing the SDK takes seconds
     from sagemaker.train.model_trainer import ModelTrainer
-    from sagemaker.train.tuner import HyperparameterTuner
 
 METRIC_DEFINITIONS: list[Any] = [{"Name": metric.name, "Regex": metric.regex} for metric in METRICS.values()]
 # The SDK reports its use to AWS unless it is told not to.
@@ -113,40 +110,3 @@ def debugger(aws: Aws) -> dict[str, Any]:
         "profiler_config": shapes.ProfilerConfig(s3_output_path=output, profiling_interval_in_milliseconds=500),
         "profiler_rule_configurations": rules(shapes.ProfilerRuleConfiguration, "ProfilerReport"),
     }
-
-
-def tuner(
-    settings: Namespace, aws: Aws, trainer: "ModelTrainer", space: Mapping[str, Between | OneOf]
-) -> "HyperparameterTuner":
-    """Return the SDK's HyperparameterTuner over the search space `space`."""
-    from sagemaker.core.parameter import CategoricalParameter, ContinuousParameter
-    from sagemaker.train.tuner import HyperparameterTuner
-
-    ranges: dict[Any, Any] = {
-        name: ContinuousParameter(searched.low, searched.high, scaling_type="Logarithmic")
-        if isinstance(searched, Between)
-        else CategoricalParameter([text_of(value) for value in searched.values])
-        for name, searched in space.items()
-    }
-
-    def add_what_the_tuner_leaves_out(params: dict, **_) -> None:  # params is the request itself
-        definition = params["TrainingJobDefinition"]
-        definition["EnableNetworkIsolation"] = settings.network_isolation
-        if key := instances.volume_key(settings, settings.instance_type):
-            definition["ResourceConfig"]["VolumeKmsKeyId"] = key
-
-    sending = "provide-client-params.sagemaker.CreateHyperParameterTuningJob"
-    aws.session.events.register(sending, add_what_the_tuner_leaves_out)
-    return HyperparameterTuner(
-        trainer,
-        settings.objective,
-        ranges,
-        metric_definitions=METRIC_DEFINITIONS,
-        objective_type=direction(settings.objective),
-        strategy=settings.strategy,
-        # Hyperband ends poor jobs itself; SageMaker rejects it together with early stopping.
-        early_stopping_type="Off" if settings.strategy == "Hyperband" else settings.early_stopping,
-        max_jobs=settings.max_jobs,
-        max_parallel_jobs=settings.max_parallel_jobs,
-        tags=tags(settings),
-    )

@@ -13,13 +13,13 @@ from contextlib import closing
 from pathlib import Path
 
 from classifier.errors import UserError
-from launch import console, cost, jobs
+from launch import console
 from launch.aws import Aws
 from launch.following import follow_tuning, read_metrics
 from launch.settings import LOCAL, make_parser
+from launch.tuning import start_tuning
 from local import pictures, places, tables
 from local.checking import Check
-from local.search import as_texts, search_space
 from local.trials import Tuning
 
 
@@ -70,23 +70,6 @@ def tune_on_aws(settings: Namespace) -> Tuning:
         tuning = tables.watch(follow_tuning(aws, name))
         read_metrics(aws, tuning)
     return tuning
-
-
-def start_tuning(settings: Namespace, aws: Aws) -> str:
-    """Start a tuning job and return its name."""
-    space = search_space(settings)
-    settings.max_parallel_jobs = min(settings.max_parallel_jobs, settings.max_jobs)  # a grid may have few combinations
-    fixed = as_texts(settings.hyperparameters | {"objective": settings.objective})
-    uri = aws.data_for_job(settings.data)
-    what = f"{settings.max_jobs} training jobs on {uri}, {settings.max_parallel_jobs} at a time"
-    trainer = jobs.model_trainer(settings, aws, fixed, uri, jobs.new_checkpoints(settings, aws))
-    hours = settings.max_jobs * settings.instance_count * settings.max_minutes / 60
-    cost.ask_to_spend(aws, what, hours, "Train", [settings.instance_type])
-    name = places.new_name(settings.prefix)
-    tuner = jobs.tuner(settings, aws, trainer, space)
-    tuner.tune(job_name=name, wait=False)
-    places.note(tuning=name)
-    return name
 
 
 if __name__ == "__main__":

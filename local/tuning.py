@@ -1,28 +1,24 @@
 """Tune on this computer: Optuna proposes hyperparameters, container/train runs in a folder for each trial."""
 
 import fcntl
-import itertools
 import subprocess
 import time
 from argparse import Namespace
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from classifier.errors import UserError
-from classifier.training.hyperparameters import Between, OneOf, text_of
 from local import pictures, places, programs
 from local.accepted import parse_values
 from local.search import as_texts, search_space
+from local.study import contains, distribution_of, new_study, trials_of
 from local.trials import Trial, Tuning
-from local.tuning_fields import COMPLETED, FAILED, RUNNING, SETTINGS, STOPPED
+from local.tuning_fields import ADDED_SETTINGS, COMPLETED, FAILED, RUNNING, SETTINGS, STOPPED
 
-# The number of trials to finish before any is stopped early, and the first epoch at which one may be.
-FIRST_TRIALS, FIRST_EPOCH = 3, 2
 FAILURES = 2
 STATES = {COMPLETED: TrialState.COMPLETE, STOPPED: TrialState.PRUNED, FAILED: TrialState.FAIL}
 
@@ -32,9 +28,12 @@ def begin_tuning(settings: Namespace) -> str:
     data, defaults = pictures.data_and_defaults(settings.data, settings.image)
     defaults = {name: value for name, value in defaults.items() if name not in settings.ranges}
     settings.data, settings.hyperparameters = str(data), defaults | settings.hyperparameters
-    tuned = list(search_space(settings))
+    space = search_space(settings)
+    for earlier in settings.warm_start:
+        found = trials_of(Tuning.load(earlier), settings.objective, space)
+        print(f"starts from {len(found)} trials of {earlier}")
     name = places.new_run(settings.prefix)
-    Tuning(name, settings.objective, tuned, settings={kept: vars(settings)[kept] for kept in SETTINGS}).save()
+    Tuning(name, settings.objective, list(space), settings={kept: vars(settings)[kept] for kept in SETTINGS}).save()
     places.note(local_tuning=name)
     return name
 
@@ -68,7 +67,7 @@ def settings_of(tuning: Tuning) -> Namespace:
     file = tuning.file(tuning.name)
     if not tuning.settings:
         raise UserError(f"{file} has no settings, since it was not started with --local: continue it without")
-    settings = Namespace(**parse_values(tuning.settings, SETTINGS, f"{file} is damaged: settings."))
+    settings = Namespace(**parse_values(ADDED_SETTINGS | tuning.settings, SETTINGS, f"{file} is damaged: settings."))
     space = search_space(settings)
     if (settings.objective, list(space)) != (tuning.objective, tuning.tuned):
         raise UserError(f"{file} is damaged: objective and tuned are not those of settings")
@@ -111,47 +110,6 @@ def run_trials(tuning: Tuning) -> Iterator[Tuning]:
         if number + 1 == FAILURES and all(trial.status == FAILED for trial in tuning.trials):
             raise UserError(f"the first {FAILURES} trials failed: {trial.reason}")
     yield tuning
-
-
-def new_study(settings: Namespace, tuning: Tuning, space: Mapping[str, Between | OneOf]) -> optuna.Study:
-    """Return a study that first proposes the hyperparameters of the existing trials, and then a grid's."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    seed = len(tuning.trials)  # a resumed tuning gets another seed
-    sampler = optuna.samplers.RandomSampler(seed)
-    if settings.strategy == "Bayesian":
-        sampler = optuna.samplers.TPESampler(n_startup_trials=FIRST_TRIALS, seed=seed)
-    pruner = optuna.pruners.MedianPruner(FIRST_TRIALS, n_warmup_steps=FIRST_EPOCH)
-    if settings.strategy == "Hyperband":
-        pruner = optuna.pruners.HyperbandPruner()
-    if settings.early_stopping == "Off":
-        pruner = optuna.pruners.NopPruner()
-    direction = "minimize" if tuning.direction == "Minimize" else "maximize"
-    study = optuna.create_study(direction=direction, sampler=sampler, pruner=pruner)
-    for trial in tuning.trials:
-        study.enqueue_trial({name: typed(searched, trial.hyperparameters[name]) for name, searched in space.items()})
-    if settings.strategy == "Grid":
-        lists = (searched.values for searched in space.values() if isinstance(searched, OneOf))
-        for values in itertools.product(*lists):
-            study.enqueue_trial(dict(zip(space, values, strict=True)), skip_if_exists=True)
-    return study
-
-
-def distribution_of(searched: Between | OneOf) -> BaseDistribution:
-    if isinstance(searched, Between):
-        return FloatDistribution(searched.low, searched.high, log=True)
-    return CategoricalDistribution(searched.values)
-
-
-def contains(searched: Between | OneOf, text: str) -> bool:
-    """Return whether a hyperparameter's text is in its range."""
-    if isinstance(searched, Between):
-        return searched.low <= float(text) <= searched.high
-    return text in map(text_of, searched.values)
-
-
-def typed(searched: Between | OneOf, text: str) -> object:
-    """Return a hyperparameter's text as the value that Optuna proposed."""
-    return float(text) if isinstance(searched, Between) else {text_of(value): value for value in searched.values}[text]
 
 
 def run_trial(trial: Trial, proposed: optuna.Trial, tuning: Tuning, settings: Namespace) -> Iterator[Tuning]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from classifier.training.hyperparameters import FIELDS, Choice, Whole, parse, text_of
 from classifier.training.metrics import METRICS, OBJECTIVES
-from local.accepted import MOST, Accepted, Hyperparameters, Ranges, Scalar, Table, Text, parse_values
+from local.accepted import MOST, Accepted, Hyperparameters, Ranges, Scalar, Table, Text, Texts, parse_values
 from local.places import RUN
 
 STATUSES = RUNNING, COMPLETED, STOPPED, FAILED = "running", "completed", "stopped early", "failed"
@@ -108,5 +108,8 @@ SETTINGS: dict[str, Accepted] = {
     "strategy": Scalar(Choice(("Bayesian", "Random", "Grid", "Hyperband"))),
     "early_stopping": Scalar(Choice(("Auto", "Off"))),
     "max_jobs": Scalar(Whole(1, MOST)),
+    "warm_start": Texts(),
     "ranges": Ranges(),
 }
+# What those of earlier versions lack.
+ADDED_SETTINGS = {"warm_start": []}

@@ -27,7 +27,7 @@ BUCKET = f"sagemaker-{REGION}-123456789012"
 class Account:
     """An account with a role and a picture; its jobs and endpoints run nothing. `aws` is the stand-in."""
 
-    bucket = BUCKET
+    bucket, image = BUCKET, IMAGE
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
         self.monkeypatch, self.capsys = monkeypatch, capsys

@@ -32,8 +32,34 @@ def model(aws, variant: dict) -> dict:
 
 
 def resources(request: dict) -> dict:
+    """Return what a job runs on; of several instance types, the first."""
     definition = request.get("TrainingJobDefinition", request)
-    return definition.get("ResourceConfig") or definition.get("TransformResources") or {}
+    flexible = definition.get("HyperParameterTuningResourceConfig", {})
+    first = flexible.get("InstanceConfigs", [flexible])[0]
+    return definition.get("ResourceConfig") or definition.get("TransformResources") or flexible | first
+
+
+def two_kinds_of_resources(request: dict, aws) -> bool:
+    definition = request["TrainingJobDefinition"]
+    flexible = definition.get("HyperParameterTuningResourceConfig", {})
+    alone = {"InstanceType", "InstanceCount", "VolumeSizeInGB"}.isdisjoint(flexible)
+    return bool(flexible) and ("ResourceConfig" in definition or ("InstanceConfigs" in flexible and not alone))
+
+
+def hyperparameters(request: dict) -> set[str]:
+    """Return the names of a tuning's hyperparameters, fixed and searched."""
+    ranges = request["HyperParameterTuningJobConfig"]["ParameterRanges"].values()
+    searched = (one["Name"] for each in ranges for one in each)
+    return {*request["TrainingJobDefinition"]["StaticHyperParameters"], *searched}
+
+
+def bad_parents(request: dict, aws) -> bool:
+    parents = request.get("WarmStartConfig", {}).get("ParentHyperParameterTuningJobs", ())
+    tunings = {one["HyperParameterTuningJobName"]: one for one in aws.sent("CreateHyperParameterTuningJob")}
+    found = [tunings.get(one["HyperParameterTuningJobName"]) for one in parents]
+    learns = request["HyperParameterTuningJobConfig"]["Strategy"] in ("Bayesian", "Random")
+    count = len(hyperparameters(request))
+    return bool(found) and not (learns and all(one and len(hyperparameters(one)) == count for one in found))
 
 
 def kind(config: dict) -> tuple[bool, bool]:
@@ -147,6 +173,18 @@ RULES = (
         "VolumeKmsKeyId must be a key ID or a key ARN",
         "APIReference/API_ResourceConfig.html, VolumeKmsKeyId (its formats)",
         lambda request, aws: "alias/" in resources(request).get("VolumeKmsKeyId", ""),
+    ),
+    Rule(
+        "CreateHyperParameterTuningJob",
+        "Specify either ResourceConfig, or HyperParameterTuningResourceConfig with one type or with InstanceConfigs",
+        "APIReference/API_HyperParameterTuningResourceConfig.html, InstanceConfigs",
+        two_kinds_of_resources,
+    ),
+    Rule(
+        "CreateHyperParameterTuningJob",
+        "The total number of static and tunable hyperparameters must be that of all parent jobs",
+        "APIReference/API_HyperParameterTuningJobWarmStartConfig.html, and dg/automatic-model-tuning-warm-start.html",
+        bad_parents,
     ),
     Rule(
         "CreateTransformJob",

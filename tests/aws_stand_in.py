@@ -25,7 +25,7 @@ from werkzeug.wrappers import Request, Response
 
 import datasets
 from aws_hosting import SPLIT, Hosting
-from aws_rules import refusals
+from aws_rules import refusals, resources
 from helpers import CREDENTIALS, REGION
 from strict_request import faults
 
@@ -208,7 +208,7 @@ class StandIn(Hosting):
             "TunedHyperParameters": tuned,
             "InputDataConfig": request["InputDataConfig"],
             "OutputDataConfig": request["OutputDataConfig"],
-            "ResourceConfig": request["ResourceConfig"],
+            "ResourceConfig": resources(request),
         }
         job |= {name: request[name] for name in ("AlgorithmSpecification", "CheckpointConfig") if name in request}
         job |= {"HyperParameters": given} | self.began
@@ -252,7 +252,7 @@ class StandIn(Hosting):
         """Return what a job that did nothing has logged."""
         (root / "output/data").mkdir(parents=True)
         (root / "output/data/report.html").write_text("a report")
-        return [f"line {number}" for number in range(30)], True
+        return ["epoch 1/1: validation:accuracy=0.5", *(f"line {number}" for number in range(30))], True
 
     def DescribeTrainingJob(self, request: dict) -> dict:
         return self.jobs[request["TrainingJobName"]]

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import boto3
 import pytest
 
+from classifier.errors import UserError
 from helpers import CREDENTIALS, REGION
-from launch import jobs, settings
+from launch import jobs, settings, tuning
 from local.search import search_space
 from strict_request import faults
 
@@ -53,7 +54,7 @@ def tuning_request(aws, *flags):
     space = search_space(given)
     checkpoints = jobs.new_checkpoints(given, aws)
     trainer = jobs.model_trainer(given, aws, {"epochs": "3"}, f"{HOME}/data/dogs/", checkpoints)
-    jobs.tuner(given, aws, trainer, space).tune(job_name="resnet18-261122-120000", wait=False)
+    tuning.tuner(given, aws, trainer, space, {}).tune(job_name="resnet18-261122-120000", wait=False)
     return only(aws, "CreateHyperParameterTuningJob")
 
 
@@ -156,6 +157,30 @@ def test_other_strategies(aws, strategy):
     # A grid search tries all combinations.
     most = 3 * 3 * 3 * 2 if strategy == "Grid" else 8
     assert config["ResourceLimits"]["MaxNumberOfTrainingJobs"] == most
+
+
+def test_a_tuning_on_several_types(aws):
+    request = tuning_request(aws, "--more-instance-types", "ml.g5.xlarge", "--kms-key", KEY)
+    definition = request["TrainingJobDefinition"]
+    flexible = definition["HyperParameterTuningResourceConfig"]
+    assert "ResourceConfig" not in definition
+    assert flexible["AllocationStrategy"] == "Prioritized"
+    size = {"InstanceCount": 1, "VolumeSizeInGB": 50}
+    assert flexible["InstanceConfigs"] == [{"InstanceType": f"ml.{name}.xlarge"} | size for name in ("g4dn", "g5")]
+    assert "VolumeKmsKeyId" not in flexible  # both have local disks
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["ml.p2.xlarge"], "instance_type is 'ml.p2.xlarge', which has K80 GPUs"),
+        (["ml.p3.2xlarge", "--kms-key", KEY], "kms_key, and ml.g4dn.xlarge takes none for its disks"),
+        ([f"ml.m5.{size}xlarge" for size in ("", 2, 4, 8, 12, 24)], "has 6 types; accepted for tuning: up to 5"),
+    ],
+)
+def test_types_that_a_tuning_cannot_have(flags, expected):
+    with pytest.raises(UserError, match=expected):
+        tuning.resources(parsed("--more-instance-types", *flags))
 
 
 def test_an_objective_to_minimize(aws):

@@ -9,9 +9,11 @@ import pytest
 import damages
 import local.tuning
 from classifier.errors import UserError
+from classifier.training.hyperparameters import SEARCH_SPACE, OneOf
 from local import places, programs
 from local.page import write_page
 from local.search import search_space
+from local.study import trials_of
 from local.trials import Tuning
 from waits import wait_until
 
@@ -166,7 +168,7 @@ def test_a_range_replaces_what_suits_the_digits(tmp_path, monkeypatch):
     monkeypatch.setattr(places, "LATEST", tmp_path / "latest.json")
     monkeypatch.setattr("local.pictures.data_and_defaults", lambda *_: (tmp_path, {"epochs": 4, "image_size": 32}))
     given = {"objective": ACCURACY, "ranges": {"epochs": [2, 3]}, "hyperparameters": {}, "strategy": "Bayesian"}
-    given["early_stopping"] = "Auto"
+    given |= {"early_stopping": "Auto", "warm_start": []}
     name = local.tuning.begin_tuning(Namespace(**given, data="", image="", prefix="one", max_jobs=1))
     tuning = Tuning.load(name)
     assert "epochs" in tuning.tuned
@@ -193,3 +195,19 @@ def test_no_damage_of_the_file_is_a_traceback(tune, tmp_path):
         except Exception as error:
             raise AssertionError(what) from error
     assert refused > 100
+
+
+def test_a_tuning_learns_from_an_earlier_one(tune):
+    earlier = tune([[0.1], [0.9], [0.2]])
+    Tuning("earlier", ACCURACY, earlier.tuned, earlier.trials).save()
+    Tuning.file("one").unlink()
+    (trial,) = tune([[0.5]], warm_start=["earlier"]).trials
+    assert trial.value == 0.5
+    found = trials_of(Tuning.load("earlier"), ACCURACY, SEARCH_SPACE)
+    assert [one.value for one in found] == [0.1, 0.9, 0.2]
+    assert found[1].params["lr"] == float(earlier.trials[1].hyperparameters["lr"])
+    narrow = SEARCH_SPACE | {"batch_size": OneOf((63,))}
+    with pytest.raises(UserError, match="none of whose completed trials is within the search ranges"):
+        trials_of(Tuning.load("earlier"), ACCURACY, narrow)
+    with pytest.raises(UserError, match="earlier, which tuned for validation:accuracy; accepted: for validation:loss"):
+        trials_of(Tuning.load("earlier"), "validation:loss", SEARCH_SPACE)
