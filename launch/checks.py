@@ -37,6 +37,7 @@ SECTIONS: dict[str, dict[str, Accepted]] = {
         **dict.fromkeys(("subnets", "security_groups"), TEXTS),
         "network_isolation": FLAG,
         "tags": Tags(),
+        "notify": Text(r"|[^@\s]+@[^@\s]+", "an e-mail address, or none"),
     },
     "cost": {"currency": TEXT, "prices": Prices(), "budget": Scalar(Real(0, MOST))},
     "training": {

@@ -13,7 +13,7 @@ import re
 from argparse import Namespace
 
 from classifier.errors import UserError
-from launch import console, ending, status
+from launch import console, ending, notice, status
 from launch.aws import Aws
 from launch.settings import LOCAL, make_parser
 from local import places, server
@@ -46,12 +46,15 @@ def clean_aws(settings: Namespace) -> int:
     folders = (OUTPUTS if settings.outputs else ()) + (DATA if settings.data else ())
     stored = [uri for uri in (f"{aws.home}/{folder}/" for folder in folders) if aws.exists(uri)]
     repository = find_repository(aws) if settings.images else ""
+    notices = notice.find(aws)
     status.print_resources(aws, found)
     for uri in stored:
         print(f"all objects below {uri}")
     if repository:
         print(f"the ECR repository {repository} with all its images")
-    if not found and not stored and not repository and not server.running():
+    if notices:
+        print("the e-mails when a job ends")
+    if not any((found, stored, repository, notices, server.running())):
         return 0
     console.ask("Stop or delete all of these?", settings.yes)
     left = ending.end_resources(aws, found)
@@ -59,6 +62,8 @@ def clean_aws(settings: Namespace) -> int:
         left += ending.delete_objects(aws, uri)
     if repository:
         left += ending.delete_repository(aws, repository)
+    if notices:
+        left += ending.refusal_of(aws, "the e-mails when a job ends", lambda: notice.remove(aws, notices))
     if not any(line.startswith("Endpoint ") for line in left):
         places.note(endpoint="")
     if settings.outputs:

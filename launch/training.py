@@ -4,7 +4,7 @@ from argparse import Namespace
 from typing import Any
 
 from classifier.errors import UserError
-from launch import console, cost, jobs
+from launch import console, cost, jobs, notice
 from launch.aws import Aws
 from launch.following import follow_training
 from local import places
@@ -45,6 +45,7 @@ def start_and_follow(
     """Ask, then train on the first of the instance types that AWS has free; return the job's name."""
     types = cost.instance_types(settings)
     cost.ask_to_spend(aws, what, settings.instance_count * settings.max_minutes / 60, "Train", types)
+    notice.arrange(aws, "TrainingJob")
     return cost.first_with_capacity(
         settings, lambda: follow(aws, start_job(settings, aws, hyperparameters, uri, checkpoints))
     )

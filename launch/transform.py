@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from classifier.errors import UserError
-from launch import console, cost, following, hosting
+from launch import console, cost, following, hosting, notice
 from launch.advice import with_advice
 from launch.aws import Aws, split_uri
 from launch.logs import print_last_lines
@@ -37,6 +37,7 @@ def main() -> None:
     what = f"a transform job on {images}, if this script keeps running"
     hours = settings.instance_count * settings.max_minutes / 60
     cost.ask_to_spend(aws, what, hours, "Tsform", [settings.instance_type])
+    notice.arrange(aws, "TransformJob")
     with all_or_nothing(aws) as made:
         made.create("Model", model)
         made.use(lambda: aws.sagemaker.create_transform_job(**request))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from classifier.errors import UserError
 from classifier.training.hyperparameters import Between, OneOf, text_of
-from launch import cost, instances, jobs
+from launch import cost, instances, jobs, notice
 from launch.aws import Aws, tags
 from local import places
 from local.search import as_texts, search_space
@@ -31,6 +31,7 @@ def start_tuning(settings: Namespace, aws: Aws) -> str:
     earlier = warm_start(settings, aws, uri, {*fixed, *space})
     hours = settings.max_jobs * settings.instance_count * settings.max_minutes / 60
     cost.ask_to_spend(aws, what, hours, "Train", cost.instance_types(settings))
+    notice.arrange(aws, "HyperParameterTuningJob")
     name = places.new_name(settings.prefix)
     tuner(settings, aws, trainer, space, earlier).tune(job_name=name, wait=False)
     places.note(tuning=name)

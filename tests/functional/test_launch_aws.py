@@ -160,7 +160,7 @@ def test_tuning_runs_the_requests_and_their_metrics_decide(story):
 
 
 def test_training_takes_the_best_and_fetches_the_report(story):
-    out = story.does("train.py --role sm --yes --hyperparameters report_images=false")
+    out = story.does("train.py --role sm --yes --notify me@example.com --hyperparameters report_images=false")
     (request,) = story.aws.sent("CreateTrainingJob")
     assert f"{CONSOLE}/jobs/{request['TrainingJobName']}\n" in out
     (tuning,) = story.aws.trials
@@ -283,6 +283,8 @@ def test_the_images_go_if_build_and_push_made_them(story):
 # What the user needs though no script asks for it here.
 PERMITTED_FOR = {
     "sagemaker:AddTags": "tags in the requests",
+    "events:TagResource": "tags in the requests",
+    "sns:TagResource": "tags in the requests",
     "iam:PassRole": "the role in the requests",
     "iam:CreateServiceLinkedRole": "the first endpoint of an account that scales",
     "sagemaker:UpdateEndpointWeightsAndCapacities": "application-autoscaling, which acts for the user",

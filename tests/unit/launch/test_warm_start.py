@@ -25,7 +25,7 @@ def test_a_tuning_starts_from_earlier_ones(tuned):
 
 
 REFUSED = {
-    "resnet18-2 --objective validation:loss": "which tuned for validation:accuracy; accepted: tunings for validation:loss",
+    "resnet18-2 --objective validation:loss": "which tuned for validation:accuracy; accepted: tunings for valid",
     "resnet18-2 --hyperparameters epochs=3": "with 5 hyperparameters (batch_size, eps, lr, objective, weight_decay)",
     "resnet18-2 --strategy Hyperband": "strategy is 'Hyperband', which learns nothing from warm_start",
     "a b c d e f": "warm_start has 6 tunings; accepted: up to 5",
