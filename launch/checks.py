@@ -50,6 +50,7 @@ SECTIONS: dict[str, dict[str, Accepted]] = {
         "max_wait_minutes": COUNT,
         "checkpoints": FLAG,
         "input_mode": Scalar(Choice(INPUT_MODES)),
+        "mlflow_uri": TEXT,
     },
     "tuning": {
         **{name: kind for name, kind in SETTINGS.items() if name not in ("data", "image", "hyperparameters")},

@@ -17,7 +17,7 @@ from local.accepted import Accepted, Scalar, Table, Texts
 from local.tuning_fields import SETTINGS as STORED
 
 # The settings that have an effect on this computer.
-LOCAL = ("prefix", *STORED)
+LOCAL = ("prefix", "mlflow_uri", *STORED)
 # The sections at the end of --help.
 AFTER_OTHERS = ("aws", "cost")
 FILE = Path(__file__).with_name("settings.toml")

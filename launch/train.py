@@ -10,7 +10,7 @@ if __name__ == "__main__":
 from argparse import Namespace
 
 from classifier.errors import UserError
-from launch import console, training
+from launch import console, tracking, training
 from launch.aws import Aws
 from launch.settings import LOCAL, make_parser
 from local import pictures, places, programs
@@ -53,11 +53,14 @@ def best_of_tuning(name: str | None) -> dict[str, str]:
 def train_here(settings: Namespace) -> str:
     data, defaults = pictures.data_and_defaults(settings.data, settings.image)
     best = best_of_tuning(settings.tuning or places.noted().get("local_tuning"))
+    texts = as_texts(defaults | best | settings.hyperparameters)
+    tracking.check(settings)
     name = places.new_run(settings.prefix)
-    programs.prepare_job(places.RUNS / name, data, as_texts(defaults | best | settings.hyperparameters))
+    programs.prepare_job(places.RUNS / name, data, texts)
     with programs.training(places.RUNS / name, settings.image):
         pass  # its log is on the terminal
     places.note(local_job=name)
+    tracking.send_job(settings, name, texts)
     return name
 
 

@@ -4,7 +4,7 @@ from argparse import Namespace
 from typing import Any
 
 from classifier.errors import UserError
-from launch import console, cost, jobs, notice
+from launch import console, cost, jobs, notice, tracking
 from launch.aws import Aws
 from launch.following import follow_training
 from local import places
@@ -45,6 +45,7 @@ def start_and_follow(
     """Ask, then train on the first of the instance types that AWS has free; return the job's name."""
     types = cost.instance_types(settings)
     cost.ask_to_spend(aws, what, settings.instance_count * settings.max_minutes / 60, "Train", types)
+    tracking.check(settings)
     notice.arrange(aws, "TrainingJob")
     return cost.first_with_capacity(
         settings, lambda: follow(aws, start_job(settings, aws, hyperparameters, uri, checkpoints))
@@ -56,6 +57,9 @@ def follow(aws: Aws, name: str) -> str:
     again = f"launch/train.py --resume {name} follows it again, launch/cleanup.py stops it"
     with console.if_interrupted(f"{name} keeps running without this script; {again}"):
         follow_training(aws, name)
+    if aws.settings.mlflow_uri:
+        job = aws.call("Describe", "TrainingJob", name)
+        tracking.send_job(aws.settings, name, job.get("HyperParameters", {}))
     return name
 
 

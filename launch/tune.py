@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 from classifier.errors import UserError
-from launch import console
+from launch import console, tracking
 from launch.aws import Aws
 from launch.following import follow_tuning, read_metrics
 from launch.settings import LOCAL, make_parser
@@ -29,8 +29,9 @@ def main() -> None:
     parser.add_argument("--resume", nargs="?", const="", metavar="NAME", help="continue this tuning, or the last one")
     parser.add_argument("--yes", action="store_true", help="do not ask before starting")
     parser.exclude("local", settings_but=LOCAL)
-    parser.exclude("resume", settings_but=("region", "profile"))  # the tuning has its own
+    parser.exclude("resume", settings_but=("region", "profile", "prefix", "mlflow_uri"))  # the tuning has its own
     settings = parser.parse_args()
+    tracking.check(settings)
     tuning = tune_here(settings) if settings.local else tune_on_aws(settings)
     from local.page import write_page
 
@@ -40,6 +41,7 @@ def main() -> None:
     tables.terminal().print(tables.of_tuning(tuning))
     if tuning.best is None:
         raise UserError(f"no training job of {tuning.name} reported {tuning.objective}; see {page}")
+    tracking.send_tuning(settings, tuning)
     places.note(**{"local_job" if settings.local else "job": tuning.best.name})
     print(f"best: {tuning.best.name} with {tuning.objective}={tuning.best.value:.4f}")
     print(tuning.remark, end="\n" * bool(tuning.remark))

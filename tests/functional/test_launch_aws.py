@@ -296,6 +296,13 @@ PERMITTED_FOR = {
     "sagemaker:StopHyperParameterTuningJob": "cleanup.py, of a job that runs",
     "sagemaker:StopTrainingJob": "cleanup.py, of a job that runs",
     "sagemaker:StopTransformJob": "cleanup.py, of a job that runs",
+    "sagemaker-mlflow:CreateExperiment": "MLflow's client, with a server of SageMaker's",
+    "sagemaker-mlflow:CreateRun": "MLflow's client, with a server of SageMaker's",
+    "sagemaker-mlflow:GetExperimentByName": "MLflow's client, with a server of SageMaker's",
+    "sagemaker-mlflow:GetRun": "MLflow's client, with a server of SageMaker's",
+    "sagemaker-mlflow:LogBatch": "MLflow's client, with a server of SageMaker's",
+    "sagemaker-mlflow:SearchRuns": "MLflow's client, with a server of SageMaker's",
+    "sagemaker-mlflow:UpdateRun": "MLflow's client, with a server of SageMaker's",
     "s3:AbortMultipartUpload": "an upload of more than 8 MB that is interrupted",
 }
 
