@@ -98,7 +98,7 @@ def test_more_instances_than_the_most_are_refused():
 
 def test_more_megabytes_at_a_time_than_aws_takes_are_refused():
     assert parsed("--max-payload-mb", "25", sections=("transform",)).max_payload_mb == 25
-    with pytest.raises(UserError, match="max_concurrent is 4 and max_payload_mb is 26; accepted: a product of up to 100"):
+    with pytest.raises(UserError, match="4 and max_payload_mb is 26; accepted: a product of up to 100"):
         parsed("--max-payload-mb", "26", sections=("transform",))
 
 
