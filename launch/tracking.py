@@ -27,10 +27,9 @@ def experiment(settings: Namespace) -> Iterator[tuple[Any, str]]:
     Raises UserError for what the server refuses, and if it is not there.
     """
     places.need("mlflow", "make launch installs it")
-    wanted = dict.fromkeys(("MLFLOW_DISABLE_TELEMETRY", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"), "true")
-    wanted["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "2"
+    quiet = dict.fromkeys(("MLFLOW_DISABLE_TELEMETRY", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"), "true")
     profile = {"AWS_PROFILE": settings.profile} if settings.profile else {}  # for SageMaker's own servers
-    os.environ |= wanted | profile
+    os.environ |= quiet | profile | {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
     import mlflow
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)  # SageMaker's plug-in warns of each URI that is not its own
