@@ -27,6 +27,11 @@ class Steps(Whole):
         return value
 
 
+# The last is SageMaker's tracking server or MLflow app.
+MLFLOW = Text(
+    r"|https?://\S+|sqlite:///\S+|arn:[^:\s]+:sagemaker:[^:\s]+:[^:\s]+:mlflow-[^:/\s]+/[^:\s]+",
+    "a URL of http or https, sqlite:///FILE, the ARN of a tracking server of SageMaker's, or none",
+)
 TEXT, TEXTS, FLAG, COUNT = Text(), Texts(), Scalar(Flag()), Scalar(Whole(1, MOST))
 # Each section's settings. Limits are SageMaker's own where there are others than MOST.
 SECTIONS: dict[str, dict[str, Accepted]] = {
@@ -50,7 +55,7 @@ SECTIONS: dict[str, dict[str, Accepted]] = {
         "max_wait_minutes": COUNT,
         "checkpoints": FLAG,
         "input_mode": Scalar(Choice(INPUT_MODES)),
-        "mlflow_uri": TEXT,
+        "mlflow_uri": MLFLOW,
     },
     "tuning": {
         **{name: kind for name, kind in SETTINGS.items() if name not in ("data", "image", "hyperparameters")},

@@ -1,9 +1,9 @@
 """Stop or delete what these scripts started in AWS and on this computer: list it first, then ask.
 
-Running jobs are stopped; endpoints are deleted with their configurations, models and scaling targets. Data, outputs
-and models in S3, and images in ECR, are kept unless you add --outputs, --data or --images. What AWS refuses to end is
-listed at the end, and the exit code is 1. With --local the server is listed and stopped without a question: deploy.py
---local starts it again.
+Running jobs are stopped; endpoints are deleted with their configurations, models and scaling targets; no e-mails are
+sent when a job ends. Data, outputs and models in S3, and images in ECR, are kept unless you add --outputs, --data or
+--images. What AWS refuses to end is listed at the end, and the exit code is 1. With --local the server is listed and
+stopped without a question: deploy.py --local starts it again.
 """
 
 if __name__ == "__main__":

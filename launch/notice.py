@@ -7,6 +7,7 @@ import json
 from contextlib import suppress
 from typing import Any
 
+from classifier.errors import UserError
 from launch.aws import Aws, tags
 
 # What EventBridge calls the end of each kind of job.
@@ -70,7 +71,9 @@ def arrange(aws: Aws, kind: str) -> None:
     rule = f"{name(aws)}-{kind}"
     wanted = json.dumps(pattern(aws.settings.prefix, kind))
     events.put_rule(Name=rule, EventPattern=wanted, State="ENABLED", Tags=tags(aws.settings)[:1])
-    events.put_targets(Rule=rule, Targets=[target(topic, kind)])
+    answer = events.put_targets(Rule=rule, Targets=[target(topic, kind)])
+    if answer["FailedEntryCount"]:  # which is no error to boto3
+        raise UserError(f"AWS cannot write to {address} when a job ends: {answer['FailedEntries'][0]['ErrorMessage']}")
 
 
 def find(aws: Aws) -> list[str]:

@@ -4,6 +4,7 @@ These scripts send them when a job has ended, since the container has no network
 """
 
 import json
+import logging
 import os
 import time
 from argparse import Namespace
@@ -26,13 +27,15 @@ def experiment(settings: Namespace) -> Iterator[tuple[Any, str]]:
     Raises UserError for what the server refuses, and if it is not there.
     """
     places.need("mlflow", "make launch installs it")
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
+    quiet = dict.fromkeys(("MLFLOW_DISABLE_TELEMETRY", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"), "true")
     profile = {"AWS_PROFILE": settings.profile} if settings.profile else {}  # for SageMaker's own servers
-    os.environ |= quiet | profile
+    os.environ |= quiet | profile | {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
     import mlflow
 
+    logging.getLogger("mlflow").setLevel(logging.ERROR)  # SageMaker's plug-in warns of each URI that is not its own
     try:
-        client = mlflow.MlflowClient(settings.mlflow_uri)
+        mlflow.set_tracking_uri(settings.mlflow_uri)  # SageMaker's plug-in knows no other than this one
+        client = mlflow.MlflowClient()
         found = client.get_experiment_by_name(settings.prefix)
         yield client, found.experiment_id if found else client.create_experiment(settings.prefix)
     except Exception as error:

@@ -20,7 +20,8 @@ FIRST_TRIALS, FIRST_EPOCH = 3, 2
 def new_study(settings: Namespace, tuning: Tuning, space: Mapping[str, Between | OneOf]) -> optuna.Study:
     """Return a study that first proposes the hyperparameters of the existing trials, and then a grid's."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    seed = len(tuning.trials)  # a resumed tuning gets another seed
+    known = [trial for name in settings.warm_start for trial in trials_of(Tuning.load(name), tuning.objective, space)]
+    seed = len(tuning.trials) + len(known)  # one that is resumed, or starts from others, proposes something new
     sampler = optuna.samplers.RandomSampler(seed)
     if settings.strategy == "Bayesian":
         sampler = optuna.samplers.TPESampler(n_startup_trials=FIRST_TRIALS, seed=seed)
@@ -31,8 +32,7 @@ def new_study(settings: Namespace, tuning: Tuning, space: Mapping[str, Between |
         pruner = optuna.pruners.NopPruner()
     direction = "minimize" if tuning.direction == "Minimize" else "maximize"
     study = optuna.create_study(direction=direction, sampler=sampler, pruner=pruner)
-    for earlier in settings.warm_start:
-        study.add_trials(trials_of(Tuning.load(earlier), tuning.objective, space))
+    study.add_trials(known)
     for trial in tuning.trials:
         study.enqueue_trial({name: typed(searched, trial.hyperparameters[name]) for name, searched in space.items()})
     if settings.strategy == "Grid":

@@ -96,6 +96,12 @@ def test_more_instances_than_the_most_are_refused():
         parsed("--instance-count", "3", "--max-instances", "2", sections=("hosting",))
 
 
+def test_more_megabytes_at_a_time_than_aws_takes_are_refused():
+    assert parsed("--max-payload-mb", "25", sections=("transform",)).max_payload_mb == 25
+    with pytest.raises(UserError, match="4 and max_payload_mb is 26; accepted: a product of up to 100"):
+        parsed("--max-payload-mb", "26", sections=("transform",))
+
+
 def test_a_default_follows_a_flag():
     given = parsed("--max-jobs", "1", "--max-minutes", "300")
     assert (given.max_parallel_jobs, given.max_wait_minutes) == (1, 300)

@@ -7,6 +7,7 @@ import pytest
 
 from classifier.errors import UserError
 from launch import tracking
+from launch.settings import make_parser
 from local import places
 from local.trials import Trial, Tuning
 
@@ -45,6 +46,11 @@ def test_a_job_and_a_tuning(store, tmp_path, monkeypatch, capsys):
     assert [file.path for file in client.list_artifacts(first.info.run_id)] == ["report.html"]
     assert [one.value for one in client.get_metric_history(second.info.run_id, "validation:accuracy")] == [0.25, 0.5]
     assert second.data.tags["tuning"] == "dogs-2"
+
+
+def test_an_address_of_another_kind_is_refused():
+    with pytest.raises(UserError, match="mlflow_uri is 'arn:aws:x'; accepted: a URL of http or https, sqlite:///FILE"):
+        make_parser("", "aws", "training").parse_args(["--mlflow-uri", "arn:aws:x"])
 
 
 def test_a_server_that_is_not_there_is_one_sentence():
