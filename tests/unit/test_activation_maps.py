@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,9 @@ from conftest import CLASSES, IMAGE_SIZE
 PIXELS = np.random.default_rng(0).integers(0, 256, (IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
 
 
-def maps_of(folder: Path, ranges=None) -> ActivationMaps:
+def maps_of(folder: Path) -> ActivationMaps:
     about = artifact.read(folder)
-    network = onnx_network.build(about, artifact.read_weights(folder, about), ranges)
-    return ActivationMaps(lambda: network, folder)
+    return ActivationMaps(lambda: onnx_network.build(about, artifact.read_weights(folder, about)), folder)
 
 
 def maps_by_gradients(folder: Path, classes: list[int]) -> list[np.ndarray]:
@@ -50,11 +50,15 @@ def test_a_logit_is_the_mean_of_its_map(artifact_folder):
 
 
 def test_in_int8_they_are_nearly_the_same(artifact_folder):
-    about = artifact.read(artifact_folder)
-    file = onnx_network.build_observed(about, artifact.read_weights(artifact_folder, about))
-    observed = Observed(Engine(engine.read(file), "fp32", 1))
-    observed(PIXELS[None])
-    plain, quantized = (maps_of(artifact_folder, of).maps(PIXELS, [1]) for of in (None, observed.ranges))
+    about = replace(artifact.read(artifact_folder), image_size=64)
+    weights = artifact.read_weights(artifact_folder, about)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    observed = Observed(Engine(engine.read(onnx_network.build_observed(about, weights)), "fp32", 1))
+    observed(pixels[None])
+    networks = [onnx_network.build(about, weights, ranges) for ranges in (None, observed.ranges)]
+    plain, quantized = (
+        ActivationMaps(lambda one=one: one, artifact_folder).maps(pixels, range(len(CLASSES))) for one in networks
+    )
     np.testing.assert_allclose(quantized, plain, atol=0.1 * np.abs(plain).max())
 
 

@@ -14,8 +14,8 @@ from classifier.serving.app import Model
 from classifier.serving.batcher import Batcher
 from classifier.serving.exits import stop_worker
 from classifier.serving.headroom import free_memory
-from classifier.serving.openvino_predictor import BATCH, OpenVinoPredictor, choose_precision
-from classifier.serving.predictor import Predictor, warm_up
+from classifier.serving.openvino_predictor import BATCH, choose_precision, load_on_cpu
+from classifier.serving.predictor import Predictor
 
 # What a model takes with one thread: bytes for each byte of its weights' file, and for each pixel of a batch. Measured
 # for images of 32 to 640 px, on an AMD EPYC.
@@ -77,8 +77,7 @@ class Models:
             about = artifact.read(folder)
             self._take(entry, needed_bytes(folder, about, choose_precision(self._precision, about)))
             with self._compiling:
-                predictor = OpenVinoPredictor(folder, about, self._precision, self._cores, small=True)
-                warm_up(predictor)
+                predictor = load_on_cpu(folder, about, self._precision, self._cores, small=True)
             model = model_of(predictor)
         except BaseException as error:
             with self._changed:

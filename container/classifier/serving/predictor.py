@@ -1,15 +1,17 @@
 """Pixels to probabilities: the model in memory, on this machine's device, and the threads that it may run in."""
 
-import itertools
+import math
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
-from classifier import machine
+from classifier import engine, machine
 from classifier.artifact import Artifact
 from classifier.errors import UserError
 from classifier.serving.batcher import Forward
+
+
+class BatchDependent(UserError):
+    """The engine is wrong: it answers an image alone differently from the same image in a batch."""
 
 
 class Predictor(Protocol):
@@ -35,26 +37,30 @@ def load_predictor(folder: Path, about: Artifact, precision: str = "auto", cores
     if machine.has_gpu():
         from classifier.serving.torch_predictor import TorchPredictor  # takes seconds to import
 
-        predictor: Predictor = TorchPredictor(folder, about, precision)
-    else:
-        from classifier.serving.openvino_predictor import OpenVinoPredictor
+        predictor = TorchPredictor(folder, about, precision)
+        warm_up(predictor)
+        return predictor
+    from classifier.serving.openvino_predictor import load_on_cpu
 
-        predictor = OpenVinoPredictor(folder, about, precision, cores)
-    warm_up(predictor)
-    return predictor
+    return load_on_cpu(folder, about, precision, cores)
 
 
 def warm_up(predictor: Predictor) -> None:
-    """Classify blank images, alone and in a batch, in this thread alone: see Engine.
+    """Classify noise, alone and in a batch, in this thread alone: see Engine.
 
-    Raises UserError if the probabilities are not finite, or not those of the artifact's classes.
+    Raises UserError if the probabilities are not finite, or not those of the artifact's classes, and BatchDependent if
+    those of an image alone are others than in a batch.
     """
-    about = predictor.artifact
-    for cores, n in itertools.product(dict.fromkeys(predictor.lanes), (1, predictor.batch_size)):
-        found = predictor.in_lane(cores)(np.zeros((n, about.image_size, about.image_size, 3), np.uint8))
-        if found.shape != (n, len(about.classes)):
-            raise UserError(
-                f"the network returns {found.shape[1:]} for an image; expected: {len(about.classes)} classes"
-            )
-        if not np.isfinite(found).all():
-            raise UserError("the model artifact is damaged: its probabilities for a blank image are not finite")
+    about, n = predictor.artifact, predictor.batch_size
+    # The first lane has batches only if it is the only one.
+    forwards = [predictor.in_lane(cores) for cores in dict.fromkeys(predictor.lanes)]
+    rows, difference = engine.compare_batches(forwards, about.image_size, n)
+    if rows.shape != (n, len(about.classes)):
+        raise UserError(f"the network returns {rows.shape[1:]} for an image; expected: {len(about.classes)} classes")
+    if not math.isfinite(difference):
+        raise UserError("the model artifact is damaged: its probabilities for an image of noise are not finite")
+    if difference > engine.MOST_DIFFERENCE:
+        raise BatchDependent(
+            f"in precision {predictor.precision} a probability of an image alone differs by {difference:.2f} from that "
+            f"of the same image in a batch of {n}"
+        )

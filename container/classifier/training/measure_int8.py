@@ -33,7 +33,7 @@ def add_int8(folder: Path, validation: Batches, interrupt: Interrupt) -> None:
     """Add the ranges that int8 needs, and the accuracy that it loses, to the artifact in `folder`.
 
     If it loses little, add the network in int8 too. The artifact stays as it is, and complete, if this machine does not
-    compute in int8, or after a signal.
+    compute in int8, or wrongly, or after a signal.
     """
     if "int8" not in engine.list_precisions():
         return
@@ -46,7 +46,15 @@ def add_int8(folder: Path, validation: Batches, interrupt: Interrupt) -> None:
         return
     network = onnx_network.build(about, weights, plain.ranges)
     run = Engine(engine.read(network), "int8", cores).open()
-    in_int8, seen_again = count_right(lambda pixels: run(pixels)[OUTPUT], validation.pixels_of_some(most), interrupt)
+
+    def classify(pixels: np.ndarray) -> np.ndarray:
+        return run(pixels)[OUTPUT]
+
+    _, difference = engine.compare_batches([classify], about.image_size, BATCH)
+    if difference > engine.MOST_DIFFERENCE:
+        logger.info("no int8: a probability of an image alone differs by %.2f from that in a batch", difference)
+        return
+    in_int8, seen_again = count_right(classify, validation.pixels_of_some(most), interrupt)
     if interrupt.signal or seen_again != seen:
         return
     quantization = Quantization(plain.ranges, seen, (right - in_int8) / seen)

@@ -68,7 +68,7 @@ def test_what_fails_to_load_takes_neither_name_nor_memory(models, artifact_folde
     def fail(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(module, "OpenVinoPredictor", fail)
+    monkeypatch.setattr(module, "load_on_cpu", fail)
     for _ in range(3):
         with pytest.raises(NoMemory, match="more memory than there is"):
             models.load("a", str(artifact_folder))

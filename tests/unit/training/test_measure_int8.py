@@ -90,3 +90,12 @@ def test_of_many_pixels_some_are_measured(tmp_path, monkeypatch, validation):
     monkeypatch.setattr(measure_int8, "MOST_PIXELS", 4 * SIZE**2)
     add_int8(tmp_path, validation, Interrupt())
     assert artifact.read(tmp_path).quantization.images == 3  # of four, the first of which is not an image
+
+
+def test_an_engine_that_is_wrong_for_an_image_alone_leaves_no_int8(tmp_path, monkeypatch, validation, caplog):
+    caplog.set_level("INFO")
+    save_artifact(tmp_path, Artifact(tuple("abcdefghij"), SIZE, 1e-5), trained().state_dict())
+    monkeypatch.setattr(engine, "MOST_DIFFERENCE", -1)
+    add_int8(tmp_path, validation, Interrupt())
+    assert artifact.read(tmp_path).quantization is None
+    assert "no int8: a probability of an image alone differs by" in caplog.text
