@@ -3,9 +3,7 @@
 import json
 import secrets
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
-from typing import NamedTuple
 
 import numpy as np
 from flask import Flask, Response, g, render_template, request
@@ -18,6 +16,7 @@ from classifier.serving.answers import Answer
 from classifier.serving.base import new_app, unavailable
 from classifier.serving.batcher import Expired
 from classifier.serving.decoding import Decoder
+from classifier.serving.model import Model
 from classifier.serving.remote import ModelGone
 from classifier.serving.share import Share
 
@@ -33,20 +32,6 @@ PAGE_POLICY = (
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 PAGE_HEADERS = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY"}
-
-
-class Model(NamedTuple):
-    """The loaded model: a short description, its classes, the side of its input in pixels, and a batcher's submit().
-
-    `is_ready` says whether it can answer now. After `close` nobody may submit.
-    """
-
-    about: str
-    classes: tuple[str, ...]
-    image_size: int
-    submit: Callable[[np.ndarray, float], Future]
-    is_ready: Callable[[], bool] = lambda: True
-    close: Callable[[], None] = lambda: None
 
 
 def create_app(model: Future, max_payload_mb: int, share: Share) -> Flask:
