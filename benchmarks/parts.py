@@ -23,8 +23,9 @@ from torchvision import transforms
 
 from classifier import artifact
 from classifier.images import evaluation_pixels
-from classifier.serving.app import Model, create_app
+from classifier.serving.app import create_app
 from classifier.serving.batcher import Batcher
+from classifier.serving.model import Model
 from classifier.serving.share import Share
 
 USUAL: Callable[[Image.Image], torch.Tensor] = transforms.Compose(

@@ -87,16 +87,13 @@ def deploy_on_aws(settings: Namespace, picture: Path | None) -> None:
     about = endpoints.if_free(aws, endpoint, lambda question: console.ask(question, settings.yes))
     if about:
         endpoints.check_kind(aws, about, kind)
-    only_adds = bool(about and model)
-    if not only_adds:
-        rollout.ask_to_start(settings, aws, f"{endpoint} for {job}", kind)
     sent = (str(picture), picture.read_bytes()) if picture else read_training_picture(aws, trained)
-    if model:
+    if about and model:
         multimodel.add(aws, about, endpoint, model, source)
-        source = multimodel.prefix(aws, endpoint)
-    if only_adds:
         print(f"{endpoint} is there already, and its instances stay as they are")
     else:
+        rollout.ask_to_start(settings, aws, f"{endpoint} for {job}", kind)
+        source = multimodel.add(aws, about, endpoint, model, source) if model else source
         watch = watching.watch_for(aws, endpoint, lambda: fault_of(aws, endpoint, sent))
         cost.first_with_capacity(settings, lambda: rollout.start(settings, aws, endpoint, source, watch))
     places.note(endpoint=endpoint)

@@ -39,9 +39,10 @@ def check(settings: Namespace) -> None:
             )
 
 
-def add(aws: Aws, about: dict[str, Any], endpoint: str, model: str, artifact: str) -> None:
+def add(aws: Aws, about: dict[str, Any], endpoint: str, model: str, artifact: str) -> str:
     """Copy an artifact in S3 to where the endpoint, which has the description `about`, finds it as `model`.
 
+    Returns the S3 URI of all its models.
     Raises UserError if it has such a model, since it may go on with the one that it has loaded.
     """
     copy = f"{prefix(aws, endpoint)}{model}.tar.gz"
@@ -51,3 +52,4 @@ def add(aws: Aws, about: dict[str, Any], endpoint: str, model: str, artifact: st
     encrypted = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": aws.settings.kms_key} if aws.settings.kms_key else {}
     aws.s3.Object(*split_uri(copy)).copy_from(CopySource={"Bucket": bucket, "Key": key}, **encrypted)
     print(f"{model} is at {copy}")
+    return prefix(aws, endpoint)

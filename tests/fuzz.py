@@ -26,11 +26,12 @@ from PIL import Image
 
 with atheris.instrument_imports(include=["classifier", "gunicorn", "PIL", "werkzeug"]):
     from classifier import images
-    from classifier.serving.app import Model, create_app
+    from classifier.serving.app import create_app
     from classifier.serving.batcher import Outcome
     from classifier.serving.connection import Connection
     from classifier.serving.front import Front
     from classifier.serving.fronts import Fronts
+    from classifier.serving.model import Model
     from classifier.serving.settings import SETTINGS
     from classifier.serving.share import Share
     from classifier.serving.worker import Worker

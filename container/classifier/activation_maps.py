@@ -15,9 +15,7 @@ import numpy as np
 import safetensors
 from PIL import Image
 
-from classifier import engine
 from classifier.artifact_fields import WEIGHTS_FILE
-from classifier.engine import FEATURES, Engine
 from classifier.layers import HEAD
 
 # A picture of a map: its side in pixels, and its colour, from transparent to OPAQUE of 255.
@@ -44,12 +42,14 @@ class ActivationMaps:
 
         Raises TimeoutError if other images' maps take longer than `seconds`.
         """
+        from classifier import engine  # takes a while to import, and few answers are explained
+
         if not self._lock.acquire(timeout=seconds):
             raise TimeoutError("other images are being explained")
         try:
             if self._run is None:
-                self._run = Engine(engine.with_features(self._read()), self._precision, self._cores).open()
-            features = self._run(pixels[None])[FEATURES][0]
+                self._run = engine.Engine(engine.with_features(self._read()), self._precision, self._cores).open()
+            (features,) = self._run(pixels[None])[engine.FEATURES]
         finally:
             self._lock.release()
         return np.tensordot(self._weights[list(classes)], features, 1)

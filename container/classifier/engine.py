@@ -1,6 +1,6 @@
 """Runs the network's ONNX files on the processor, by OpenVINO. Without torch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -11,9 +11,6 @@ from classifier.errors import UserError
 DEVICE = "CPU"
 # Of the networks' files.
 INPUT, OUTPUT = "pixels", "probabilities"
-# Of a probability of an image alone and in a batch. Rounding reaches 0.01 in int8. OpenVINO 2026.4 is wrong by 0.3 and
-# more for a single image of 32 px in int8.
-MOST_DIFFERENCE = 0.05
 # What with_features() adds, and the operation whose input it is.
 FEATURES, POOLING = "activations", "average"
 _TYPES = {"fp32": openvino.Type.f32, "bf16": openvino.Type.bf16, "fp16": openvino.Type.f16}
@@ -57,20 +54,6 @@ def with_features(network: bytes) -> openvino.Model:
     pooling.input_value(0).get_tensor().set_names({FEATURES})
     model.add_outputs(FEATURES)
     return model
-
-
-def compare_batches(
-    forwards: Sequence[Callable[[np.ndarray], np.ndarray]], image_size: int, n: int
-) -> tuple[np.ndarray, float]:
-    """Return the last function's rows for `n` images of noise, and by how much a value differs for an image alone.
-
-    Each function takes uint8 pixels of (1, image_size, image_size, 3), the last one also of n images. The difference is
-    the largest of all. If it is more than MOST_DIFFERENCE, or not a number, the engine is at fault.
-    """
-    pixels = np.random.default_rng(0).integers(0, 256, (n, image_size, image_size, 3), np.uint8)
-    rows, some = forwards[-1](pixels), range(0, n, max(1, n // 2))
-    differences = [np.abs(forward(pixels[i : i + 1])[0] - rows[i]).max() for forward in forwards for i in some]
-    return rows, float(np.max(differences))
 
 
 class Engine:

@@ -13,8 +13,8 @@ from classifier.device import PRECISIONS
 from classifier.errors import UserError
 from classifier.serving import answers, inputs
 from classifier.serving.app import create_app
+from classifier.serving.model import model_of
 from classifier.serving.predictor import load_predictor
-from classifier.serving.server import model_of
 from classifier.serving.share import Share
 from classifier.training import hyperparameters
 from classifier.training.metrics import METRICS

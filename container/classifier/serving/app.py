@@ -3,7 +3,6 @@
 import json
 import secrets
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ import numpy as np
 from flask import Flask, Response, g, render_template, request
 from werkzeug.exceptions import BadRequest
 
-from classifier.activation_maps import ActivationMaps, png_text
+from classifier.activation_maps import png_text
 from classifier.images import CROP_FRACTION, ImageError
 from classifier.serving import answers, inputs
 from classifier.serving.accesslog import Trace
@@ -19,6 +18,7 @@ from classifier.serving.answers import Answer
 from classifier.serving.base import new_app, unavailable
 from classifier.serving.batcher import Expired
 from classifier.serving.decoding import Decoder
+from classifier.serving.model import Model
 from classifier.serving.remote import ModelGone
 from classifier.serving.share import Share
 
@@ -36,22 +36,6 @@ PAGE_POLICY = (
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 PAGE_HEADERS = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY"}
-
-
-class Model(NamedTuple):
-    """The loaded model: a short description, its classes, the side of its input in pixels, and a batcher's submit().
-
-    `maps`, where there are any, explain its answers. `is_ready` says whether it can answer now. After `close` nobody
-    may submit.
-    """
-
-    about: str
-    classes: tuple[str, ...]
-    image_size: int
-    submit: Callable[[np.ndarray, float], Future]
-    maps: ActivationMaps | None = None
-    is_ready: Callable[[], bool] = lambda: True
-    close: Callable[[], None] = lambda: None
 
 
 def create_app(model: Future, max_payload_mb: int, share: Share) -> Flask:
@@ -153,7 +137,7 @@ def _classify(queries: list[inputs.Query], model: Model, decoder: Decoder, trace
         result["predictions"] = predictions
         if query.explain and model.maps:
             explained = predictions[:MOST_MAPS]
-            maps = model.maps.maps(pixels, [one["index"] for one in explained], deadline - time.monotonic())
+            maps = model.maps.maps(pixels, [one["index"] for one in explained], max(0, deadline - time.monotonic()))
             for prediction, one in zip(explained, maps, strict=True):
                 prediction["map"] = png_text(one)
     return answered

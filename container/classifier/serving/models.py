@@ -1,21 +1,18 @@
 """The models of one process: each is loaded once, lent to requests, and unloaded once they have done. Knows no HTTP."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from classifier import artifact, memory
-from classifier.activation_maps import ActivationMaps
 from classifier.artifact import Artifact
 from classifier.artifact_fields import WEIGHTS_FILE
-from classifier.serving.app import Model
-from classifier.serving.batcher import Batcher
-from classifier.serving.exits import stop_worker
 from classifier.serving.headroom import free_memory
-from classifier.serving.openvino_predictor import BATCH, choose_precision, load_on_cpu
-from classifier.serving.predictor import Predictor
+from classifier.serving.model import Model, model_of
+from classifier.serving.openvino_predictor import BATCH, choose_precision
+from classifier.serving.predictor import load_on_cpu
 
 # What a model takes with one thread: bytes for each byte of its weights' file, and for each pixel of a batch. Measured
 # for images of 32 to 640 px, on an AMD EPYC.
@@ -142,13 +139,3 @@ def needed_bytes(folder: Path, about: Artifact, precision: str) -> int:
     """Return about how much memory the artifact takes once it is loaded in `precision`."""
     per_byte, per_pixel = MEMORY[precision]
     return int(per_byte * (folder / WEIGHTS_FILE).stat().st_size + per_pixel * BATCH * about.image_size**2)
-
-
-def model_of(
-    predictor: Predictor, give_up: Callable[[], None] = stop_worker, maps: ActivationMaps | None = None
-) -> Model:
-    """Return the Model of a loaded predictor, with a batcher in front of it that gives up when all batches fail."""
-    batcher = Batcher(predictor.in_lane, predictor.lanes, predictor.batch_size, give_up)
-    about = predictor.artifact
-    words = f"{about.architecture} on {predictor.device} in {predictor.precision}"
-    return Model(words, about.classes, about.image_size, batcher.submit, maps, close=batcher.close)

@@ -6,13 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from classifier import artifact, engine, machine
-from classifier.activation_maps import ActivationMaps
 from classifier.artifact import Artifact
 from classifier.artifact_fields import INT8_FILE, NETWORK_FILE
 from classifier.engine import OUTPUT, Engine
 from classifier.errors import UserError
 from classifier.serving.batcher import Forward
-from classifier.serving.predictor import BatchDependent, warm_up
 
 log = logging.getLogger(__name__)
 # Larger batches gain less than 2 %, and every request in them waits longer.
@@ -50,31 +48,6 @@ class OpenVinoPredictor:
             return run(pixels)[OUTPUT]
 
         return forward
-
-
-def load_on_cpu(
-    folder: Path, about: Artifact, precision: str = "auto", cores: int | None = None, small: bool = False
-) -> OpenVinoPredictor:
-    """Return the predictor, after it has answered in each way.
-
-    Where the engine is wrong in int8, "auto" is another precision.
-    Raises UserError as OpenVinoPredictor and warm_up() do.
-    """
-    predictor = OpenVinoPredictor(folder, about, precision, cores, small)
-    try:
-        warm_up(predictor)
-    except BatchDependent as error:
-        native = engine.native_precision()
-        if precision != "auto" or predictor.precision == native:
-            raise
-        log.warning("%s; %s is used instead", error, native)
-        return load_on_cpu(folder, about, native, cores, small)
-    return predictor
-
-
-def open_maps(folder: Path, about: Artifact, precision: str, cores: int) -> ActivationMaps:
-    """Return what explains the answers of the artifact in `folder`, in a precision that this processor supports."""
-    return ActivationMaps(lambda: read_network(folder, about, precision == "int8"), folder, precision, cores)
 
 
 def choose_precision(wanted: str, about: Artifact) -> str:

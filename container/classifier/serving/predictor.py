@@ -1,13 +1,16 @@
 """Pixels to probabilities: the model in memory, on this machine's device, and the threads that it may run in."""
 
+import logging
 import math
 from pathlib import Path
 from typing import Protocol
 
-from classifier import engine, machine
+from classifier import batches_compared, machine
 from classifier.artifact import Artifact
 from classifier.errors import UserError
 from classifier.serving.batcher import Forward
+
+log = logging.getLogger(__name__)
 
 
 class BatchDependent(UserError):
@@ -40,9 +43,29 @@ def load_predictor(folder: Path, about: Artifact, precision: str = "auto", cores
         predictor = TorchPredictor(folder, about, precision)
         warm_up(predictor)
         return predictor
-    from classifier.serving.openvino_predictor import load_on_cpu
-
     return load_on_cpu(folder, about, precision, cores)
+
+
+def load_on_cpu(
+    folder: Path, about: Artifact, precision: str = "auto", cores: int | None = None, small: bool = False
+) -> Predictor:
+    """Load the network for the processor, as OpenVinoPredictor does, and run it in each way.
+
+    Where the engine is wrong in int8, "auto" is another precision.
+    """
+    from classifier import engine  # takes a while to import, and a GPU does without
+    from classifier.serving.openvino_predictor import OpenVinoPredictor
+
+    predictor = OpenVinoPredictor(folder, about, precision, cores, small)
+    try:
+        warm_up(predictor)
+    except BatchDependent as error:
+        native = engine.native_precision()
+        if precision != "auto" or predictor.precision == native:
+            raise
+        log.warning("%s; %s is used instead", error, native)
+        return load_on_cpu(folder, about, native, cores, small)
+    return predictor
 
 
 def warm_up(predictor: Predictor) -> None:
@@ -54,12 +77,12 @@ def warm_up(predictor: Predictor) -> None:
     about, n = predictor.artifact, predictor.batch_size
     # The first lane has batches only if it is the only one.
     forwards = [predictor.in_lane(cores) for cores in dict.fromkeys(predictor.lanes)]
-    rows, difference = engine.compare_batches(forwards, about.image_size, n)
+    rows, difference = batches_compared.compare(forwards, about.image_size, n)
     if rows.shape != (n, len(about.classes)):
         raise UserError(f"the network returns {rows.shape[1:]} for an image; expected: {len(about.classes)} classes")
     if not math.isfinite(difference):
         raise UserError("the model artifact is damaged: its probabilities for an image of noise are not finite")
-    if difference > engine.MOST_DIFFERENCE:
+    if difference > batches_compared.MOST_DIFFERENCE:
         raise BatchDependent(
             f"in precision {predictor.precision} a probability of an image alone differs by {difference:.2f} from that "
             f"of the same image in a batch of {n}"

@@ -18,12 +18,10 @@ from classifier.artifact import Artifact
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.serving import accesslog
-from classifier.serving.app import Model, create_app
+from classifier.serving.app import create_app
 from classifier.serving.exits import end_owner, exit_worker, stop_worker
 from classifier.serving.front import Front
-from classifier.serving.models import model_of
-from classifier.serving.multi_server import run_multi
-from classifier.serving.openvino_predictor import open_maps
+from classifier.serving.model import Model, model_of, open_maps
 from classifier.serving.owner import Owner
 from classifier.serving.predictor import load_predictor
 from classifier.serving.processes import Processes, bind
@@ -95,6 +93,8 @@ def run(contract: Contract) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=LOG_FORMAT)
     accesslog.log.setLevel(logging.INFO if contract.access_log else logging.WARNING)
     if contract.multi_model:
+        from classifier.serving.multi_server import run_multi  # with the engine, which one model loads in the worker
+
         run_multi(contract)
     folder = artifact.locate(contract.model)
     description = artifact.read(folder)

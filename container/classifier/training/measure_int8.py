@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from classifier import artifact, engine, machine, onnx_network
+from classifier import artifact, batches_compared, engine, machine, onnx_network
 from classifier.artifact import Quantization, Range
 from classifier.artifact_fields import INT8_FILE
 from classifier.engine import OUTPUT, Engine
@@ -50,8 +50,8 @@ def add_int8(folder: Path, validation: Batches, interrupt: Interrupt) -> None:
     def classify(pixels: np.ndarray) -> np.ndarray:
         return run(pixels)[OUTPUT]
 
-    _, difference = engine.compare_batches([classify], about.image_size, BATCH)
-    if difference > engine.MOST_DIFFERENCE:
+    _, difference = batches_compared.compare([classify], about.image_size, BATCH)
+    if difference > batches_compared.MOST_DIFFERENCE:
         logger.info("no int8: a probability of an image alone differs by %.2f from that in a batch", difference)
         return
     in_int8, seen_again = count_right(classify, validation.pixels_of_some(most), interrupt)

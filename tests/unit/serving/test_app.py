@@ -15,12 +15,11 @@ from werkzeug.test import TestResponse
 from classifier import artifact, images
 from classifier.serving import accesslog
 from classifier.serving.accesslog import Trace
-from classifier.serving.app import DEADLINE_S, MOST_MAPS, Model, create_app
+from classifier.serving.app import DEADLINE_S, MOST_MAPS, create_app
 from classifier.serving.batcher import Expired
 from classifier.serving.inputs import ATTRIBUTES, FORM, MAX_IMAGES
-from classifier.serving.openvino_predictor import open_maps
+from classifier.serving.model import Model, model_of, open_maps
 from classifier.serving.predictor import Predictor, load_predictor
-from classifier.serving.server import model_of
 from classifier.serving.share import Share
 from conftest import CLASSES, IMAGE_SIZE
 from helpers import encode, photo

@@ -10,7 +10,7 @@ from classifier import artifact
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.serving import server
-from classifier.serving.app import Model
+from classifier.serving.model import Model
 from classifier.serving.share import Share
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from classifier import artifact, engine, images
+from classifier import artifact, batches_compared, engine, images
 from classifier.artifact import Artifact
 from classifier.artifact_fields import INT8_FILE
 from classifier.serving.openvino_predictor import OpenVinoPredictor, choose_precision
@@ -95,7 +95,7 @@ def test_of_many_pixels_some_are_measured(tmp_path, monkeypatch, validation):
 def test_an_engine_that_is_wrong_for_an_image_alone_leaves_no_int8(tmp_path, monkeypatch, validation, caplog):
     caplog.set_level("INFO")
     save_artifact(tmp_path, Artifact(tuple("abcdefghij"), SIZE, 1e-5), trained().state_dict())
-    monkeypatch.setattr(engine, "MOST_DIFFERENCE", -1)
+    monkeypatch.setattr(batches_compared, "MOST_DIFFERENCE", -1)
     add_int8(tmp_path, validation, Interrupt())
     assert artifact.read(tmp_path).quantization is None
     assert "no int8: a probability of an image alone differs by" in caplog.text
