@@ -19,7 +19,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
-from classifier import artifact, images, memory
+from classifier import artifact, images, machine, memory
 from classifier.artifact import Artifact
 from classifier.contract import Contract
 from classifier.errors import UserError
@@ -31,7 +31,7 @@ from classifier.serving.front import Front
 from classifier.serving.fronts import Fronts, Seat
 from classifier.serving.owner import Owner
 from classifier.serving.predictor import Predictor, load_predictor
-from classifier.serving.remote import RemoteModel
+from classifier.serving.remote import RemoteModels
 from classifier.serving.settings import LOG_FORMAT, SETTINGS
 from classifier.serving.share import MOST_CONNECTIONS, Share, choose_share
 from classifier.serving.slots import Slots
@@ -63,9 +63,9 @@ class Server(BaseApplication):
     def __init__(self, contract: Contract, folder: Path, description: Artifact, listener: int, share: Share):
         self.contract, self.folder, self.description, self.listener = contract, folder, description, listener
         self.share, self.fronts = share, Fronts(share.fronts)
-        self.owner_seat = Seat(self.fronts)
-        slots = Slots(share.fronts, description.image_size, len(description.classes)) if share.has_owner else None
-        self.slots = slots
+        # A seat and slots for each process that has a model of its own.
+        self.owners = [Seat(self.fronts) for _ in range(share.owners)]
+        self.slots = Slots.of_each(share.owners, share.fronts, description.image_size, len(description.classes))
         self.seat: Seat  # of the worker that is forked next and, in a worker, its own
         self.starts_left = STARTS
         super().__init__()
@@ -73,7 +73,7 @@ class Server(BaseApplication):
     def load_config(self) -> None:
         settings = SETTINGS | {
             "bind": f"fd://{self.listener}",
-            "workers": self.share.fronts + self.share.has_owner,
+            "workers": self.share.fronts + self.share.owners,
             # Connections occupy no thread. Beyond this number, those that have kept the server waiting longest are
             # closed.
             "worker_connections": self.share.of(MOST_CONNECTIONS),
@@ -87,13 +87,14 @@ class Server(BaseApplication):
         """Return the ASGI application, or None in the model's own process; gunicorn calls this in each worker."""
         memory.share_heaps()
         model: Future[Model] = Future()
-        if self.slots and self.seat is not self.owner_seat:
+        is_owner = self.seat in self.owners
+        if self.owners and not is_owner:
             images.warm_up()
-            model.set_result(self._remote_model(self.slots))
+            model.set_result(self._remote_model())
             self.seat.be_ready()
         else:
             threading.Thread(target=self._load_model, args=(model,), name="load").start()
-        if self.seat is self.owner_seat:
+        if is_owner:
             return None
         application = create_app(model, self.contract.max_payload_mb, self.share)
         return Front(application, self.contract.max_payload_mb, self.share)
@@ -109,11 +110,13 @@ class Server(BaseApplication):
     def _load_model(self, result: Future) -> None:
         start = time.monotonic()
         try:
+            if self.owners:
+                self._choose_gpu()
             predictor = load_predictor(self.folder, self.description, self.contract.precision, self.share.cores)
             images.warm_up()
-            loaded = model_of(predictor, end_owner if self.slots else stop_worker)
-            if self.slots:
-                Owner(self.slots, loaded.submit)
+            loaded = model_of(predictor, end_owner if self.owners else stop_worker)
+            if self.owners:
+                Owner(self.slots[self.owners.index(self.seat)], loaded.submit)
         except UserError as error:
             exit_worker(f"serve: {error}")
         except Exception as error:
@@ -127,17 +130,21 @@ class Server(BaseApplication):
                 *(time.monotonic() - start, predictor.device, predictor.precision, self.share.cores),
             )
 
-    def _remote_model(self, slots: Slots) -> Model:
-        about, remote = self.description, RemoteModel(slots, self.fronts.seats.index(self.seat))
+    def _choose_gpu(self) -> None:
+        """Let this process see its own GPU alone, before torch looks for any."""
+        if gpus := machine.list_gpus():
+            os.environ["CUDA_VISIBLE_DEVICES"] = gpus[self.owners.index(self.seat)]
+
+    def _remote_model(self) -> Model:
+        about, remote = self.description, RemoteModels(self.slots, self.fronts.seats.index(self.seat))
         words = f"{about.architecture} in a process of its own"
         return Model(words, about.classes, about.image_size, remote.submit, remote.is_ready)
 
     def _before_fork(self, arbiter: Arbiter, worker: Worker) -> None:
-        if self.slots and not self.owner_seat.is_taken:
-            self.owner_seat.enter()
-            self.seat = self.owner_seat
-        else:
-            self.seat = self.fronts.take()
+        vacant = next((seat for seat in self.owners if not seat.is_taken), None)
+        if vacant:
+            vacant.enter()
+        self.seat = vacant or self.fronts.take()
         worker.seat = self.seat
 
     def _after_exit(self, arbiter: Arbiter, worker: Worker) -> None:
@@ -145,9 +152,9 @@ class Server(BaseApplication):
         # again while workers load the model, it does so for ever. Without listeners the master is stopping anyway.
         self.starts_left = STARTS if worker.seat.is_ready else self.starts_left - 1
         worker.seat.leave()
-        is_owner = worker.seat is self.owner_seat
-        if is_owner and self.slots:
-            self.slots.end()
+        is_owner = worker.seat in self.owners
+        if is_owner:
+            self.slots[self.owners.index(worker.seat)].end()
         if arbiter.LISTENERS and self.starts_left <= 0 and (is_owner or not self.fronts.has_ready):
             raise HaltServer(f"{STARTS} workers ended before their model was loaded", Arbiter.WORKER_BOOT_ERROR)
 
