@@ -37,7 +37,7 @@ class TorchPredictor:
         self.device = device.describe(where)
         if where.type == "cuda":
             # fp32 is chosen to get the processor's answers: no TF32, which torch has for convolutions by default.
-            torch.backends.cudnn.conv.fp32_precision = "ieee"  # pyright: ignore[reportAttributeAccessIssue]
+            torch.backends.cudnn.allow_tf32 = False
         weights = artifact.read_weights(folder, about)
         try:
             chosen, dtype = _choose(weights, about, where, precision)
