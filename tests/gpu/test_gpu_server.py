@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
 from helpers import Server, serve
 from serving_helpers import invoke
@@ -36,7 +37,8 @@ def server(random_model, tmp_path, broken) -> Iterator[Server]:
     for needed in ("flask", "gunicorn"):
         pytest.importorskip(needed)
     patch = BREAKABLE.format(file=str(broken))
-    with serve(random_model.parent, tmp_path / "log", patch, SAGEMAKER_MODEL_SERVER_WORKERS="2") as running:
+    one = {"SAGEMAKER_MODEL_SERVER_WORKERS": "2", "CUDA_VISIBLE_DEVICES": "0"}
+    with serve(random_model.parent, tmp_path / "log", patch, **one) as running:
         running.wait_for_ping(200)
         yield running
 
@@ -65,6 +67,17 @@ def test_only_the_models_process_has_the_gpu(server):
     wait_until(lambda: server.log.count("ready after") == 2, "the next owner has the model")
     server.wait_for_ping(200)
     assert invoke(server).status == 200
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there is only one GPU")
+def test_every_gpu_has_an_owner(random_model, tmp_path):
+    for needed in ("flask", "gunicorn"):
+        pytest.importorskip(needed)
+    gpus = torch.cuda.device_count()
+    with serve(random_model.parent, tmp_path / "log", SAGEMAKER_MODEL_SERVER_WORKERS="2") as server:
+        wait_until(lambda: server.log.count("ready after") == gpus, "all owners have the model")
+        master = psutil.Process(server.process.pid)
+        assert sum(has_gpu(one) for one in master.children()) == gpus
 
 
 def has_gpu(process: psutil.Process) -> bool:

@@ -42,6 +42,7 @@ class TorchPredictor:
         try:
             chosen, dtype = _choose(weights, about, where, precision)
             self._batches = {size: FixedBatch(chosen, size, about.image_size, where) for size in SIZES}
+            torch.cuda.empty_cache()  # what only the calls before the captures needed
         except RuntimeError as error:
             if not device.is_out_of_memory(error):
                 raise
