@@ -27,7 +27,7 @@ test-gpu: .venv/dev
 	$(BIN)/python -m pytest tests/gpu
 
 bench-gpu: .venv/dev
-	$(BIN)/python benchmarks/gpu.py
+	$(BIN)/python benchmarks/gpu.py $(if $(DATA),--data "$(DATA)")
 
 # Kills a training job 25 times at random moments; tests/functional has the short form.
 resume: .venv/dev

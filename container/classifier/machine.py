@@ -11,10 +11,18 @@ def usable_cores(system: Path = Path("/")) -> int:
     return max(1, math.ceil(min(cores, _cgroup_cores(system))))
 
 
+def list_gpus(system: Path = Path("/")) -> list[str]:
+    """Return the NVIDIA GPUs that are not hidden from this process, each as CUDA_VISIBLE_DEVICES names it."""
+    found = [str(number) for number, _ in enumerate((system / "dev").glob("nvidia[0-9]*"))]
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is None or not found:
+        return found
+    return [] if chosen in ("", "-1") else chosen.split(",")
+
+
 def has_gpu(system: Path = Path("/")) -> bool:
     """Return whether the machine has an NVIDIA GPU that is not hidden from this process."""
-    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
-    return not hidden and any((system / "dev").glob("nvidia[0-9]*"))
+    return bool(list_gpus(system))
 
 
 def _cgroup_cores(system: Path) -> float:

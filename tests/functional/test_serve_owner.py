@@ -16,7 +16,7 @@ from classifier.images import evaluation_pixels
 from classifier.serving.predictor import load_predictor
 from conftest import IMAGE_SIZE
 from helpers import Server, encode, photo, serve
-from serving_helpers import breakable, held, invoke, slowed, statuses_after_sigterm
+from serving_helpers import breakable, held, invoke, patched_network, slowed, statuses_after_sigterm
 from waits import PATIENCE_S, wait_until
 
 FRONTS = 3
@@ -24,7 +24,7 @@ JPEGS = [encode(photo(200 + 20 * i, 300, seed=i)) for i in range(8)]
 OWNED = """
 import classifier.serving.share as s
 choose = s.choose_share
-s.choose_share = lambda n: choose(n)._replace(has_owner=True)
+s.choose_share = lambda n: choose(n)._replace(owners=1)
 """
 
 
@@ -36,10 +36,15 @@ def server(artifact_folder, tmp_path_factory) -> Iterator[Server]:
         yield running
 
 
-def owner_of(server: Server) -> psutil.Process:
-    """Return the process of the model, the only one with its engine in memory."""
+def owners_of(server: Server) -> list[psutil.Process]:
+    """Return the processes of the model, the only ones with its engine in memory."""
     children = psutil.Process(server.process.pid).children()
-    (owner,) = [one for one in children if any("openvino_intel_cpu" in region.path for region in one.memory_maps())]
+    return [one for one in children if any("openvino_intel_cpu" in region.path for region in one.memory_maps())]
+
+
+def owner_of(server: Server) -> psutil.Process:
+    """Return the process of the model, which is the only one."""
+    (owner,) = owners_of(server)
     return owner
 
 
@@ -130,6 +135,25 @@ def test_images_of_several_fronts_share_a_batch(artifact_folder, tmp_path):
         with ThreadPoolExecutor(8) as pool:  # two for each front
             assert {answer.status for answer in pool.map(lambda _: invoke(server), range(32))} == {200}
         assert max(map(int, re.findall(r'"batch_size": (\d+)', server.log))) > 4
+
+
+def test_several_owners_share_the_images_and_one_that_ends_is_not_missed(artifact_folder, tmp_path):
+    patch = OWNED.replace("owners=1", "owners=2") + patched_network("print('forward in', os.getpid(), flush=True)")
+    with serve(artifact_folder.parent, tmp_path / "log", patch, SAGEMAKER_MODEL_SERVER_WORKERS="2") as server:
+        wait_until(lambda: server.log.count("ready after") == 2, "both owners have the model")
+        server.wait_for_ping(200)
+        with ThreadPoolExecutor(16) as pool:
+            assert {answer.status for answer in pool.map(lambda _: invoke(server), range(64))} == {200}
+        owners = owners_of(server)
+        # A warm-up has a few forward passes, and these have far more.
+        assert all(server.log.count(f"forward in {owner.pid}\n") > 6 for owner in owners)
+        owners[0].kill()
+        wait_until(lambda: not psutil.pid_exists(owners[0].pid), "it has ended")
+        while server.log.count("ready after") < 3:
+            assert server.request("GET", "/ping").status == 200
+            assert invoke(server).status in (200, 503)  # 503 if the ended one was asked before that is known
+        assert {invoke(server).status for _ in range(8)} == {200}
+        assert len(owners_of(server)) == 2
 
 
 def test_sigterm_answers_what_was_accepted(artifact_folder, tmp_path):

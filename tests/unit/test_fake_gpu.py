@@ -1,4 +1,4 @@
-"""Every line that runs on a GPU and needs none to be looked at, with fake tensors: devices and dtypes without values.
+"""Steps, evaluation, features and predictions on a GPU that is not there: fake tensors have devices and dtypes alone.
 
 What puts a CPU's tensor beside a GPU's, or fp16 where another type is needed, fails here as on a card. Not driven: the
 backward pass itself, since torch's autograd wants a CUDA context (each gradient is a fake one instead); streams, events

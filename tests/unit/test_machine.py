@@ -26,3 +26,26 @@ def test_usable_cores(tmp_path: Path, monkeypatch, files, cores):
         (path := tmp_path / "sys/fs/cgroup" / name).parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     assert machine.usable_cores(tmp_path) == cores
+
+
+@pytest.mark.parametrize(
+    ("files", "chosen", "gpus"),
+    [
+        ([], None, []),
+        (["nvidiactl", "nvidia-uvm"], None, []),
+        (["nvidia0", "nvidia3", "nvidiactl"], None, ["0", "1"]),  # CUDA counts those that are there
+        (["nvidia0", "nvidia1", "nvidia2"], "2,GPU-8a5b", ["2", "GPU-8a5b"]),
+        (["nvidia0"], "-1", []),
+        (["nvidia0"], "", []),
+        ([], "0", []),
+    ],
+)
+def test_the_gpus_that_this_process_may_use(tmp_path, monkeypatch, files, chosen, gpus):
+    (tmp_path / "dev").mkdir()
+    for name in files:
+        (tmp_path / "dev" / name).touch()
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+    assert machine.list_gpus(tmp_path) == gpus
+    assert machine.has_gpu(tmp_path) is bool(gpus)

@@ -88,7 +88,7 @@ def run_multi(contract: Contract) -> None:
         log.warning("SAGEMAKER_MODEL_SERVER_WORKERS is %d; one process has all models", contract.fronts)
     if machine.has_gpu():
         log.warning("this machine has a GPU; many models run on the processor")
-    share = choose_share(1)._replace(has_owner=False)
+    share = choose_share(1)._replace(owners=0)
     most_bytes = contract.models_mb * 10**6 or int(SHARE_OF_MEMORY * free_memory())
     log.info(
         "port %d, models from %s in up to %.0f MB, %d cores and %d threads, precision %s, bodies up to %d MB",

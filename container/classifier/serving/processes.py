@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Sequence
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
@@ -37,11 +38,11 @@ class Master(Arbiter):
 class Processes(BaseApplication):
     """The gunicorn application; a subclass has load(), which returns what a worker serves."""
 
-    def __init__(self, contract: Contract, listener: int, share: Share, slots: Slots | None = None):
-        """Serve on the socket `listener`; with `slots` one process more has the model, behind them."""
+    def __init__(self, contract: Contract, listener: int, share: Share, slots: Sequence[Slots] = ()):
+        """Serve on the socket `listener`; for each of `slots` one process more has a model of its own, behind them."""
         self.contract, self.listener, self.share, self.slots = contract, listener, share, slots
         self.fronts = Fronts(share.fronts)
-        self.owner_seat = Seat(self.fronts)
+        self.owners = [Seat(self.fronts) for _ in slots]
         self.seat: Seat  # of the worker that is forked next and, in a worker, its own
         self.starts_left = STARTS
         super().__init__()
@@ -49,7 +50,7 @@ class Processes(BaseApplication):
     def load_config(self) -> None:
         settings = SETTINGS | {
             "bind": f"fd://{self.listener}",
-            "workers": self.share.fronts + bool(self.slots),
+            "workers": self.share.fronts + len(self.owners),
             # Connections occupy no thread. Beyond this number, those that have kept the server waiting longest are
             # closed.
             "worker_connections": self.share.of(MOST_CONNECTIONS),
@@ -68,11 +69,10 @@ class Processes(BaseApplication):
             exit_now(int(end.code or 0))
 
     def _before_fork(self, arbiter: Arbiter, worker: Worker) -> None:
-        if self.slots and not self.owner_seat.is_taken:
-            self.owner_seat.enter()
-            self.seat = self.owner_seat
-        else:
-            self.seat = self.fronts.take()
+        vacant = next((seat for seat in self.owners if not seat.is_taken), None)
+        if vacant:
+            vacant.enter()
+        self.seat = vacant or self.fronts.take()
         worker.seat = self.seat
 
     def _after_exit(self, arbiter: Arbiter, worker: Worker) -> None:
@@ -80,9 +80,9 @@ class Processes(BaseApplication):
         # again while workers load the model, it does so for ever. Without listeners the master is stopping anyway.
         self.starts_left = STARTS if worker.seat.is_ready else self.starts_left - 1
         worker.seat.leave()
-        is_owner = worker.seat is self.owner_seat
-        if is_owner and self.slots:
-            self.slots.end()
+        is_owner = worker.seat in self.owners
+        if is_owner:
+            self.slots[self.owners.index(worker.seat)].end()
         if arbiter.LISTENERS and self.starts_left <= 0 and (is_owner or not self.fronts.has_ready):
             raise HaltServer(f"{STARTS} workers ended before their model was loaded", Arbiter.WORKER_BOOT_ERROR)
 

@@ -1,17 +1,19 @@
 """The model as a front sees it: in another process, which may end and be started again at any time."""
 
 import itertools
+import math
 import os
 import queue
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import NamedTuple
 
 import numpy as np
 
 from classifier.serving.batcher import Expired, Outcome
-from classifier.serving.slots import SLOTS, Query, Reply, Slots
+from classifier.serving.slots import Query, Reply, Slots
 
 # How soon a front notices that the model's process has ended.
 CHECK_S = 0.2
@@ -44,15 +46,20 @@ class RemoteModel:
         # No other process of this front had the same ones.
         self._tickets = itertools.count(os.getpid() << 32)
         self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self._left = {slot for slot in range(SLOTS) if self._owner_of(slot) == slots.owner != 0}
+        self._left = {slot for slot in range(slots.number) if self._owner_of(slot) == slots.owner != 0}
         self._left_until = time.monotonic() + LEFT_S
-        for slot in set(range(SLOTS)) - self._left:
+        for slot in set(range(slots.number)) - self._left:
             self._free.put(slot)
         threading.Thread(target=self._receive, name="replies", daemon=True).start()
 
     def is_ready(self) -> bool:
         """Return whether the model's process answers."""
         return self.slots.owner != 0
+
+    @property
+    def busyness(self) -> float:
+        """How many images this front has with the model's process; infinitely many if it does not answer."""
+        return len(self._sent) if self.is_ready() else math.inf
 
     def submit(self, pixels: np.ndarray, deadline: float) -> Future:
         """Queue one image and return the Future of its Outcome.
@@ -117,3 +124,19 @@ class RemoteModel:
         self._left.discard(slot)
         self.slots.owners[self.front, slot] = 0
         self._free.put(slot)
+
+
+class RemoteModels:
+    """The models of several GPUs behind one front, as one. submit() is a Batcher's."""
+
+    def __init__(self, slots: Sequence[Slots], front: int):
+        """Use the slots of front number `front` in those of each model's process."""
+        self._models = [RemoteModel(one, front) for one in slots]
+
+    def is_ready(self) -> bool:
+        """Return whether any process of the model answers."""
+        return any(model.is_ready() for model in self._models)
+
+    def submit(self, pixels: np.ndarray, deadline: float) -> Future:
+        """Queue one image with the process that has fewest of this front's, as RemoteModel.submit()."""
+        return min(self._models, key=lambda model: model.busyness).submit(pixels, deadline)

@@ -5,6 +5,7 @@ engine's threads would survive.
 """
 
 import logging
+import os
 import sys
 import threading
 import time
@@ -12,7 +13,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from classifier import artifact, images, memory
+from classifier import artifact, images, machine, memory
 from classifier.activation_maps import ActivationMaps
 from classifier.artifact import Artifact
 from classifier.contract import Contract
@@ -25,7 +26,7 @@ from classifier.serving.model import Model, model_of, open_maps
 from classifier.serving.owner import Owner
 from classifier.serving.predictor import load_predictor
 from classifier.serving.processes import Processes, bind
-from classifier.serving.remote import RemoteModel
+from classifier.serving.remote import RemoteModels
 from classifier.serving.settings import LOG_FORMAT
 from classifier.serving.share import Share, choose_share
 from classifier.serving.slots import Slots
@@ -38,20 +39,21 @@ class Server(Processes):
 
     def __init__(self, contract: Contract, folder: Path, description: Artifact, listener: int, share: Share):
         self.folder, self.description = folder, description
-        slots = Slots(share.fronts, description.image_size, len(description.classes)) if share.has_owner else None
+        slots = Slots.of_each(share.owners, share.fronts, description.image_size, len(description.classes))
         super().__init__(contract, listener, share, slots)
 
     def load(self) -> Any:
         """Return the ASGI application, or None in the model's own process; gunicorn calls this in each worker."""
         memory.share_heaps()
         model: Future[Model] = Future()
-        if self.slots and self.seat is not self.owner_seat:
+        is_owner = self.seat in self.owners
+        if self.owners and not is_owner:
             images.warm_up()
-            model.set_result(self._remote_model(self.slots))
+            model.set_result(self._remote_model())
             self.seat.be_ready()
         else:
             threading.Thread(target=self._load_model, args=(model,), name="load").start()
-        if self.seat is self.owner_seat:
+        if is_owner:
             return None
         application = create_app(model, self.contract.max_payload_mb, self.share)
         return Front(application, self.contract.max_payload_mb, self.share)
@@ -59,11 +61,13 @@ class Server(Processes):
     def _load_model(self, result: Future) -> None:
         start = time.monotonic()
         try:
+            if self.owners:
+                self._choose_gpu()
             predictor = load_predictor(self.folder, self.description, self.contract.precision, self.share.cores)
             images.warm_up()
-            if self.slots:
+            if self.owners:
                 loaded = model_of(predictor, end_owner)
-                Owner(self.slots, loaded.submit)
+                Owner(self.slots[self.owners.index(self.seat)], loaded.submit)
             else:
                 loaded = model_of(predictor, stop_worker, self._open_maps(predictor.precision))
         except UserError as error:
@@ -79,8 +83,13 @@ class Server(Processes):
                 *(time.monotonic() - start, predictor.device, predictor.precision, self.share.cores),
             )
 
-    def _remote_model(self, slots: Slots) -> Model:
-        about, remote = self.description, RemoteModel(slots, self.fronts.seats.index(self.seat))
+    def _choose_gpu(self) -> None:
+        """Let this process see its own GPU alone, before torch looks for any."""
+        if gpus := machine.list_gpus():
+            os.environ["CUDA_VISIBLE_DEVICES"] = gpus[self.owners.index(self.seat)]
+
+    def _remote_model(self) -> Model:
+        about, remote = self.description, RemoteModels(self.slots, self.fronts.seats.index(self.seat))
         words = f"{about.architecture} in a process of its own"
         return Model(words, about.classes, about.image_size, remote.submit, self._open_maps("fp32"), remote.is_ready)
 

@@ -20,12 +20,12 @@ MOST_THREADS = 256
 class Share(NamedTuple):
     """What each of `fronts` serving processes may use: `cores`, and its part of every total.
 
-    With `has_owner`, one more process has the only copy of the model, on the GPU; else each front has its own.
+    With `owners`, as many more processes have the copies of the model, each on a GPU; else each front has its own.
     """
 
     cores: int
     fronts: int = 1
-    has_owner: bool = False
+    owners: int = 0
 
     @property
     def all_cores(self) -> int:
@@ -46,4 +46,4 @@ def choose_share(fronts: int = 0) -> Share:
     """Return the share of each of `fronts` processes, by default as many as cores and memory are good for."""
     cores = machine.usable_cores()
     fronts = fronts or max(1, min(cores // CORES_PER_FRONT, free_memory() // FRONT_BYTES))
-    return Share(max(1, cores // fronts), fronts, machine.has_gpu())
+    return Share(max(1, cores // fronts), fronts, len(machine.list_gpus()))

@@ -12,8 +12,10 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-# A front's images with the model or waiting for it; more wait for a slot.
+# A front's images with the models or waiting for them; more wait for a slot.
 SLOTS = 64
+# The least of them for one of many GPUs.
+FEWEST = 8
 
 
 class Query(NamedTuple):
@@ -76,12 +78,13 @@ class Link:
 class Slots:
     """For each front the pixels and rows of its slots, and which process of the model they wait for."""
 
-    def __init__(self, fronts: int, image_size: int, classes: int):
-        """Make SLOTS slots for each of `fronts`, for uint8 pixels of (image_size, image_size, 3)."""
-        self.pixels = _shared((fronts, SLOTS, image_size, image_size, 3), np.uint8)
-        self.rows = _shared((fronts, SLOTS, classes), np.float32)
+    def __init__(self, fronts: int, image_size: int, classes: int, number: int = SLOTS):
+        """Make `number` slots for each of `fronts`, for uint8 pixels of (image_size, image_size, 3)."""
+        self.number = number
+        self.pixels = _shared((fronts, number, image_size, image_size, 3), np.uint8)
+        self.rows = _shared((fronts, number, classes), np.float32)
         # Of each slot, the number of the model's process that has its image; 0: it is free.
-        self.owners = _shared((fronts, SLOTS), np.int64)
+        self.owners = _shared((fronts, number), np.int64)
         self._owner = _shared((2,), np.int64)
         self.links = [Link.pair() for _ in range(fronts)]
 
@@ -89,6 +92,11 @@ class Slots:
     def owner(self) -> int:
         """The number of the model's process that answers now; 0: none does."""
         return int(self._owner[0])
+
+    @classmethod
+    def of_each(cls, owners: int, fronts: int, image_size: int, classes: int) -> list[Self]:
+        """Return the slots of each of several processes of the model, which share the number that one would have."""
+        return [cls(fronts, image_size, classes, max(FEWEST, SLOTS // owners)) for _ in range(owners)]
 
     def begin(self) -> int:
         """Count one more process of the model, which answers from now on, and return its number."""

@@ -37,11 +37,12 @@ class TorchPredictor:
         self.device = device.describe(where)
         if where.type == "cuda":
             # fp32 is chosen to get the processor's answers: no TF32, which torch has for convolutions by default.
-            torch.backends.cudnn.conv.fp32_precision = "ieee"  # pyright: ignore[reportAttributeAccessIssue]
+            torch.backends.cudnn.allow_tf32 = False
         weights = artifact.read_weights(folder, about)
         try:
             chosen, dtype = _choose(weights, about, where, precision)
             self._batches = {size: FixedBatch(chosen, size, about.image_size, where) for size in SIZES}
+            torch.cuda.empty_cache()  # what only the calls before the captures needed
         except RuntimeError as error:
             if not device.is_out_of_memory(error):
                 raise

@@ -10,7 +10,7 @@ import pytest
 from classifier.serving import remote
 from classifier.serving.batcher import Expired, Outcome
 from classifier.serving.owner import Owner
-from classifier.serving.remote import ModelFailed, ModelGone, RemoteModel
+from classifier.serving.remote import ModelFailed, ModelGone, RemoteModel, RemoteModels
 from classifier.serving.slots import SLOTS, Slots
 from waits import PATIENCE_S, wait_until
 
@@ -151,3 +151,23 @@ def test_slots_that_no_reply_frees_are_free_after_a_while(slots, monkeypatch):
     front = RemoteModel(slots, 0)
     wait_until(lambda: not slots.owners.any(), "all slots are free again")
     assert front.is_ready()
+
+
+def test_of_several_models_the_one_with_fewest_images_gets_the_next():
+    slots = Slots.of_each(2, 1, SIZE, CLASSES)
+    assert [one.number for one in slots] == [SLOTS // 2] * 2
+    front, held = RemoteModels(slots, 0), [Held(), Held()]
+    assert not front.is_ready()
+    with pytest.raises(ModelGone):
+        front.submit(image(1), soon()).result(PATIENCE_S)
+    for one, model in zip(slots, held, strict=True):
+        Owner(one, model.submit)
+    for value in range(6):
+        front.submit(image(value), soon())
+    for model in held:
+        model.wait_for(3)
+    slots[0].end()
+    assert front.is_ready()
+    front.submit(image(7), soon())
+    held[1].wait_for(4)
+    assert held[1].images[-1][0].max() == 7

@@ -11,7 +11,7 @@ def computer(monkeypatch):
 
     def set_(cores, gpu=False, memory=100 * FRONT_BYTES):
         monkeypatch.setattr(machine, "usable_cores", lambda: cores)
-        monkeypatch.setattr(machine, "has_gpu", lambda: gpu)
+        monkeypatch.setattr(machine, "list_gpus", lambda: ["0"] * gpu)
         monkeypatch.setattr(share, "free_memory", lambda: memory)
 
     return set_
@@ -28,7 +28,7 @@ def test_a_process_for_every_two_cores(computer, cores, expected):
 
 def test_with_a_gpu_one_more_process_has_the_model(computer):
     computer(16, gpu=True)
-    assert choose_share() == Share(2, 8, has_owner=True)
+    assert choose_share() == Share(2, 8, owners=1)
 
 
 def test_little_memory_has_few_processes(computer):
