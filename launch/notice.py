@@ -58,9 +58,9 @@ def policy(topic: str, rules: str) -> dict[str, Any]:
 
 def arrange(aws: Aws, kind: str) -> None:
     """Let AWS write to the settings' address when jobs of this kind end; nothing if the settings have none."""
-    address, sns, events = aws.settings.notify, aws.session.client("sns"), aws.session.client("events")
-    if not address:
+    if not (address := aws.settings.notify):
         return
+    sns, events = aws.session.client("sns"), aws.session.client("events")
     topic = sns.create_topic(Name=name(aws), Tags=tags(aws.settings)[:1])["TopicArn"]
     rules = json.dumps(policy(topic, arn(aws, "events", f"rule/{name(aws)}-*")))
     sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=rules)

@@ -21,10 +21,10 @@ Row = tuple[int, Mapping[str, float | None]]
 
 
 @contextmanager
-def experiment(settings: Namespace) -> Iterator[tuple[Any, str]]:
+def experiment(settings: Namespace, unsent: str = "") -> Iterator[tuple[Any, str]]:
     """Yield MLflow's client and the id of the experiment that has the prefix's name, made if it is missing.
 
-    Raises UserError for what the server refuses, and if it is not there.
+    Raises UserError for what the server refuses, and if it is not there; it begins with what is `unsent`.
     """
     places.need("mlflow", "make launch installs it")
     quiet = dict.fromkeys(("MLFLOW_DISABLE_TELEMETRY", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"), "true")
@@ -41,7 +41,8 @@ def experiment(settings: Namespace) -> Iterator[tuple[Any, str]]:
     except Exception as error:
         if not type(error).__module__.startswith(("mlflow", "sagemaker_mlflow")):
             raise
-        raise UserError(f"mlflow_uri is {settings.mlflow_uri!r}: {' '.join(str(error).split())[:300]}") from error
+        sentence = f"mlflow_uri is {settings.mlflow_uri!r}: {' '.join(str(error).split())[:300]}"
+        raise UserError(f"{unsent} is trained, but not in MLflow: {sentence}" if unsent else sentence) from error
 
 
 def check(settings: Namespace) -> None:
@@ -58,7 +59,7 @@ def send_job(settings: Namespace, name: str, hyperparameters: Mapping[str, str])
     output = places.RUNS / name / "output/data"
     lines = [json.loads(line) for line in (output / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     rows = [(line.pop("epoch", None) or line.pop("best_epoch"), line) for line in lines]
-    with experiment(settings) as (client, there):
+    with experiment(settings, name) as (client, there):
         if run := send_run(client, there, name, hyperparameters, rows):
             client.log_artifact(run, str(output / "report.html"))
             client.set_terminated(run)
@@ -69,7 +70,7 @@ def send_tuning(settings: Namespace, tuning: Tuning) -> None:
     """Send the metrics of a tuning's trials, each as a run, if there is an MLflow server."""
     if not settings.mlflow_uri:
         return
-    with experiment(settings) as (client, there):
+    with experiment(settings, tuning.name) as (client, there):
         for trial in tuning.measured:
             if run := send_run(client, there, trial.name, trial.hyperparameters, rows_of(trial), tuning=tuning.name):
                 client.set_terminated(run)
@@ -86,10 +87,11 @@ def rows_of(trial: Trial) -> Iterator[Row]:
 def send_run(
     client: Any, experiment: str, name: str, hyperparameters: Mapping[str, str], rows: Iterable[Row], **tags: str
 ) -> str:
-    """Send a run's hyperparameters and metrics, and return its id; "" if the experiment has a run of this name."""
+    """Send a run's hyperparameters and metrics, and return its id; "" if the experiment has it already."""
     from mlflow.entities import Metric, Param
 
-    if client.search_runs([experiment], f"attributes.run_name = '{name}'", max_results=1):
+    sent = f"attributes.run_name = '{name}' and attributes.status = 'FINISHED'"
+    if client.search_runs([experiment], sent, max_results=1):
         return ""
     now = int(1000 * time.time())
     metrics = [Metric(key, value, now, epoch) for epoch, row in rows for key, value in row.items() if value is not None]

@@ -41,7 +41,6 @@ def main() -> None:
     tables.terminal().print(tables.of_tuning(tuning))
     if tuning.best is None:
         raise UserError(f"no training job of {tuning.name} reported {tuning.objective}; see {page}")
-    tracking.send_tuning(settings, tuning)
     places.note(**{"local_job" if settings.local else "job": tuning.best.name})
     print(f"best: {tuning.best.name} with {tuning.objective}={tuning.best.value:.4f}")
     print(tuning.remark, end="\n" * bool(tuning.remark))
@@ -49,6 +48,7 @@ def main() -> None:
     print(f"page: {page}")
     where = " --local" if settings.local else ""
     print(f"next: launch/deploy.py{where} deploys it; launch/train.py{where} trains with its hyperparameters")
+    tracking.send_tuning(settings, tuning)
 
 
 def tune_here(settings: Namespace) -> Tuning:

@@ -60,6 +60,7 @@ class StandIn(Hosting):
     def __init__(self, folder: Path):
         super().__init__()
         self.folder = folder
+        self.session, self.lock = boto3.Session(*CREDENTIALS, region_name=REGION), threading.Lock()
         self.clients: dict[str, object] = {}
         self.threads: list[threading.Thread] = []
         self.tags: dict[str, list[dict]] = {}
@@ -89,10 +90,10 @@ class StandIn(Hosting):
         self.http.server_close()
 
     def client(self, service: str):
-        if service not in self.clients:
-            session = boto3.Session(*CREDENTIALS, region_name=REGION)
-            self.clients[service] = session.client(service, endpoint_url=self.url, config=OWN)
-        return self.clients[service]
+        with self.lock:  # a session is not for several threads
+            if service not in self.clients:
+                self.clients[service] = self.session.client(service, endpoint_url=self.url, config=OWN)
+            return self.clients[service]
 
     def sent(self, operation: str) -> list[dict]:
         return [parameters for name, parameters in self.calls if name == operation]

@@ -160,7 +160,9 @@ def test_tuning_runs_the_requests_and_their_metrics_decide(story):
 
 
 def test_training_takes_the_best_and_fetches_the_report(story):
-    out = story.does("train.py --role sm --yes --notify me@example.com --hyperparameters report_images=false")
+    more = "--notify me@example.com --mlflow-uri sqlite:///mlflow.db"
+    out = story.does(f"train.py --role sm --yes {more} --hyperparameters report_images=false")
+    assert "is in MLflow's experiment resnet18 at sqlite:///mlflow.db" in out
     (request,) = story.aws.sent("CreateTrainingJob")
     assert f"{CONSOLE}/jobs/{request['TrainingJobName']}\n" in out
     (tuning,) = story.aws.trials

@@ -57,3 +57,7 @@ def test_a_server_that_is_not_there_is_one_sentence():
     settings = Namespace(mlflow_uri="http://127.0.0.1:9", prefix="dogs", profile="")
     with pytest.raises(UserError, match="^mlflow_uri is 'http://127.0.0.1:9': API request to .* failed"):
         tracking.check(settings)
+    with pytest.raises(
+        UserError, match="^dogs-2 is trained, but not in MLflow: mlflow_uri is 'http://127.0.0.1:9': API"
+    ):
+        tracking.send_tuning(settings, Tuning("dogs-2", "validation:accuracy", ["lr"]))
