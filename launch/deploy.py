@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--approved", action="store_true", help="deploy the registry's newest approved model")
     parser.add_argument("--endpoint", metavar="NAME", help="the endpoint's name (default: prefix)")
     parser.add_argument("--picture", metavar="FILE", type=path, help="the picture to send (default: a training image)")
-    parser.add_argument("--serverless", action="store_true", help="an endpoint that costs nothing while idle")
+    parser.add_argument("--serverless", action="store_true", help=f"free while idle; {hosting.SERVERLESS_LIMITS}")
     parser.add_argument("--async", "--asynchronous", dest="asynchronous", action="store_true", help=ASYNCHRONOUS)
     parser.add_argument("--local", action="store_true", help="serve on this computer; with --image in a container")
     parser.add_argument("--yes", action="store_true", help="do not ask before starting")
@@ -61,6 +61,8 @@ def deploy_here(settings: Namespace, picture: Path | None) -> None:
 
 def deploy_on_aws(settings: Namespace, picture: Path | None) -> None:
     aws, kind = Aws(settings), hosting.kind(settings)
+    if picture:
+        hosting.check_picture(kind, str(picture), picture.stat().st_size)
     source, trained = rollout.what_to_deploy(settings, aws)
     job, endpoint = trained["TrainingJobName"], settings.endpoint or settings.prefix
     watching.check(settings)
@@ -85,9 +87,10 @@ def fault_of(aws: Aws, endpoint: str, sent: tuple[str, bytes] | None) -> str:
 
 
 def read_training_picture(aws: Aws, trained: dict) -> tuple[str, bytes] | None:
-    """Return name and bytes of one of the images that the job was trained on; None if they are gone."""
+    """Return name and bytes of an image that the job was trained on, and any endpoint takes; None if there is none."""
     objects = aws.objects_below(trained["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"])
-    item = next((item for item in objects if item.key.lower().endswith(SUFFIXES)), None)
+    found = (item for item in objects if item.key.lower().endswith(SUFFIXES))
+    item = next((item for item in found if item.size <= hosting.SERVERLESS_BYTES), None)
     return item and (item.key, item.get()["Body"].read())
 
 

@@ -10,11 +10,19 @@ from launch.aws import Aws, tags
 from local.sending import IMAGE_TYPE
 
 SERVERLESS, ASYNCHRONOUS, OF_INSTANCES = "serverless", "asynchronous", "one of instances"
+SERVERLESS_LIMITS = "4 MB a request, 3 minutes to start, no GPU"
+SERVERLESS_BYTES = 4_000_000
 
 
 def kind(settings: Namespace) -> str:
     """Return the kind of endpoint that the settings ask for; none can become another."""
     return SERVERLESS if settings.serverless else ASYNCHRONOUS if settings.asynchronous else OF_INSTANCES
+
+
+def check_picture(kind: str, name: str, size: int) -> None:
+    """Raise UserError if an endpoint of this kind takes no picture of `size` bytes."""
+    if kind == SERVERLESS and size > SERVERLESS_BYTES:
+        raise UserError(f"{name} has {size:,} bytes; accepted by a serverless endpoint: up to {SERVERLESS_BYTES:,}")
 
 
 def kms_key(settings: Namespace, name: str) -> dict[str, str]:
