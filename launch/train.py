@@ -13,7 +13,7 @@ from classifier.errors import UserError
 from launch import console, training
 from launch.aws import Aws
 from launch.settings import LOCAL, make_parser
-from local import pictures, places, programs
+from local import models, places
 from local.search import as_texts
 from local.trials import Tuning
 
@@ -51,14 +51,8 @@ def best_of_tuning(name: str | None) -> dict[str, str]:
 
 
 def train_here(settings: Namespace) -> str:
-    data, defaults = pictures.data_and_defaults(settings.data, settings.image)
     best = best_of_tuning(settings.tuning or places.noted().get("local_tuning"))
-    name = places.new_run(settings.prefix)
-    programs.prepare_job(places.RUNS / name, data, as_texts(defaults | best | settings.hyperparameters))
-    with programs.training(places.RUNS / name, settings.image):
-        pass  # its log is on the terminal
-    places.note(local_job=name)
-    return name
+    return models.run_job(settings.prefix, settings.data, best | settings.hyperparameters, settings.image)
 
 
 def train_on_aws(settings: Namespace) -> str:
