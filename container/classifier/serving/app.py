@@ -15,7 +15,7 @@ from werkzeug.exceptions import BadRequest, HTTPException, ServiceUnavailable
 from werkzeug.wrappers import Response as BaseResponse
 
 from classifier.images import ImageError
-from classifier.serving import accesslog, answers, inputs
+from classifier.serving import accesslog, answers, inputs, openapi
 from classifier.serving.accesslog import Trace
 from classifier.serving.answers import Answer
 from classifier.serving.batcher import Expired
@@ -84,6 +84,10 @@ def create_app(model: Future, max_payload_mb: int, share: Share) -> Flask:
             "MaxPayloadInMB": max_payload_mb,
         }
         return Response(json.dumps(parameters), mimetype="application/json")
+
+    @app.get("/openapi.json")
+    def interface() -> Response:
+        return Response(json.dumps(openapi.document(max_payload_mb)), mimetype="application/json")
 
     @app.post("/invocations")
     def invocations() -> Response:
@@ -169,7 +173,7 @@ def _named_errors(results: list[dict]) -> list[str]:
 def _http_error(error: HTTPException) -> BaseResponse:
     response = error.get_response()  # with its headers, such as Allow and Retry-After
     sentences: dict[int | None, str] = {
-        404: f"no such path: {request.path}; accepted: POST /invocations, GET /ping, GET /execution-parameters, GET /",
+        404: f"no such path: {request.path}; accepted: {', '.join(openapi.REQUESTS)}",
         405: f"{request.path} does not take {request.method}; accepted: {response.headers.get('Allow')}",
         413: f"the request body is larger than {(request.max_content_length or 0) >> 20} MB, the most that is accepted",
     }
