@@ -53,9 +53,10 @@ def deploy_here(settings: Namespace, picture: Path | None) -> None:
     job = settings.job or places.latest("local_job")
     root = server.folder_of(job)
     picture = picture or pictures.find_pictures(root / "input/data/train")[0]
+    print(f"starting a server with {job}'s model, which takes some seconds", flush=True)
     url = server.start(root, settings.image)
     show_answers([sending.classify("/".join(picture.parts[-2:]), picture.read_bytes(), sending.sender(url))])
-    print(f"{job} answers at {url}; its log: {root / 'serve.log'}")
+    print(f"open {url}, or curl --data-binary @FILE {url}/invocations; its log: {root / 'serve.log'}")
     print("next: launch/predict.py --local FILE, and at the end launch/cleanup.py --local")
 
 
