@@ -56,7 +56,7 @@ def deploy_here(settings: Namespace, picture: Path | None) -> None:
     print(f"starting a server with {job}'s model, which takes some seconds", flush=True)
     url = server.start(root, settings.image)
     show_answers([sending.classify("/".join(picture.parts[-2:]), picture.read_bytes(), sending.sender(url))])
-    print(f"open {url}, or curl --data-binary @FILE {url}/invocations; its log: {root / 'serve.log'}")
+    print(f"open {url}\nor curl --data-binary @FILE {url}/invocations\nlog: {root / 'serve.log'}")
     print("next: launch/predict.py --local FILE, and at the end launch/cleanup.py --local")
 
 
