@@ -10,6 +10,8 @@ from launch.aws import Aws, tags
 from local.sending import IMAGE_TYPE
 
 SERVERLESS, ASYNCHRONOUS, OF_INSTANCES, MULTI_MODEL = "serverless", "asynchronous", "one of instances", "multi-model"
+SERVERLESS_LIMITS = "4 MB a request, 3 minutes to start, no GPU"
+SERVERLESS_BYTES = 4_000_000
 
 
 def kind(settings: Namespace) -> str:
@@ -17,6 +19,12 @@ def kind(settings: Namespace) -> str:
     if settings.multi_model:
         return MULTI_MODEL
     return SERVERLESS if settings.serverless else ASYNCHRONOUS if settings.asynchronous else OF_INSTANCES
+
+
+def check_picture(kind: str, name: str, size: int) -> None:
+    """Raise UserError if an endpoint of this kind takes no picture of `size` bytes."""
+    if kind == SERVERLESS and size > SERVERLESS_BYTES:
+        raise UserError(f"{name} has {size:,} bytes; accepted by a serverless endpoint: up to {SERVERLESS_BYTES:,}")
 
 
 def kms_key(settings: Namespace, name: str) -> dict[str, str]:

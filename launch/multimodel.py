@@ -9,9 +9,12 @@ from typing import Any
 
 from classifier.errors import UserError
 from launch.aws import Aws, split_uri
+from local.accepted import Text, parse_values
 
 # GPUs: "supported only with ... Triton", dg/mms-container-apis.html.
 GPU = re.compile(r"ml\.[gp]\d.*")
+# As the server takes it.
+MODEL = Text("[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "up to 100 letters, digits and . _ -, of which the first is no sign")
 
 
 def prefix(aws: Aws, endpoint: str) -> str:
@@ -53,3 +56,16 @@ def add(aws: Aws, about: dict[str, Any], endpoint: str, model: str, artifact: st
     aws.s3.Object(*split_uri(copy)).copy_from(CopySource={"Bucket": bucket, "Key": key}, **encrypted)
     print(f"{model} is at {copy}")
     return prefix(aws, endpoint)
+
+
+def check_name(settings: Namespace) -> None:
+    """Raise UserError for the name of a model that is not one, or has no effect."""
+    if settings.model is not None and not settings.multi_model:
+        raise UserError("--model has no effect without --multi-model")
+    if settings.model is not None:
+        parse_values({"model": settings.model}, {"model": MODEL})
+
+
+def option(model: str) -> str:
+    """Return the option that names the model to predict.py; "" if there is but one."""
+    return f"--model {model} " if model else ""

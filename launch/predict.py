@@ -4,7 +4,10 @@ if __name__ == "__main__":
     import boot  # noqa: F401 # goes on in .venv, whatever Python started this
 
 import json
+import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import PurePath
 
 from classifier.errors import UserError
 from launch import asynchronous, console, endpoints, multimodel
@@ -65,15 +68,40 @@ def endpoint_sender(aws: Aws, name: str, model: str = "") -> Callable[[bytes], b
     return send
 
 
-def show_answers(results: Iterable[dict]) -> None:
+def show_answers(results: list[dict]) -> None:
+    """Print a line for each picture, without the folder that all are in, and how many are right, if that is known."""
+    folder = common_folder([result["file"] for result in results])
     rows = []
     for result in results:
         best, second, *_ = [*result.get("predictions", ()), {}, {}]
         probability = f"{best['probability']:.3f}" if best else ""
         then = f"{second['class']} {second['probability']:.3f}" if second else ""
-        rows.append((result["file"], best.get("class") or result["error"], probability, then, result["milliseconds"]))
+        name = result["file"].removeprefix(folder)
+        rows.append((name, best.get("class") or result["error"], probability, then, result["milliseconds"]))
     head = ("file", "class", "probability", "then", "ms")
-    tables.terminal().print(tables.table(head, rows, numbers=("probability", "ms")))
+    title = f"{folder}: {len(results):,} pictures" if folder else None
+    tables.terminal().print(tables.table(head, rows, ("probability", "ms"), title))
+    if (right := count_right(results)) is not None:
+        print(f"{right:,} of {len(results):,} right")
+
+
+def common_folder(files: list[str]) -> str:
+    """Return the folder, with its slash, that several files have in common; "" if there is none."""
+    parents = {PurePath(file).parent for file in files}
+    with suppress(ValueError):  # absolute and relative paths
+        common = os.path.commonpath(parents) if len(files) > 1 else ""
+        return f"{common.rstrip('/')}/" if common not in ("", ".") else ""
+    return ""
+
+
+def count_right(results: list[dict]) -> int | None:
+    """Return how many pictures are of the class that their folder is named after; None unless all folders are."""
+    classes = {one["class"] for result in results for one in result.get("predictions", ())}
+    truths = [PurePath(result["file"]).parent.name for result in results]
+    if len(results) < 2 or not classes.issuperset(truths):
+        return None
+    best = [result["predictions"][0]["class"] if "predictions" in result else None for result in results]
+    return sum(one == truth for one, truth in zip(best, truths, strict=True))
 
 
 if __name__ == "__main__":

@@ -23,8 +23,9 @@ def what_to_deploy(settings: Namespace, aws: Aws) -> tuple[str, dict]:
 
 def ask_to_start(settings: Namespace, aws: Aws, what: str, kind: str) -> None:
     if kind == hosting.SERVERLESS:
-        isolated = ", and has no network isolation" if settings.network_isolation else ""
-        console.ask(f"A serverless endpoint is charged by request{isolated}. Start {what}?", settings.yes)
+        isolated = ", no network isolation" if settings.network_isolation else ""
+        limits = f"{hosting.SERVERLESS_LIMITS}{isolated}"
+        console.ask(f"A serverless endpoint is charged by request: {limits}. Start {what}?", settings.yes)
     else:
         most, use = max(settings.instance_count, settings.max_instances), USES[kind]
         least = ", none while no picture waits," if kind == hosting.ASYNCHRONOUS else ""

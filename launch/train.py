@@ -13,7 +13,7 @@ from classifier.errors import UserError
 from launch import console, tracking, training
 from launch.aws import Aws
 from launch.settings import LOCAL, make_parser
-from local import pictures, places, programs
+from local import models, places
 from local.search import as_texts
 from local.trials import Tuning
 
@@ -51,15 +51,10 @@ def best_of_tuning(name: str | None) -> dict[str, str]:
 
 
 def train_here(settings: Namespace) -> str:
-    data, defaults = pictures.data_and_defaults(settings.data, settings.image)
     best = best_of_tuning(settings.tuning or places.noted().get("local_tuning"))
-    texts = as_texts(defaults | best | settings.hyperparameters)
     tracking.check(settings)
-    name = places.new_run(settings.prefix)
-    programs.prepare_job(places.RUNS / name, data, texts)
-    with programs.training(places.RUNS / name, settings.image):
-        pass  # its log is on the terminal
-    places.note(local_job=name)
+    hyperparameters = best | settings.hyperparameters
+    name, texts = models.run_job(settings.prefix, settings.data, hyperparameters, settings.image)
     tracking.send_job(settings, name, texts)
     return name
 

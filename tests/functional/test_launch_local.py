@@ -138,7 +138,7 @@ def test_the_best_trial_is_deployed_asked_and_cleaned_up(checkout):
     out = checkout.does("deploy.py --local")
     assert re.search(r"\.jpg +digit-\d +\d\.\d{3}", out)
     try:
-        url = re.search(r"answers at (http://127.0.0.1:\d+)", out)[1]
+        url = re.search(r"open (http://127.0.0.1:\d+)", out)[1]
         answers = [json.loads(line) for line in checkout.does("predict.py --local --json pictures").splitlines()]
         assert len(answers) == 60
         assert {one["class"] for answer in answers for one in answer["predictions"]} == {"digit-0", "digit-1"}

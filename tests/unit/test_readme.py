@@ -11,7 +11,7 @@ from classifier import artifact
 from classifier.contract import Contract
 from classifier.device import PRECISIONS
 from classifier.errors import UserError
-from classifier.serving import answers, inputs
+from classifier.serving import answers, inputs, openapi
 from classifier.serving.app import create_app
 from classifier.serving.model import model_of
 from classifier.serving.predictor import load_predictor
@@ -85,6 +85,19 @@ def test_requests(client):
     rows = [row[0].split() for row in table("request", "answer")]
     routes = {(method, rule.rule) for rule in client.application.url_map.iter_rules() for method in rule.methods}
     assert {tuple(row) for row in rows} == {route for route in routes if route[0] in ("GET", "POST")}
+    assert table("request", "answer") == list(openapi.REQUESTS.items())
+
+
+def test_the_interface_as_openapi(client):
+    found = client.get("/openapi.json").json
+    content = found["paths"]["/invocations"]["post"]["requestBody"]["content"]
+    assert list(content) == [*inputs.IMAGE_TYPES, inputs.JSON_TYPE, inputs.LINES_TYPE]
+    schema = content[inputs.JSON_TYPE]["schema"]
+    assert list(schema["properties"]) == list(inputs.KEYS)
+    described = found["components"]["schemas"]["prediction"]
+    answer = client.post("/invocations", data=JPEG).json["predictions"][0]
+    assert list(answer) == described["required"]
+    assert set(described["properties"]) == {*answer, "map"}
 
 
 def test_content_types():
@@ -92,7 +105,7 @@ def test_content_types():
     assert images.split(", ") == list(inputs.IMAGE_TYPES)
     assert (json_type, lines_type) == (inputs.JSON_TYPE, inputs.LINES_TYPE)
     assert f"1 to {inputs.MAX_IMAGES} images" in example
-    assert set(json.loads(example[: example.index("}") + 1].replace(", ...", ""))) == set(inputs.KEYS) | {"k"}
+    assert set(json.loads(example[: example.index("}") + 1].replace(", ...", ""))) == set(inputs.KEYS)
     assert f"The {inputs.DEFAULT_K} most probable classes" in ALL
 
 
@@ -115,6 +128,7 @@ REFUSED = {
 
 def test_errors(client):
     rows = dict(table("status", "when"))
+    assert rows == openapi.ERRORS
     assert set(rows) == set(REFUSED) | {"408", "414", "431", "501", "503"}  # of which functional tests reach all
     for status, (method, path, data, headers) in REFUSED.items():
         response = client.open(path, method=method, data=data, headers=headers)

@@ -12,7 +12,7 @@ from werkzeug.exceptions import BadRequest
 
 from classifier.activation_maps import png_text
 from classifier.images import CROP_FRACTION, ImageError
-from classifier.serving import answers, inputs
+from classifier.serving import answers, inputs, openapi
 from classifier.serving.accesslog import Trace
 from classifier.serving.answers import Answer
 from classifier.serving.base import new_app, unavailable
@@ -44,7 +44,7 @@ def create_app(model: Future, max_payload_mb: int, share: Share) -> Flask:
     `model` gets its result once the model is warmed up. A body may have up to `max_payload_mb` MiB, and up to
     `share.cores` images are decoded at a time.
     """
-    app = new_app(max_payload_mb, "POST /invocations, GET /ping, GET /execution-parameters, GET /")
+    app = new_app(max_payload_mb, ", ".join(openapi.REQUESTS))
     decoder = Decoder(share)
 
     def is_ready() -> bool:
@@ -69,6 +69,10 @@ def create_app(model: Future, max_payload_mb: int, share: Share) -> Flask:
             "MaxPayloadInMB": max_payload_mb,
         }
         return Response(json.dumps(parameters), mimetype="application/json")
+
+    @app.get("/openapi.json")
+    def interface() -> Response:
+        return Response(json.dumps(openapi.document(max_payload_mb)), mimetype="application/json")
 
     @app.post("/invocations")
     def invocations() -> Response:

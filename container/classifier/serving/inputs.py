@@ -11,8 +11,17 @@ from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 from classifier.json_text import parse_json, shown
 from classifier.serving.encoded import decode_base64
 
-# The bytes decide the image's format; these types, or none, only say that the body is one image.
-IMAGE_TYPES = ("image/*", "application/x-image", "application/octet-stream", "binary/octet-stream")
+# The bytes decide the image's format; these types, or none, only say that the body is one image. The last is what
+# curl --data-binary says unless told otherwise.
+IMAGE_TYPES = (
+    "image/*",
+    "application/x-image",
+    "application/octet-stream",
+    "binary/octet-stream",
+    "application/x-www-form-urlencoded",
+)
+# What curl -F sends.
+FORM_TYPE = "multipart/form-data"
 JSON_TYPE = "application/json"
 # One request's JSON in each line, as a batch transform job sends records.
 LINES_TYPE = "application/jsonlines"
@@ -23,7 +32,8 @@ MAX_IMAGES = 32
 MOST_COMMAS = 1000
 DEFAULT_K = 5
 KEYS = ("images", "k", "explain")
-FORM = 'images and k, as in {"images": ["base64 of a JPEG, PNG or WebP file", ...], "k": 5}, not pixels'
+EXAMPLE = '{"images": ["base64 of a JPEG, PNG or WebP file", ...], "k": 5}'
+FORM = f"images and k, as in {EXAMPLE}, not pixels"
 # The only header that SageMaker's InvokeEndpoint passes to the container.
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 _LINE = re.compile(rb"\S[^\n]*")
@@ -63,6 +73,11 @@ def read_queries(request: Request) -> list[Query]:
     mimetype = request.mimetype
     if mimetype == JSON_TYPE:
         return [_read_json(_body(request), asked, "the request body")]
+    if mimetype == FORM_TYPE:
+        raise UnsupportedMediaType(
+            f"content type {FORM_TYPE!r}, a form, is not accepted; send the file itself: "
+            "curl --data-binary @picture.jpg ADDRESS/invocations"
+        )
     if request.content_type and mimetype not in IMAGE_TYPES and not mimetype.startswith("image/"):
         accepted = ", ".join((*IMAGE_TYPES, JSON_TYPE, LINES_TYPE))
         raise UnsupportedMediaType(f"content type {shown(request.content_type)} is not accepted; accepted: {accepted}")
@@ -115,7 +130,8 @@ def _read_json(body: bytes, asked: Query, name: str) -> Query:
         raise BadRequest(f"unknown key {shown(unknown[0])}; accepted: {FORM}")
     images = value.get("images")
     if not isinstance(images, list):
-        raise BadRequest(f"images is {_kind(images)}; accepted: a list of 1 to {MAX_IMAGES} base64 strings")
+        sentence = f"images is {_kind(images)}; accepted: a list of 1 to {MAX_IMAGES} base64 strings"
+        raise BadRequest(f"{sentence}, as in {EXAMPLE}")
     if not 1 <= len(images) <= MAX_IMAGES:
         raise BadRequest(f"images has {len(images)} items; accepted: 1 to {MAX_IMAGES}")
     return Query(

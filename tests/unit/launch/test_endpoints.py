@@ -87,13 +87,17 @@ def test_a_configuration_that_is_not_known_for_long_is_told(account):
     assert account.names("Model") == []
 
 
-def test_a_serverless_endpoint_has_neither_isolation_nor_a_vpc(account):
+def test_a_serverless_endpoint_has_neither_isolation_nor_a_vpc_nor_large_pictures(account, tmp_path):
     account.trained()
     account.does(f"{DEPLOY} --serverless")
     (model,) = account.aws.sent("CreateModel")
     assert not model["EnableNetworkIsolation"]
     sentence = account.refuses("deploy.py --role sm --serverless --endpoint other")
-    assert "charged by request, and has no network isolation" in sentence
+    assert "4 MB a request, 3 minutes to start, no GPU, no network isolation" in sentence
+    large = tmp_path / "large.jpg"
+    large.write_bytes(bytes(4_000_001))
+    sentence = account.refuses(f"{DEPLOY} --serverless --picture {large}")
+    assert "large.jpg has 4,000,001 bytes; accepted by a serverless endpoint: up to 4,000,000" in sentence
     vpc = "--subnets subnet-1 --security-groups sg-1"
     assert "--subnets has no effect with --serverless" in account.refuses(f"{DEPLOY} --serverless {vpc}")
     assert "memory_mb is 1500; accepted: a whole number from 1024 to 6144 in steps" in account.refuses(

@@ -163,12 +163,18 @@ def test_empty_body(client):
     assert_error(post(client, b"", "application/json"), 400, "the request body is empty")
 
 
-@pytest.mark.parametrize("content_type", ["text/csv", "text/plain", "multipart/form-data", "nonsense", "images/jpeg"])
+@pytest.mark.parametrize("content_type", ["text/csv", "text/plain", "nonsense", "images/jpeg"])
 def test_other_content_types(client, content_type):
     response = post(client, JPEG, content_type)
     assert_error(
         response, 415, f"content type '{content_type}' is not accepted; accepted: image/*, application/x-image"
     )
+
+
+def test_what_curl_sends_without_a_content_type(client):
+    assert post(client, JPEG, "application/x-www-form-urlencoded").json == post(client, JPEG).json
+    response = client.post("/invocations", data={"image": (io.BytesIO(JPEG), "x.jpg")})
+    assert_error(response, 415, "send the file itself: curl --data-binary @picture.jpg ADDRESS/invocations")
 
 
 def test_a_content_type_is_cut_off(client):
@@ -280,7 +286,7 @@ def test_the_largest_number_of_images(client):
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
-        ({}, "images is missing or null; accepted: a list of 1 to 32 base64 strings"),
+        ({}, "images is missing or null; accepted: a list of 1 to 32 base64 strings, as in {"),
         ({"images": None}, "images is missing or null"),
         ({"images": "abc"}, "images is string; accepted: a list"),
         ({"images": []}, "images has 0 items; accepted: 1 to 32"),
@@ -524,7 +530,7 @@ def test_a_body_that_breaks_off(client):
 
 
 def test_no_such_path(client):
-    assert_error(client.get("/x"), 404, "no such path: /x; accepted: POST /invocations, GET /ping")
+    assert_error(client.get("/x"), 404, "no such path: /x; accepted: GET /ping, POST /invocations")
     assert_error(client.get("/ping/"), 404, "no such path: /ping/")
     assert_error(client.get("/invocations//x?y=%00"), 404, "no such path")
 

@@ -1,0 +1,85 @@
+"""Train a model and classify pictures with it, from Python."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from classifier import artifact, images
+from local import pictures, places, programs
+from local.search import as_texts
+
+PREFIX = "resnet18"
+
+
+class Model:
+    """A trained model, loaded on this machine's GPU or its processor; for one thread."""
+
+    def __init__(self, folder: str | Path):
+        """Open an artifact: a folder with model.json, such as `model` of a job's folder.
+
+        Raises UserError if there is none, if it is damaged, or if the serving packages are not installed.
+        """
+        places.need("openvino", pictures.INSTALL)
+        from classifier.serving.model import open_maps
+        from classifier.serving.predictor import load_predictor
+
+        self.folder = artifact.locate(Path(folder))
+        self.about = artifact.read(self.folder)
+        self.classes, self.metrics = self.about.classes, self.about.metrics
+        predictor = load_predictor(self.folder, self.about)
+        self._forward = predictor.in_lane(predictor.lanes[0])
+        self._maps = open_maps(self.folder, self.about, "fp32", predictor.lanes[0])
+
+    @property
+    def report(self) -> Path:
+        """The page that training wrote beside the artifact; a folder that was copied elsewhere has none."""
+        return self.folder.parent / "output/data/report.html"
+
+    def predict(self, picture: str | Path | bytes, k: int = 5) -> list[dict[str, object]]:
+        """Return the `k` most probable classes of a file, or of the bytes of one, with index and probability.
+
+        They are those that the server answers. Raises ImageError if it is not a readable picture.
+        """
+        from classifier.serving.answers import top_classes
+
+        return top_classes(self._forward(self._pixels(picture)[None])[0], self.classes, k)
+
+    def explain(self, picture: str | Path | bytes, k: int = 1) -> list[dict[str, Any]]:
+        """Return predict()'s answer, each class with a "map": how much each place speaks for it.
+
+        A map is float32 (rows, columns) over the square in the middle of the picture that the network sees.
+        """
+        found: list[dict[str, Any]] = self.predict(picture, k)
+        maps = self._maps.maps(self._pixels(picture), [one["index"] for one in found])
+        return [one | {"map": values} for one, values in zip(found, maps, strict=True)]
+
+    def _pixels(self, picture: str | Path | bytes) -> np.ndarray:
+        data = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
+        return images.evaluation_pixels(data, self.about.image_size)
+
+
+def train(data: str | Path = "", **hyperparameters: object) -> Model:
+    """Train on a folder of pictures, one folder per class, and return the model; by default on handwritten digits.
+
+    The log is printed. `hyperparameters` are those of container/train. Raises UserError for data or hyperparameters
+    that it rejects, and with the cause if training fails.
+    """
+    name, _ = run_job(PREFIX, str(data), hyperparameters)
+    return Model(places.RUNS / name / "model")
+
+
+def run_job(prefix: str, data: str, hyperparameters: Mapping[str, object], image: str = "") -> tuple[str, dict]:
+    """Train in a new folder of runs/, with this Python or in `image`; errors as train().
+
+    Returns the job's name, and its hyperparameters as texts.
+    """
+    folder, defaults = pictures.data_and_defaults(data, image)
+    texts = as_texts(defaults | dict(hyperparameters))
+    name = places.new_run(prefix)
+    programs.prepare_job(places.RUNS / name, folder, texts)
+    with programs.training(places.RUNS / name, image):
+        pass  # its log goes where ours goes
+    places.note(local_job=name)
+    return name, texts

@@ -1,0 +1,39 @@
+"""What launch/predict.py prints: short lines, and how many are right where folders are classes."""
+
+import pytest
+
+from launch.predict import common_folder, show_answers
+
+
+def answered(file, *classes):
+    predictions = [{"class": name, "probability": 1 / rank} for rank, name in enumerate(classes, 2)]
+    return {"file": file, "milliseconds": 5.0} | ({"predictions": predictions} if classes else {"error": "damaged"})
+
+
+def test_a_folder_of_classes(capsys):
+    results = [answered("/a/b/cat/1.jpg", "cat", "dog"), answered("/a/b/dog/2.jpg", "cat"), answered("/a/b/dog/3.jpg")]
+    show_answers(results)
+    out = capsys.readouterr().out
+    assert "/a/b/: 3 pictures" in out
+    assert out.count("/a/b/") == 1
+    assert out.endswith("1 of 3 right\n")
+    assert [line.split()[0] for line in out.splitlines()[3:-1]] == ["cat/1.jpg", "dog/2.jpg", "dog/3.jpg"]
+
+
+def test_folders_that_are_no_classes(capsys):
+    show_answers([answered("x/1.jpg", "cat"), answered("x/2.jpg", "cat")])
+    assert "right" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("files", "folder"),
+    [
+        (["a/b/1.jpg"], ""),
+        (["1.jpg", "2.jpg"], ""),
+        (["/x/1.jpg", "x/2.jpg"], ""),
+        (["/1.jpg", "/x/2.jpg"], "/"),
+        (["a/b/1.jpg", "a/bc/2.jpg"], "a/"),
+    ],
+)
+def test_the_folder_in_common(files, folder):
+    assert common_folder(files) == folder
