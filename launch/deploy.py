@@ -92,7 +92,8 @@ def deploy_on_aws(settings: Namespace, picture: Path | None) -> None:
     if sent:
         show_answers(ask_endpoint(aws, endpoint, [sent], model))
     print(
-        f"{endpoint} is in service; next: launch/predict.py {multimodel.option(model)}FILE, and at the end launch/cleanup.py"
+        f"{endpoint} is in service; next: launch/predict.py {multimodel.option(model)}FILE, "
+        "and at the end launch/cleanup.py"
     )
 
 
