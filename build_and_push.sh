@@ -52,7 +52,8 @@ main() {
     build "$@"
     say "checking the image"
     # On the CPU, since the machine that builds may have a GPU that its engine does not pass on.
-    "$engine" run --rm --platform linux/amd64 --network "$network" --env CUDA_VISIBLE_DEVICES=-1 "$name:$tag" self_test ||
+    "$engine" run --rm --platform linux/amd64 --network "$network" --env CUDA_VISIBLE_DEVICES=-1 \
+        "$name:$tag" self_test ||
         die "the image does not work; it was not pushed"
     if ! $push; then echo "$name:$tag" >&3; exit; fi
     push_image
