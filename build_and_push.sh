@@ -51,7 +51,9 @@ main() {
     if in_studio; then network=sagemaker; set -- --network "$network" "$@"; fi
     build "$@"
     say "checking the image"
-    "$engine" run --rm --platform linux/amd64 --network "$network" "$name:$tag" self_test ||
+    # On the CPU, since the machine that builds may have a GPU that its engine does not pass on.
+    "$engine" run --rm --platform linux/amd64 --network "$network" --env CUDA_VISIBLE_DEVICES=-1 \
+        "$name:$tag" self_test ||
         die "the image does not work; it was not pushed"
     if ! $push; then echo "$name:$tag" >&3; exit; fi
     push_image

@@ -17,12 +17,36 @@ def list_gpus(system: Path = Path("/")) -> list[str]:
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is None or not found:
         return found
-    return [] if chosen in ("", "-1") else chosen.split(",")
+    return [] if _are_gpus_hidden() else chosen.split(",")
 
 
 def has_gpu(system: Path = Path("/")) -> bool:
     """Return whether the machine has an NVIDIA GPU that is not hidden from this process."""
     return bool(list_gpus(system))
+
+
+def count_unseen_gpus(system: Path = Path("/")) -> int:
+    """Return how many NVIDIA GPUs the host has, if this container was given none and they were not hidden on purpose.
+
+    The host's PCI devices show in a container too: /sys/bus/pci/devices, where NVIDIA's are of vendor 0x10de and
+    displays of class 0x03 (https://pcisig.com, "PCI Code and ID Assignment").
+    """
+    if _are_gpus_hidden() or has_gpu(system):
+        return 0
+    devices = (system / "sys/bus/pci/devices").glob("*")
+    found = [(_text(device / "vendor"), _text(device / "class")) for device in devices]
+    return sum(vendor == "0x10de" and kind.startswith("0x03") for vendor, kind in found)
+
+
+def _are_gpus_hidden() -> bool:
+    return os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except OSError:
+        return ""
 
 
 def _cgroup_cores(system: Path) -> float:

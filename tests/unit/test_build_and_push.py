@@ -107,7 +107,7 @@ def test_builds_checks_pushes_and_prints_nothing_but_the_uri(stage):
         f"docker login --username AWS --password-stdin {REGISTRY} <<< secret",
         f"docker build --platform linux/amd64 --build-arg REVISION={stage.revision}"
         f" --tag {name} --tag sagemaker-resnet18:latest .",
-        f"docker run --rm --platform linux/amd64 --network none {name} self_test",
+        f"docker run --rm --platform linux/amd64 --network none --env CUDA_VISIBLE_DEVICES=-1 {name} self_test",
         f"docker push {URI}:{stage.revision}",
         f"docker push {URI}:latest",
     ]

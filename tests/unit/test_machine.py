@@ -1,4 +1,5 @@
 import os
+import runpy
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,34 @@ def test_the_gpus_that_this_process_may_use(tmp_path, monkeypatch, files, chosen
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
     assert machine.list_gpus(tmp_path) == gpus
     assert machine.has_gpu(tmp_path) is bool(gpus)
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch) -> Path:
+    """The root folder of a host with two NVIDIA GPUs, one NVIDIA sound card and another vendor's display."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    devices = [("0x10de", "0x030200"), ("0x10de", "0x030000"), ("0x10de", "0x040300"), ("0x1013", "0x030000")]
+    for number, (vendor, kind) in enumerate(devices):
+        (folder := tmp_path / f"sys/bus/pci/devices/{number}").mkdir(parents=True)
+        (folder / "vendor").write_text(f"{vendor}\n")
+        (folder / "class").write_text(f"{kind}\n")
+    return tmp_path
+
+
+def test_a_host_whose_gpus_were_not_passed_on(host, monkeypatch):
+    assert machine.count_unseen_gpus(host) == 2
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert machine.count_unseen_gpus(host) == 0
+
+
+def test_a_gpu_that_was_passed_on_and_a_host_without_one(host, tmp_path):
+    (host / "dev").mkdir()
+    (host / "dev/nvidia0").touch()
+    assert machine.count_unseen_gpus(host) == 0
+    assert machine.count_unseen_gpus(tmp_path / "absent") == 0
+
+
+def test_the_self_test_fails_on_the_cpu_of_a_host_whose_gpus_it_does_not_see(monkeypatch):
+    monkeypatch.setattr(machine, "count_unseen_gpus", lambda: 2)
+    self_test = runpy.run_path(str(Path(machine.__file__).parents[1] / "self_test"))
+    assert self_test["main"]().startswith("self_test: this host has 2 NVIDIA GPU(s) that this container does not see")

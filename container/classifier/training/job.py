@@ -22,6 +22,7 @@ from classifier.training.data.batches import explained_losses
 from classifier.training.data.folders import VALIDATION_FRACTION, Dataset, read_dataset
 from classifier.training.data.readers import count_workers
 from classifier.training.data.skipped import SkippedImages
+from classifier.training.debugging.debugger import Debugging
 from classifier.training.debugging.factory import make_debugger
 from classifier.training.debugging.rules.verdicts import sentence
 from classifier.training.export_onnx import add_onnx
@@ -36,6 +37,7 @@ from classifier.training.optimization import make_loss, make_optimizer
 from classifier.training.outputs import DEBUG_FILE, METRICS_FILE, PROFILE_FILE, REPORT_FILE, remove_earlier_outputs
 from classifier.training.parallel.processes import Group, join_group
 from classifier.training.profiling.findings import Setting, list_findings
+from classifier.training.profiling.job_time import END, INT8, LABELS
 from classifier.training.profiling.profiler import make_profiler
 from classifier.training.reporting.csv_files import write_csv_files, write_labels
 from classifier.training.reporting.report import Observed, Summary, write_report
@@ -74,12 +76,17 @@ def run_process(contract: Contract, interrupt: Interrupt, group: Group) -> None:
             remove_earlier_outputs(contract)
         outcome = trainer.run()
         trainer.best_artifact.log_metrics()
-        labels = check_labels(trainer, outcome)
+        with trainer.profiler.span(LABELS):
+            labels = check_labels(trainer, outcome)
         if group.is_first:
-            observed = observe(trainer, outcome, contract.output_data)
-            write_csv_files(contract.output_data, dataset, outcome.evaluation, trainer.skipped)
-            if labels:
-                write_labels(contract.output_data, dataset, labels)
+            with trainer.profiler.span(INT8):
+                complete_artifact(contract.model, trainer, outcome, interrupt)
+            with trainer.profiler.span(END):
+                write_csv_files(contract.output_data, dataset, outcome.evaluation, trainer.skipped)
+                if labels:
+                    write_labels(contract.output_data, dataset, labels)
+                debugging = trainer.debugger.finish()
+            observed = observe(trainer, outcome, debugging, contract.output_data)
             summary = Summary(
                 hp=hp,
                 dataset=dataset,
@@ -102,12 +109,6 @@ def run_process(contract: Contract, interrupt: Interrupt, group: Group) -> None:
                 write_report(report, replace(summary, photos=False))
         if outcome.failure:
             raise outcome.failure
-        if group.is_first and (contract.model / METADATA_FILE).exists():
-            add_onnx(contract.model)
-        if group.is_first and not outcome.ending:
-            # After a signal the artifact is complete without int8.
-            with explained_losses(trainer.validation), contextlib.suppress(Interrupted):
-                add_int8(contract.model, trainer.validation, interrupt)
     finally:
         trainer.close()
     logger.info("artifact in %s; outputs and report.html in %s", contract.model, contract.output_data)
@@ -170,12 +171,29 @@ def make_trainer(
     )
 
 
-def observe(trainer: Trainer, outcome: Outcome, folder: Path) -> Observed:
-    """End debugging and profiling, and write their results to `folder`. A rule may fail the job even now."""
-    debugging, profile = trainer.finish_observing()
-    compute = trainer.compute
+def complete_artifact(folder: Path, trainer: Trainer, outcome: Outcome, interrupt: Interrupt) -> None:
+    """Add the ONNX networks to the artifact in `folder`, if there is one. After a signal it is complete without int8.
+
+    The report comes later, since it says how long this took. An error fails the job after that.
+    """
+    if outcome.failure or not (folder / METADATA_FILE).exists():
+        return
+    try:
+        add_onnx(folder)
+        if not outcome.ending:
+            with explained_losses(trainer.validation), contextlib.suppress(Interrupted):
+                add_int8(folder, trainer.validation, interrupt)
+    except (UserError, OSError) as error:
+        outcome.failure = error
+
+
+def observe(trainer: Trainer, outcome: Outcome, debugging: Debugging, folder: Path) -> Observed:
+    """End profiling, and write its results and those of `debugging` to `folder`. A rule may fail the job even now."""
+    profile, compute = trainer.profiler.finish(), trainer.compute
     workers = count_workers(trainer.hp, trainers=compute.group.on_this_host)
     findings = list_findings(profile, Setting.of(compute.device, compute.dtype, workers))
+    if profile.spans:
+        logger.info("time of the job: %s", profile.describe_spans())
     for finding in findings:
         logger.info("profile: %s", finding)
     debugging.write_json(folder / DEBUG_FILE)

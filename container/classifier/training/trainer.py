@@ -15,7 +15,7 @@ from classifier.training.compute import Compute
 from classifier.training.data.augment import Augmentation
 from classifier.training.data.batches import Batches, explained_losses
 from classifier.training.data.skipped import SkippedImages
-from classifier.training.debugging.debugger import Debugger, Debugging
+from classifier.training.debugging.debugger import Debugger
 from classifier.training.debugging.names import TRAIN_LOSS, VALIDATION_LOSS
 from classifier.training.evaluate import Evaluation, evaluate, log_missing_classes
 from classifier.training.history import History
@@ -24,7 +24,8 @@ from classifier.training.interrupt import Interrupt, Interrupted
 from classifier.training.metrics import MetricsLog
 from classifier.training.model import set_training_mode
 from classifier.training.optimization import learning_rate
-from classifier.training.profiling.profiler import Profile, Profiler
+from classifier.training.profiling.job_time import FIRST_BATCHES, SAVING, STEPS, TEST, VALIDATION
+from classifier.training.profiling.profiler import Profiler
 from classifier.training.progress import progress
 from classifier.training.step import Step
 
@@ -45,7 +46,7 @@ class Outcome:
 
     evaluation: Evaluation | None
     ending: str | None = None
-    failure: UserError | None = None
+    failure: UserError | OSError | None = None
 
 
 @dataclass
@@ -115,8 +116,10 @@ class Trainer:
         """
         try:
             while not self.is_over():
-                self.train_epoch()
-                self.end_epoch(self.history.under_way.metrics())
+                with self.profiler.span(STEPS):
+                    self.train_epoch()
+                    training = self.history.under_way.metrics()  # waits for the GPU's last steps
+                self.end_epoch(training)
                 if self.is_over() or self.checkpoints.is_due(epoch_ended=True):
                     self.save_checkpoint()
         except Interrupted:
@@ -132,7 +135,8 @@ class Trainer:
         history, epoch, group = self.history, self.history.under_way, self.compute.group
         set_training_mode(self.model, self.hp.trainable)
         self.debugger.set_phase("train")
-        batches = self.train.epoch(history.epoch, epoch.batches)
+        with self.profiler.span(FIRST_BATCHES):
+            batches = self.train.epoch(history.epoch, epoch.batches)
         mark = time.monotonic()
         bar = progress(self.interrupt.watch(batches), f"epoch {history.epoch}", len(self.train), epoch.batches)
         for batch in self.profiler.batches(bar):
@@ -165,18 +169,18 @@ class Trainer:
             )
         self.check_loss("training", loss := training["train:loss"])
         self.debugger.record_scalar(TRAIN_LOSS, loss)
-        with self.profiler.span("validation"):
+        with self.profiler.span(VALIDATION):
             validation = self.evaluate(self.validation)
-        self.debugger.record_scalar(VALIDATION_LOSS, validation.training_loss)
-        self.check_loss("validation", validation.loss)  # the last step may have been the one too far
-        self.check_weights()
+            self.debugger.record_scalar(VALIDATION_LOSS, validation.training_loss)
+            self.check_loss("validation", validation.loss)  # the last step may have been the one too far
+            self.check_weights()
         self.skipped.check_classes(self.train.phase, self.best_artifact.classes)
         if history.epoch == 1:
             log_missing_classes(validation, self.best_artifact.classes)
         row = training | validation.metrics
         self.metrics_log.write(f"epoch {history.epoch}/{self.hp.epochs}", row, epoch=history.epoch)
         if self.best_artifact.is_beaten_by(validation):
-            with self.profiler.span("saving"):
+            with self.profiler.span(SAVING):
                 self.best_artifact.keep(validation, row)
         history.end_epoch(row, validation)
         if self.is_over() and len(history.epochs) < self.hp.epochs:
@@ -210,7 +214,8 @@ class Trainer:
         self.model.load_state_dict(self.history.best_weights)
         if self.test is None or best is None or epoch is None:
             return None
-        evaluation = self.evaluate(self.test, best.temperature)
+        with self.profiler.span(TEST):
+            evaluation = self.evaluate(self.test, best.temperature)
         log_missing_classes(evaluation, self.best_artifact.classes)
         self.metrics_log.write(f"test, weights of epoch {epoch}", evaluation.metrics, best_epoch=epoch)
         self.best_artifact.save(self.history.best_row | evaluation.metrics)
@@ -238,7 +243,7 @@ class Trainer:
     def save_checkpoint(self) -> None:
         if not self.history.steps:
             return
-        with self.profiler.span("saving"):
+        with self.profiler.span(SAVING):
             self.checkpoints.save(self.history.steps, self.state_parts())
 
     def state_parts(self) -> dict[str, Part]:
@@ -256,10 +261,6 @@ class Trainer:
             "profiler": self.profiler,
             "debugger": self.debugger,
         }
-
-    def finish_observing(self) -> tuple[Debugging, Profile]:
-        """End debugging and profiling, and return their results."""
-        return self.debugger.finish(), self.profiler.finish()
 
     def close(self) -> None:
         """End debugging and the processes that read images.

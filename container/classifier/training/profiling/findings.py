@@ -1,4 +1,7 @@
-"""Findings: sentences that say what the profile's numbers mean. Each finding's threshold is here."""
+"""Findings: sentences that say what the profile's numbers mean, and what to do. Each finding's threshold is here.
+
+The first is on the largest part of the job's time, unless that is its steps, as it should be.
+"""
 
 import math
 import shutil
@@ -8,14 +11,38 @@ from pathlib import Path
 import torch
 
 from classifier.machine import usable_cores
+from classifier.training.profiling.job_time import (
+    END,
+    FIRST_BATCHES,
+    INT8,
+    LABELS,
+    SAVING,
+    START,
+    STEPS,
+    TEST,
+    VALIDATION,
+    WAITING,
+)
 from classifier.training.profiling.profiler import Profile
 
-WAITING = 0.25
+MOST_WAITING = 0.25
 HOOK = 0.05
 ON_THE_CPU = 0.5
-VALIDATING = 0.3
-SAVING = 0.1
+MOST_VALIDATION = 0.3
+MOST_SAVING = 0.1
 SHARED_MEMORY_FULL = 0.8
+# Of the job, and in seconds: a job of seconds has no part worth changing.
+LARGEST, WORTH_CHANGING_S = 0.3, 10.0
+# On parts of a job that have no finding of their own.
+ADVICE = {
+    START: "it is paid once a job, so train longer in one job rather than in several short ones",
+    FIRST_BATCHES: "images are decoded there; smaller image files, or more CPU cores and workers, help",
+    TEST: "use fewer test images",
+    LABELS: "all images are decoded once more; smaller image files or more CPU cores help",
+    INT8: "use fewer validation images",
+    END: "the debugger still had steps to judge; set a longer save_interval, or debug=off",
+}
+LOOP = (FIRST_BATCHES, WAITING, STEPS, VALIDATION, SAVING)
 GPU_BUSY = 0.5
 GPU_MEMORY_USED = 0.4
 # GPUs have tensor cores since this compute capability: Volta, V100.
@@ -51,13 +78,22 @@ def list_findings(profile: Profile, setting: Setting) -> list[str]:
     """Return a sentence for each threshold that is exceeded, the costliest first."""
     if not profile.steps:
         return []
-    checks = (waiting, on_the_cpu, gpu_idle, full_precision, gpu_memory, validating, saving, hook, shared_memory)
+    checks = (largest_part, waiting, on_the_cpu, gpu_idle, full_precision, gpu_memory)
+    checks += (validating, saving, hook, shared_memory)
     return [sentence for check in checks if (sentence := check(profile, setting))]
 
 
+def largest_part(profile: Profile, setting: Setting) -> str | None:
+    part = max(profile.spans, key=profile.spans.__getitem__, default=STEPS)
+    share, seconds = profile.span_share(part), profile.spans.get(part, 0.0)
+    if part not in ADVICE or share < LARGEST or seconds < WORTH_CHANGING_S:
+        return None
+    return f"{share:.0%} of the job's time is its {part} ({seconds:,.0f} s): {ADVICE[part]}."
+
+
 def waiting(profile: Profile, setting: Setting) -> str | None:
-    share = profile.share("data wait")
-    if share <= WAITING:
+    share = profile.span_share(WAITING, (WAITING, STEPS))
+    if share <= MOST_WAITING:
         return None
     needed, cores = workers_needed(share, setting.workers), setting.cores
     if needed <= cores and needed > setting.workers:
@@ -66,7 +102,7 @@ def waiting(profile: Profile, setting: Setting) -> str | None:
         what = f"raise workers from {setting.workers} to {cores}, or take an instance with {needed} CPU cores"
     else:
         what = f"all {cores} CPU cores already read, so take an instance with {needed}, or use smaller image files"
-    return f"{share:.0%} of a step waits for images: {what}."
+    return f"{share:.0%} of the time of the steps is waiting for images: {what}."
 
 
 def workers_needed(share: float, workers: int) -> int:
@@ -87,12 +123,10 @@ def on_the_cpu(profile: Profile, setting: Setting) -> str | None:
 
 
 def gpu_idle(profile: Profile, setting: Setting) -> str | None:
-    busy = [sample.gpu for sample in profile.samples if sample.gpu is not None]
-    if not busy or sum(busy) / len(busy) >= GPU_BUSY:
+    busy = [sample.gpu for sample in profile.in_steps() if sample.gpu is not None]
+    if not busy or (mean := sum(busy) / len(busy)) >= GPU_BUSY:
         return None
-    return (
-        f"The GPU is busy {sum(busy) / len(busy):.0%} of the time: raise batch_size or workers, or take a smaller GPU."
-    )
+    return f"The GPU is busy {mean:.0%} of the time of the steps: raise batch_size, or take a smaller GPU."
 
 
 def full_precision(_profile: Profile, setting: Setting) -> str | None:
@@ -109,17 +143,17 @@ def gpu_memory(profile: Profile, setting: Setting) -> str | None:
 
 
 def validating(profile: Profile, _setting: Setting) -> str | None:
-    share = profile.span_share("validation")
-    if share <= VALIDATING:
+    share = profile.span_share(VALIDATION, LOOP)
+    if share <= MOST_VALIDATION:
         return None
-    return f"Validation takes {share:.0%} of the time: use fewer validation images, or more training images an epoch."
+    return f"Validation takes {share:.0%} of the epochs' time: use fewer validation images, or more training images."
 
 
 def saving(profile: Profile, _setting: Setting) -> str | None:
-    share = profile.span_share("saving")
-    if share <= SAVING:
+    share = profile.span_share(SAVING, LOOP)
+    if share <= MOST_SAVING:
         return None
-    return f"Saving the model takes {share:.0%} of the time: the epochs are short; use fewer and longer ones."
+    return f"Saving the model takes {share:.0%} of the epochs' time: the epochs are short; use fewer and longer ones."
 
 
 def hook(profile: Profile, _setting: Setting) -> str | None:

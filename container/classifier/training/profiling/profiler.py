@@ -6,10 +6,8 @@ The training loop names its parts with timed() and span(). Timing slows down onl
 import contextlib
 import json
 import logging
-import time
 from abc import ABC, abstractmethod
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,12 +15,14 @@ from typing import Any, TypeVar
 
 import torch
 
+from classifier.training.profiling.job_time import FIRST_BATCHES, STEPS, WAITING, JobTime
 from classifier.training.profiling.stopwatch import Stopwatch
 from classifier.training.profiling.system import Sample, Sampler
 from classifier.training.profiling.trace import Operator, Tracer
 from classifier.training.profiling.window import plan
 
 logger = logging.getLogger(__name__)
+LEAST_SAMPLES = 4
 NOTHING = contextlib.nullcontext()
 T = TypeVar("T")
 
@@ -43,10 +43,18 @@ class Profile:
         total = sum(sum(step.values()) for step in self.steps)
         return sum(step.get(part, 0) for step in self.steps for part in parts) / total if total else 0.0
 
-    def span_share(self, span: str) -> float:
-        """Return the share of the whole job's time that `span` takes."""
-        total = sum(self.spans.values())
+    def span_share(self, span: str, among: Iterable[str] = ()) -> float:
+        """Return the share that `span` takes of the whole job's time, or of that of the spans `among`."""
+        total = sum(self.spans.get(part, 0.0) for part in among or self.spans)
         return self.spans.get(span, 0.0) / total if total else 0.0
+
+    def describe_spans(self) -> str:
+        return ", ".join(f"{part} {seconds:,.1f} s" for part, seconds in self.spans.items())
+
+    def in_steps(self) -> list[Sample]:
+        """Return the samples that were taken during training steps, if they are enough to tell."""
+        found = [sample for sample in self.samples if sample.part == STEPS]
+        return found if len(found) >= LEAST_SAMPLES else []
 
     def step_milliseconds(self) -> float:
         return sum(sum(step.values()) for step in self.steps) / max(1, len(self.steps))
@@ -69,7 +77,7 @@ class Profiler(ABC):
 
     @abstractmethod
     def span(self, part: str) -> AbstractContextManager:
-        """Time a part of the job: training, validation or saving."""
+        """Time a part of the job, one of job_time.PARTS."""
 
     @abstractmethod
     def step(self) -> None:
@@ -121,10 +129,10 @@ class StepProfiler(Profiler):
         self.first, self.last, traced = plan(steps, steps_per_epoch)
         self.done = 0
         self.steps: list[dict[str, float]] = []
-        self.spans: dict[str, float] = defaultdict(float)
+        self.job = JobTime()
         self.stopwatch = Stopwatch(device)
         self.tracer = Tracer(folder, device, self.last, traced) if traced else None
-        self.sampler = Sampler(device)
+        self.sampler = Sampler(device, lambda: self.job.part)
         self.sampler.start()
 
     @property
@@ -133,25 +141,20 @@ class StepProfiler(Profiler):
 
     def batches(self, batches: Iterable[T]) -> Iterable[T]:
         self.stopwatch.start()
-        iterator = iter(batches)
-        with self.span("training"):
-            while True:
-                with self.timed("data wait"):
-                    batch = next(iterator, None)
-                if batch is None:
-                    return
-                yield batch
+        iterator, part = iter(batches), FIRST_BATCHES
+        while True:
+            with self.span(part), self.timed("data wait"):
+                batch = next(iterator, None)
+            if batch is None:
+                return
+            yield batch
+            part = WAITING
 
     def timed(self, part: str) -> AbstractContextManager:
         return self.stopwatch.timed(part) if self.is_timing else NOTHING
 
-    @contextlib.contextmanager
-    def span(self, part: str) -> Iterator[None]:
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.spans[part] += time.perf_counter() - started
+    def span(self, part: str) -> AbstractContextManager:
+        return self.job.timed(part)
 
     def step(self) -> None:
         if self.is_timing:
@@ -162,13 +165,13 @@ class StepProfiler(Profiler):
         self.stopwatch.start()
 
     def state_dict(self) -> dict[str, Any]:
-        return dict(self.spans)
+        return self.job.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.spans.update(state)
+        self.job.load_state_dict(state)
 
     def finish(self) -> Profile:
-        profile = Profile(steps=self.steps, spans=dict(self.spans), samples=self.sampler.stop())
+        profile = Profile(steps=self.steps, spans=self.job.state_dict(), samples=self.sampler.stop())
         if self.tracer:
             self.tracer.stop()
             profile.why, profile.trace = self.tracer.why, self.tracer.trace

@@ -1,4 +1,4 @@
-"""Times the parts of a training step."""
+"""Divides time among named parts: every moment belongs to one."""
 
 import contextlib
 import time
@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import torch
 
+OTHER = "other"
+
 
 class Stopwatch:
     """Waits for the GPU around each part, so that its time is its own; a part within a part counts for itself alone."""
@@ -14,35 +16,33 @@ class Stopwatch:
     def __init__(self, device: torch.device):
         self.device = device
         self.seconds: dict[str, float] = defaultdict(float)
-        self.parts: list[str] = []  # those under way, from outer to inner
-        self.mark = self.started = time.perf_counter()
+        self.parts = [OTHER]  # those under way, from outer to inner
+        self.mark = time.perf_counter()
 
     def start(self) -> None:
-        """Begin a step."""
+        """Begin anew."""
         self.seconds.clear()
-        self.started = time.perf_counter()
+        self.mark = time.perf_counter()
 
     @contextlib.contextmanager
     def timed(self, part: str) -> Iterator[None]:
-        now = self._now()
-        if self.parts:
-            self.seconds[self.parts[-1]] += now - self.mark
+        self.settle()
         self.parts.append(part)
-        self.mark = now
         try:
             yield
         finally:
-            now = self._now()
-            self.seconds[self.parts.pop()] += now - self.mark
-            self.mark = now
+            self.settle()
+            self.parts.pop()
 
-    def milliseconds(self) -> dict[str, float]:
-        """Return the milliseconds of each part since start(), and of everything else as "other"."""
-        step = {part: 1000 * seconds for part, seconds in self.seconds.items()}
-        step["other"] = max(0.0, 1000 * (self._now() - self.started) - sum(step.values()))
-        return step
-
-    def _now(self) -> float:
+    def settle(self) -> None:
+        """Count the time until now for the part that is under way."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-        return time.perf_counter()
+        now = time.perf_counter()
+        self.seconds[self.parts[-1]] += now - self.mark
+        self.mark = now
+
+    def milliseconds(self) -> dict[str, float]:
+        """Return the milliseconds of each part since start(); what is no part's is "other"."""
+        self.settle()
+        return {part: 1000 * seconds for part, seconds in self.seconds.items()}

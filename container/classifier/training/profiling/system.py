@@ -3,6 +3,7 @@
 import contextlib
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import psutil
@@ -16,21 +17,23 @@ SECONDS_BETWEEN_SAMPLES = 0.5
 
 @dataclass(frozen=True)
 class Sample:
-    """Shares from 0 to 1, `seconds` after the start; None without a GPU."""
+    """Shares from 0 to 1, `seconds` after the start and in a `part` of the job; None without a GPU."""
 
     seconds: float
     cpu: float
     memory: float
     gpu: float | None = None
     gpu_memory: float | None = None
+    part: str = ""
 
 
 class Sampler(threading.Thread):
-    """Samples until stop(). A failure ends the sampling, not the job."""
+    """Samples until stop(); `part` tells the job's part under way. A failure ends the sampling, not the job."""
 
-    def __init__(self, device: torch.device):
+    def __init__(self, device: torch.device, part: Callable[[], str]):
         super().__init__(daemon=True)
         self.device = device
+        self.part = part
         self.samples: list[Sample] = []
         self.cores = usable_cores()
         self.ended = threading.Event()
@@ -55,7 +58,8 @@ class Sampler(threading.Thread):
             # The seconds of a process that has ended are no longer counted.
             share = max(0.0, used - self.last_cpu) / (now - self.last_at) / self.cores
             memory = psutil.virtual_memory().percent / 100
-            self.samples.append(Sample(now - self.started_at, min(1.0, share), memory, *gpu_shares(self.device)))
+            gpu = gpu_shares(self.device)
+            self.samples.append(Sample(now - self.started_at, min(1.0, share), memory, *gpu, self.part()))
         self.last_cpu, self.last_at = used, now
 
 

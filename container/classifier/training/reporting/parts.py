@@ -8,6 +8,7 @@ from typing import get_args
 from classifier.training.debugging.debugger import Debugging
 from classifier.training.debugging.rules.verdicts import Status
 from classifier.training.history import History
+from classifier.training.profiling.job_time import PARTS
 from classifier.training.profiling.profiler import Profile
 from classifier.training.reporting import charts_debugging, charts_profiling
 from classifier.training.reporting.loss_trends import training_trend, validation_trend
@@ -92,14 +93,14 @@ def profiling_part(profile: Profile, findings: list[str]) -> dict[str, object]:
         "findings": findings,
         "charts": drawn,
         "sentence": summary(profile),
+        "spans": [(part, PARTS[part], seconds, profile.span_share(part)) for part, seconds in profile.spans.items()],
         "operators": profile.operators,
         "trace": profile.trace,
     }
 
 
 def summary(profile: Profile) -> str:
-    """Return a sentence on the duration of a step, if steps were timed, and one on the time of the whole job."""
-    spans = sorted(profile.spans.items(), key=lambda span: -span[1])
-    job = ", ".join(f"{name} {seconds:,.1f} s" for name, seconds in spans)
-    steps = f"{len(profile.steps)} steps after the warm-up took {profile.step_milliseconds():,.0f} ms on average. "
-    return (steps if profile.steps else "") + f"Time of the whole job: {job}."
+    """Return a sentence on the duration of a step, if steps were timed."""
+    if not profile.steps:
+        return ""
+    return f"{len(profile.steps)} steps after the warm-up took {profile.step_milliseconds():,.0f} ms on average."

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from classifier.training.profiling.findings import Setting, list_findings, used_share, workers_needed
+from classifier.training.profiling.job_time import PARTS
 from classifier.training.profiling.profiler import Profile
 from classifier.training.profiling.system import Sample
 
 CPU = Setting(torch.device("cpu"), torch.float32, workers=2, cores=4, shared_memory=0.1, capability=None)
 GPU = Setting(torch.device("cuda"), torch.float16, workers=2, cores=4, shared_memory=0.1, capability=(7, 5))
-BUSY = [Sample(0.5, 0.5, 0.5, gpu=0.9, gpu_memory=0.8)] * 3
+BUSY = [Sample(0.5, 0.5, 0.5, gpu=0.9, gpu_memory=0.8, part="steps")] * 4
 
 
 def profile(samples=BUSY, **milliseconds):
@@ -28,16 +29,36 @@ def test_a_healthy_profile_finds_nothing():
 @pytest.mark.parametrize(
     ("wait", "workers", "cores", "words"),
     [
-        (62, 1, 4, "62% of a step waits for images: raise workers from 1 to 3."),
+        (62, 1, 4, "62% of the time of the steps is waiting for images: raise workers from 1 to 3."),
         (62, 2, 4, "raise workers from 2 to 4, or take an instance with 6 CPU cores."),
         (62, 4, 4, "all 4 CPU cores already read, so take an instance with 11, or use smaller image files."),
-        (30, 0, 4, "30% of a step waits for images: raise workers from 0 to 1."),
+        (30, 0, 4, "30% of the time of the steps is waiting for images: raise workers from 0 to 1."),
     ],
 )
 def test_waiting_for_images(wait, workers, cores, words):
-    (finding,) = list_findings(profile(**{"data wait": wait}), replace(CPU, workers=workers, cores=cores))
+    taken = profile(**{"data wait": 99})  # of a few steps of the first epoch, which decodes
+    taken.spans = {"start": 100.0, "waiting": wait / 100, "steps": 1 - wait / 100}
+    (_, finding) = list_findings(taken, replace(CPU, workers=workers, cores=cores))
     assert words in finding
-    assert list_findings(profile(**{"data wait": 24}), CPU) == []
+    taken.spans |= {"waiting": 24.0, "steps": 76.0}
+    assert len(list_findings(taken, CPU)) == 1
+
+
+def test_the_largest_part_of_a_job_has_advice_unless_it_is_its_steps():
+    taken = profile()
+    taken.spans = {"start": 11.0, "steps": 9.0, "int8": 5.0}
+    (finding,) = list_findings(taken, GPU)
+    assert finding.startswith("44% of the job's time is its start (11 s): it is paid once a job")
+    for spans in ({"start": 9.0, "steps": 8.0}, {"start": 11.0, "steps": 12.0}):
+        taken.spans = spans
+        assert list_findings(taken, GPU) == []
+
+
+def test_every_part_of_a_job_that_may_be_the_largest_has_advice():
+    for part in PARTS:
+        taken = profile()
+        taken.spans = {part: 100.0}
+        assert bool(list_findings(taken, CPU)) is (part not in ("steps", "other"))
 
 
 def test_the_workers_that_are_needed_read_as_fast_as_the_rest_computes():
@@ -54,9 +75,15 @@ def test_on_the_cpu():
 
 
 def test_the_gpu_is_idle():
-    idle = [Sample(0.5, 0.5, 0.5, gpu=0.3, gpu_memory=0.8)] * 3
+    idle = [Sample(0.5, 0.5, 0.5, gpu=0.3, gpu_memory=0.8, part="steps")] * 4
     (finding,) = list_findings(profile(samples=idle), GPU)
-    assert finding.startswith("The GPU is busy 30% of the time")
+    assert finding.startswith("The GPU is busy 30% of the time of the steps")
+
+
+def test_a_gpu_that_waits_for_the_start_and_the_validation_is_not_idle_in_the_steps():
+    idle = [replace(BUSY[0], gpu=0.0, part=part) for part in ("start", "first batches", "validation", "int8")] * 9
+    assert list_findings(profile(samples=[*idle, *BUSY]), GPU) == []
+    assert list_findings(profile(samples=[*idle, replace(BUSY[0], gpu=0.0)]), GPU) == []  # one tells too little
 
 
 def test_mixed_precision_is_off_on_a_gpu_that_has_it():
@@ -74,10 +101,10 @@ def test_the_gpus_memory_is_hardly_used():
 @pytest.mark.parametrize(("span", "share", "words"), [("validation", 0.31, "Validation"), ("saving", 0.11, "Saving")])
 def test_the_parts_between_the_steps(span, share, words):
     taken = profile()
-    taken.spans = {"training": 1 - share, span: share}
+    taken.spans = {"start": 0.2, "steps": 1 - share, span: share}
     (finding,) = list_findings(taken, CPU)
     assert finding.startswith(words)
-    taken.spans = {"training": 0.95, span: 0.05}
+    taken.spans = {"steps": 0.95, span: 0.05}
     assert list_findings(taken, CPU) == []
 
 

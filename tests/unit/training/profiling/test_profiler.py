@@ -3,6 +3,7 @@ import json
 import time
 from types import SimpleNamespace
 
+import psutil
 import pytest
 import torch
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from torch.autograd import DeviceType
 
 from classifier.training.profiling import profiler
+from classifier.training.profiling.job_time import JobTime
 from classifier.training.profiling.profiler import Profile, StepProfiler
 from classifier.training.profiling.stopwatch import Stopwatch
 from classifier.training.profiling.system import Sample, Sampler, gpu_shares, processor_seconds
@@ -41,13 +43,14 @@ def job(folder, steps=12, per_epoch=6, seconds=0.0):
     """Profile a job of steps that multiply matrices."""
     made = profiler.make_profiler("auto", folder, CPU, steps, per_epoch)
     for _ in range(steps // per_epoch):
-        for _ in made.batches(range(per_epoch)):
-            with made.timed("forward"):
-                time.sleep(seconds)
-                with made.timed("hook"):
-                    time.sleep(10 * seconds)
-                torch.ones(50, 50) @ torch.ones(50, 50)
-            made.step()
+        with made.span("steps"):
+            for _ in made.batches(range(per_epoch)):
+                with made.timed("forward"):
+                    time.sleep(seconds)
+                    with made.timed("hook"):
+                        time.sleep(10 * seconds)
+                    torch.ones(50, 50) @ torch.ones(50, 50)
+                made.step()
         with made.span("validation"):
             time.sleep(seconds)
     return made.finish()
@@ -58,9 +61,43 @@ def test_a_resumed_job_counts_what_it_has_spent_before(tmp_path):
     made.load_state_dict({"validation": 100.0})
     with made.span("validation"), made.span("saving"):
         time.sleep(0.01)
-    spans = made.state_dict()
+    spans = made.finish().spans
     assert 100 < spans["validation"] < 200
-    assert made.finish().spans == spans
+    assert spans["start"] > 0
+    other = StepProfiler(tmp_path, CPU, 4, 4)
+    other.load_state_dict(spans)
+    assert other.state_dict()["validation"] == spans["validation"]
+    other.finish()
+
+
+def test_every_moment_of_a_job_belongs_to_one_part():
+    clock = JobTime()
+    assert clock.part == "start"
+    with clock.timed("steps"):
+        time.sleep(0.02)
+        with clock.timed("saving"):
+            assert clock.part == "saving"
+            time.sleep(0.02)
+    assert clock.part == "other"
+    spans = clock.state_dict()
+    age = time.time() - psutil.Process().create_time()
+    assert sum(spans.values()) == pytest.approx(age, abs=0.5 + age / 100)
+    assert list(spans) == ["start", "steps", "saving", "other"]
+    assert min(spans["steps"], spans["saving"]) >= 0.02
+
+
+def test_the_wait_for_an_epochs_first_batch_is_a_part_of_its_own(tmp_path):
+    def batches():
+        for seconds in (0.05, 0.01, 0.01):
+            time.sleep(seconds)
+            yield seconds
+
+    made = StepProfiler(tmp_path, CPU, 100, 100)
+    parts = [made.job.part for _ in made.batches(batches())]
+    spans = made.finish().spans
+    assert parts == ["other"] * 3
+    assert spans["first batches"] >= 0.05
+    assert spans["waiting"] >= 0.02
 
 
 def test_a_part_within_a_part_counts_for_itself_alone(tmp_path):
@@ -73,7 +110,7 @@ def test_a_part_within_a_part_counts_for_itself_alone(tmp_path):
     assert 20 <= min(step["forward"] for step in profile.steps) < 200
     assert 0.4 < profile.share("hook") < 0.95
     assert profile.spans["validation"] >= 0.04
-    assert profile.spans["training"] > 12 * 0.22
+    assert profile.spans["steps"] > 12 * 0.22
 
 
 def test_a_part_that_is_timed_between_epochs_counts_for_no_step():
@@ -183,7 +220,7 @@ def test_outside_of_the_window_nothing_is_timed(tmp_path):
 
 
 def test_the_sampler_sees_how_busy_this_process_is():
-    sampler = Sampler(CPU)
+    sampler = Sampler(CPU, lambda: "steps")
     sampler.cores = 1
     sampler._sample()
     end = time.process_time() + 0.3
@@ -195,6 +232,7 @@ def test_the_sampler_sees_how_busy_this_process_is():
     sampler._sample()
     idle = sampler.samples[1]
     assert busy.cpu > 2 * idle.cpu
+    assert busy.part == "steps"
     assert 0 < busy.memory < 1
     assert (busy.gpu, busy.gpu_memory) == gpu_shares(CPU) == (None, None)
     assert processor_seconds() > 0.3

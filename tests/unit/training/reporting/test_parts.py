@@ -48,7 +48,7 @@ def debugging(**changes):
 def profile(**changes):
     values = {
         "steps": [{"data wait": 5.0, "forward": 30.0, "backward": 60.0, "other": 1.0}] * 20,
-        "spans": {"training": 100.0, "validation": 20.0},
+        "spans": {"steps": 100.0, "validation": 25.0},
         "samples": [Sample(second / 2, 0.9, 0.3) for second in range(100)],
         "operators": [{"operator": "aten::conv2d", "milliseconds": 50.0, "share": 0.4, "calls": 20.0}],
         "trace": "trace.json.gz",
@@ -80,7 +80,8 @@ def test_the_page_has_every_chart_and_sentence(tmp_path):
         "validation and test",
         "The <numbers> of VeryBad. Fix VeryBad.",
         "62% of a step waits for images: raise workers.",
-        "20 steps after the warm-up took 96 ms on average. Time of the whole job: training 100.0 s, validation 20.0 s.",
+        "20 steps after the warm-up took 96 ms on average.",
+        "steps training steps 100.0 80.0% validation validation of each epoch 25.0 20.0%",
         "aten::conv2d 20 50.0 40.0%",
     ):
         assert part in text, part
