@@ -19,9 +19,10 @@ WAIT_SECONDS = 3600
 LATE_SECONDS = 300
 
 
-def request(endpoint: str, picture: str) -> dict[str, Any]:
+def request(endpoint: str, picture: str, attributes: str = "") -> dict[str, Any]:
     """Return InvokeEndpointAsync's parameters for a picture at an S3 URI."""
-    return {
+    asked = {"CustomAttributes": attributes} if attributes else {}
+    return asked | {
         "EndpointName": endpoint,
         "ContentType": IMAGE_TYPE,
         "InputLocation": picture,
@@ -29,12 +30,12 @@ def request(endpoint: str, picture: str) -> dict[str, Any]:
     }
 
 
-def submit(aws: Aws, endpoint: str, data: bytes) -> Callable[[bytes], bytes]:
+def submit(aws: Aws, endpoint: str, data: bytes, attributes: str = "") -> Callable[[bytes], bytes]:
     """Send a picture to the endpoint, and return a function that waits for its answer, an error's too."""
     picture = f"{aws.home}/async/input/{uuid.uuid4()}"
     aws.s3.Object(*split_uri(picture)).put(Body=data)
     runtime = aws.session.client("sagemaker-runtime")
-    places = runtime.invoke_endpoint_async(**request(endpoint, picture))
+    places = runtime.invoke_endpoint_async(**request(endpoint, picture, attributes))
 
     def answer(_: bytes) -> bytes:
         end = time.monotonic() + WAIT_SECONDS + LATE_SECONDS

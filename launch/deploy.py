@@ -62,7 +62,8 @@ def deploy_here(settings: Namespace, picture: Path | None) -> None:
     url = many.add(root / "model", model, settings.image) if model else server.start(root, settings.image)
     path = many.invoke_path(model)
     show_answers([sending.classify("/".join(picture.parts[-2:]), picture.read_bytes(), sending.sender(url, path))])
-    print(f"open {url}\n" * (not model) + f"or curl --data-binary @FILE {sending.invocations_url(url, path)}")
+    page = "" if model else f"open {url}\nor "
+    print(f"{page}curl --data-binary @FILE {sending.invocations_url(url, path)}")
     print(f"log: {(many.home() if model else root) / 'serve.log'}")
     print(f"next: launch/predict.py --local {multimodel.option(model)}FILE, and at the end launch/cleanup.py --local")
 

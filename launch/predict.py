@@ -5,6 +5,7 @@ if __name__ == "__main__":
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import PurePath
@@ -13,7 +14,7 @@ from classifier.errors import UserError
 from launch import asynchronous, console, endpoints, multimodel
 from launch.aws import Aws
 from launch.settings import LOCAL, make_parser, path
-from local import many, pictures, places, sending, tables
+from local import explained, many, pictures, places, sending, tables
 
 
 def main() -> int:
@@ -24,18 +25,22 @@ def main() -> int:
     parser.add_argument("--url", help="send to this server instead, such as 127.0.0.1:8080")
     parser.add_argument("--local", action="store_true", help="send to the server that deploy.py --local started")
     parser.add_argument("--json", action="store_true", help="print one JSON line per picture, with all its classes")
+    parser.add_argument("--explain", action="store_true", help="write a page: what in each picture speaks for a class")
     parser.exclude("local", "url", "endpoint", settings_but=LOCAL)
     parser.exclude("url", "endpoint", settings_but=LOCAL)
     settings = parser.parse_args()
+    attributes = sending.EXPLAIN if settings.explain else ""
     files = [file for given in settings.files for file in pictures.find_pictures(given)]
     if settings.local or settings.url is not None:
         server = places.latest("local_url") if settings.url is None else settings.url
-        send = sending.sender(server, many.invoke_path(settings.model))
+        send = sending.sender(server, many.invoke_path(settings.model), attributes)
         results = [sending.classify(str(file), file.read_bytes(), send) for file in files]
     else:
         sent = ((str(file), file.read_bytes()) for file in files)
         endpoint = settings.endpoint or places.latest("endpoint")
-        results = ask_endpoint(Aws(settings), endpoint, sent, settings.model)
+        results = ask_endpoint(Aws(settings), endpoint, sent, settings.model, attributes)
+    if settings.explain:
+        print(f"explained in {explained.write_page(results)}", file=sys.stderr)
     if settings.json:
         print("\n".join(map(json.dumps, results)))
     else:
@@ -43,21 +48,24 @@ def main() -> int:
     return int(any("error" in result for result in results))
 
 
-def ask_endpoint(aws: Aws, name: str, sent: Iterable[tuple[str, bytes]], model: str = "") -> list[dict]:
+def ask_endpoint(
+    aws: Aws, name: str, sent: Iterable[tuple[str, bytes]], model: str = "", attributes: str = ""
+) -> list[dict]:
     """Return the answers of the endpoint, or of one of its models, for pictures with their names."""
     if endpoints.is_asynchronous(aws, name):
         if model:
             raise UserError(f"--model has no effect: {name} is asynchronous, and has one model")
-        submitted = [(file, data, asynchronous.submit(aws, name, data)) for file, data in sent]
+        submitted = [(file, data, asynchronous.submit(aws, name, data, attributes)) for file, data in sent]
         return [sending.classify(*one) for one in submitted]
-    send = endpoint_sender(aws, name, model)
+    send = endpoint_sender(aws, name, model, attributes)
     return [sending.classify(file, data, send) for file, data in sent]
 
 
-def endpoint_sender(aws: Aws, name: str, model: str = "") -> Callable[[bytes], bytes]:
+def endpoint_sender(aws: Aws, name: str, model: str = "", attributes: str = "") -> Callable[[bytes], bytes]:
     """Return a function that sends bytes to the endpoint and returns its answer, an error's too."""
     runtime = aws.session.client("sagemaker-runtime")
     given = {"EndpointName": name, "ContentType": sending.IMAGE_TYPE} | multimodel.target(model)
+    given |= {"CustomAttributes": attributes} if attributes else {}
 
     def send(data: bytes) -> bytes:
         try:

@@ -16,6 +16,8 @@ CONNECT_SECONDS, ANSWER_SECONDS = 10, 60
 MOST_BYTES = 10_000_000
 IMAGE_TYPE = "application/x-image"
 PATH = "/invocations"
+# What the server is asked besides, by SageMaker's header for it.
+ATTRIBUTES, EXPLAIN = "X-Amzn-SageMaker-Custom-Attributes", "explain=true"
 
 
 def invocations_url(url: str, path: str = PATH) -> str:
@@ -36,8 +38,10 @@ def invocations_url(url: str, path: str = PATH) -> str:
     return urlunsplit((parts.scheme, parts.netloc, whole, parts.query, ""))
 
 
-def sender(url: str, path: str = PATH) -> Callable[[bytes], bytes]:
+def sender(url: str, path: str = PATH, attributes: str = "") -> Callable[[bytes], bytes]:
     """Return a function that sends bytes to `path` of the server at `url` and returns its answer, an error's too.
+
+    `attributes` are what the server is asked besides, such as EXPLAIN.
 
     Raises UserError, as does that function, if no HTTP server answers there in time.
     """
@@ -51,7 +55,7 @@ def sender(url: str, path: str = PATH) -> Callable[[bytes], bytes]:
             with limited_time(ANSWER_SECONDS):
                 answer = requests.post(
                     *(address, data),
-                    headers={"Content-Type": IMAGE_TYPE},
+                    headers={"Content-Type": IMAGE_TYPE} | ({ATTRIBUTES: attributes} if attributes else {}),
                     timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
                     allow_redirects=False,  # it would repeat the request without the picture
                     stream=True,

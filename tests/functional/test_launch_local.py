@@ -143,6 +143,10 @@ def test_the_best_trial_is_deployed_asked_and_cleaned_up(checkout):
         assert len(answers) == 60
         assert {one["class"] for answer in answers for one in answer["predictions"]} == {"digit-0", "digit-1"}
         address = url.removeprefix("http://")
+        explained = checkout.does("predict.py --local --explain pictures/digit-0")
+        assert explained.count(".jpg") == 30
+        page = (checkout.folder / "runs/explained.html").read_text()
+        assert page.count("data:image/png;base64,") == 60  # two classes
         for form in (address, f"{url}/", f"{address}/invocations"):
             assert checkout.does(f"predict.py --url {form} pictures/digit-0").count(".jpg") == 30
         sentence = checkout.refuses(f"predict.py --url https://{address} pictures")
@@ -153,7 +157,8 @@ def test_the_best_trial_is_deployed_asked_and_cleaned_up(checkout):
     many = "deploy.py --local --multi-model --model"
     try:
         url_of_first, url_of_second = (
-            re.search(r"answers at (\S+);", checkout.does(f"{many} {name}"))[1] for name in ("first", "second")
+            re.search(r"curl --data-binary @FILE (http://[^/]+)/", checkout.does(f"{many} {name}"))[1]
+            for name in ("first", "second")
         )
         assert url_of_first == url_of_second
         assert checkout.does("predict.py --local --model first pictures/digit-0").count(".jpg") == 30

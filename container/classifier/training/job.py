@@ -9,8 +9,10 @@ from pathlib import Path
 
 import torch
 
-from classifier import device, memory
+from classifier import device, machine, memory
+from classifier.activation_maps import ActivationMaps
 from classifier.artifact import METADATA_FILE
+from classifier.artifact_fields import NETWORK_FILE
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.training import hyperparameters, model
@@ -100,6 +102,7 @@ def run_process(contract: Contract, interrupt: Interrupt, group: Group) -> None:
                 job=contract.job,
                 data=data,
                 labels=labels,
+                maps=open_maps(contract.model),
             )
             report = contract.output_data / REPORT_FILE
             try:
@@ -169,6 +172,12 @@ def make_trainer(
         skipped=SkippedImages(),
         interrupt=interrupt,
     )
+
+
+def open_maps(folder: Path) -> ActivationMaps | None:
+    """Return what explains the network of the artifact in `folder`; None if there is none, or without its ONNX file."""
+    file = folder / NETWORK_FILE
+    return ActivationMaps(file.read_bytes, folder, cores=machine.usable_cores()) if file.exists() else None
 
 
 def complete_artifact(folder: Path, trainer: Trainer, outcome: Outcome, interrupt: Interrupt) -> None:

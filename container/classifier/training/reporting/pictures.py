@@ -4,6 +4,7 @@ import base64
 import io
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from classifier import images
@@ -20,12 +21,18 @@ def data_url(image: Image.Image) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def seen_picture(path: Path, size: int) -> str | None:
-    """Return the `size` pixels on a side that the model sees as a data URL; None if the file cannot be read."""
+def seen_pixels(path: Path, size: int) -> np.ndarray | None:
+    """Return what the model sees, uint8 (size, size, 3); None if the file cannot be read."""
     try:
-        return data_url(Image.fromarray(images.evaluation_pixels(read_image_file(path), size)))
+        return images.evaluation_pixels(read_image_file(path), size)
     except (OSError, images.ImageError):
         return None
+
+
+def seen_picture(path: Path, size: int) -> str | None:
+    """Return what the model sees as a data URL; None if the file cannot be read."""
+    pixels = seen_pixels(path, size)
+    return None if pixels is None else data_url(Image.fromarray(pixels))
 
 
 def whole_picture(path: Path) -> str | None:

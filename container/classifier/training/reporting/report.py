@@ -11,7 +11,9 @@ from typing import Any
 import jinja2
 import numpy as np
 from markupsafe import Markup, escape
+from PIL import Image
 
+from classifier.activation_maps import ActivationMaps, png_text
 from classifier.training import hyperparameters, shares
 from classifier.training.artifact_files import VERSIONS
 from classifier.training.checking.in_job import DataCheck
@@ -28,7 +30,7 @@ from classifier.training.reporting.csv_files import per_class
 from classifier.training.reporting.data_part import data_part
 from classifier.training.reporting.opening import opening
 from classifier.training.reporting.parts import debugging_part, guarded, profiling_part
-from classifier.training.reporting.pictures import seen_picture
+from classifier.training.reporting.pictures import data_url, seen_picture, seen_pixels
 
 MOST_ROWS = 10
 MOST_SUSPECTS = 24
@@ -51,7 +53,7 @@ class Summary:
 
     `evaluation` is that of the test phase, or else that of the best epoch's validation; `ending` says why the job ended
     early, if it did. Without `photos` the images' files are not read. `data` and `labels` are what their checks found,
-    `job` is the job's name.
+    `job` is the job's name, and `maps` explain the network's mistakes.
     """
 
     hp: Hyperparameters
@@ -67,6 +69,7 @@ class Summary:
     labels: LabelCheck | None = None
     photos: bool = True
     job: str = ""
+    maps: ActivationMaps | None = None
 
 
 def write_report(path: Path, summary: Summary) -> None:
@@ -162,7 +165,7 @@ def _evaluation_parts(summary: Summary) -> dict[str, Any]:
         "matrix": charts.draw_or_warn(charts.confusion_matrix, evaluation.confusion, classes),
         "per_class": sorted(per_class(classes, evaluation), key=lambda row: row[-1]),
         "confused": confused,
-        "mistakes": [_mistake(mistake, phase, classes, summary.hp.image_size) for mistake in shown],
+        "mistakes": [_mistake(mistake, phase, classes, summary) for mistake in shown],
     }
 
 
@@ -196,10 +199,15 @@ def breakable(name: str) -> Markup:
     return Markup(re.sub(r"([_./])", r"\1<wbr/>", str(escape(name))))
 
 
-def _mistake(mistake: Mistake, phase: Phase, classes: tuple[str, ...], size: int) -> dict[str, object]:
+def _mistake(mistake: Mistake, phase: Phase, classes: tuple[str, ...], summary: Summary) -> dict[str, object]:
+    pixels = seen_pixels(phase.folder / phase.files[mistake.position], summary.hp.image_size)
+    explained = ""
+    if pixels is not None and summary.maps and summary.evaluation and mistake in summary.evaluation.mistakes:
+        explained = png_text(summary.maps.maps(pixels, [mistake.predicted])[0])
     return {
         "file": phase.shown(mistake.position),
-        "source": seen_picture(phase.folder / phase.files[mistake.position], size),
+        "source": None if pixels is None else data_url(Image.fromarray(pixels)),
+        "map": explained,
         "label": classes[mistake.label],
         "predicted": classes[mistake.predicted],
         "pair": (classes[mistake.label], classes[mistake.predicted]),

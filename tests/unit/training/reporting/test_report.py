@@ -93,6 +93,21 @@ def test_a_mistake_whose_photo_has_vanished_keeps_its_caption(tmp_path):
     assert summary.dataset.test.files[1] in page.text
 
 
+class Maps:
+    """Of the classes it is asked for, all places speak alike."""
+
+    def maps(self, pixels, classes):
+        assert pixels.dtype == np.uint8
+        return np.full((len(classes), 1, 1), 1.0)
+
+
+def test_a_mistake_is_explained_by_its_map(tmp_path):
+    page = page_of(make_summary(tmp_path, maps=Maps()), tmp_path)
+    assert [source[:15] for source in page.images] == ["data:image/jpeg", "data:image/png;"] * 3
+    assert "The redder a place, the more it spoke for the predicted class" in page.text
+    assert "The redder a place" not in page_of(make_summary(tmp_path), tmp_path).text
+
+
 def test_the_page_says_after_which_steps_a_job_was_resumed(tmp_path):
     summary = make_summary(tmp_path)
     summary.history.resumed += [3, 5]

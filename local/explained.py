@@ -1,0 +1,32 @@
+"""A page that shows what in each picture speaks for its most probable classes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from PIL import Image
+
+from classifier.training.reporting.pictures import THUMBNAIL, data_url, seen_pixels
+from local import places
+
+FILE = "explained.html"
+MOST_CLASSES = 3
+# About 1.5 MB of page.
+MOST_PICTURES = 100
+
+
+def write_page(results: Sequence[dict[str, Any]]) -> Path:
+    """Write runs/explained.html for answers with maps, and return its path; the pictures are read from their files."""
+    rows = []
+    for result in results[:MOST_PICTURES]:
+        pixels = seen_pixels(Path(result["file"]), THUMBNAIL)
+        source = "" if pixels is None else data_url(Image.fromarray(pixels))
+        rows.append(result | {"source": source, "classes": result.get("predictions", [])[:MOST_CLASSES]})
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    page = environment.get_template(FILE).render(rows=rows, left=len(results) - len(rows))
+    places.RUNS.mkdir(exist_ok=True)
+    path = places.RUNS / FILE
+    path.write_text(page, encoding="utf-8")
+    return path
