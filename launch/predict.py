@@ -89,7 +89,8 @@ def show_answers(results: list[dict]) -> None:
     head = ("file", "class", "probability", "then", "ms")
     title = f"{folder}: {len(results):,} pictures" if folder else None
     tables.terminal().print(tables.table(head, rows, ("probability", "ms"), title))
-    if (right := count_right(results)) is not None:
+    right = count_right(results)
+    if right is not None:
         print(f"{right:,} of {len(results):,} right")
 
 
