@@ -20,7 +20,7 @@ def test_tune_train_deploy_predict_and_clean_up_in_the_image(image, tmp_path):
     try:
         out = checkout.does(f"deploy.py --local --image {image.name}")
         assert re.search(r"\.jpg +digit-\d +\d\.\d{3}", out)
-        log = re.search(r"its log: (.*)$", out, re.MULTILINE)[1]
+        log = re.search(r"^log: (.*)$", out, re.MULTILINE)[1]
         answer = json.loads(checkout.does("predict.py --local --json pictures").splitlines()[0])
         assert {one["class"] for one in answer["predictions"]} == {"digit-0", "digit-1"}
         assert image.name in image.engine.run("ps", "--format={{.Image}}").stdout
