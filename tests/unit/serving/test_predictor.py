@@ -54,7 +54,7 @@ def test_a_network_without_probabilities_for_the_classes_is_refused(artifact_fol
 
 @pytest.mark.skipif("int8" not in engine.list_precisions(), reason="this processor has no int8")
 def test_an_engine_that_is_wrong_for_an_image_alone_is_not_used(artifact_folder, monkeypatch, caplog):
-    """As OpenVINO 2026.4 is for images of 32 px in int8."""
+    """As OpenVINO 2026.4 is for images of 32 px in int8 with an untrained network."""
     ranges = {name: (-8.0 if layer.is_shortcut else 0.0, 8.0) for name, layer in CONVOLUTIONS.items()}
     about = replace(artifact.read(artifact_folder), quantization=Quantization(ranges, 100, 0.0))
     correct = OpenVinoPredictor.in_lane
