@@ -56,9 +56,15 @@ class ActivationMaps:
 
 
 def png(values: np.ndarray) -> bytes:
-    """Return a map as a square PNG to lay over the image: the more a place speaks for the class, the more opaque."""
-    positive = np.maximum(values, 0) / max(float(values.max()), np.finfo(np.float32).tiny)
-    opacity = Image.fromarray(np.uint8(OPAQUE * positive)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    """Return a map as a square PNG to lay over the image: the more a place speaks for the class, the more opaque.
+
+    It is transparent if no place speaks more than another, as for an image of 32 px, which has a single place.
+    """
+    above = np.maximum(values, 0)
+    above -= above.min()
+    opacity = Image.fromarray(np.uint8(OPAQUE * above / max(float(above.max()), np.finfo(np.float32).tiny))).resize(
+        (SIDE, SIDE), Image.Resampling.BICUBIC
+    )
     picture = Image.new("RGBA", (SIDE, SIDE), COLOR)
     picture.putalpha(opacity)
     stream = io.BytesIO()

@@ -203,7 +203,8 @@ def _mistake(mistake: Mistake, phase: Phase, classes: tuple[str, ...], summary: 
     pixels = seen_pixels(phase.folder / phase.files[mistake.position], summary.hp.image_size)
     explained = ""
     if pixels is not None and summary.maps and summary.evaluation and mistake in summary.evaluation.mistakes:
-        explained = png_text(summary.maps.maps(pixels, [mistake.predicted])[0])
+        (values,) = summary.maps.maps(pixels, [mistake.predicted])
+        explained = png_text(values) if values.size > 1 else ""  # one place says nothing
     return {
         "file": phase.shown(mistake.position),
         "source": None if pixels is None else data_url(Image.fromarray(pixels)),

@@ -94,18 +94,24 @@ def test_a_mistake_whose_photo_has_vanished_keeps_its_caption(tmp_path):
 
 
 class Maps:
-    """Of the classes it is asked for, all places speak alike."""
+    """Maps of so many places on a side."""
+
+    def __init__(self, side):
+        self.side = side
 
     def maps(self, pixels, classes):
         assert pixels.dtype == np.uint8
-        return np.full((len(classes), 1, 1), 1.0)
+        return np.eye(self.side)[None].repeat(len(classes), 0)
 
 
 def test_a_mistake_is_explained_by_its_map(tmp_path):
-    page = page_of(make_summary(tmp_path, maps=Maps()), tmp_path)
+    page = page_of(make_summary(tmp_path, maps=Maps(2)), tmp_path)
     assert [source[:15] for source in page.images] == ["data:image/jpeg", "data:image/png;"] * 3
     assert "The redder a place, the more it spoke for the predicted class" in page.text
-    assert "The redder a place" not in page_of(make_summary(tmp_path), tmp_path).text
+    for maps in (None, Maps(1)):  # one place is the whole picture
+        page = page_of(make_summary(tmp_path, maps=maps), tmp_path)
+        assert len(page.images) == 3
+        assert "The redder a place" not in page.text
 
 
 def test_the_page_says_after_which_steps_a_job_was_resumed(tmp_path):
