@@ -10,22 +10,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import pytest
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
+from app_client import JPEG, NOT_AN_IMAGE, PNG, WEBP, assert_error, base64_of, client_of, post, post_json
 from classifier import artifact, images
 from classifier.serving import accesslog
 from classifier.serving.accesslog import Trace
-from classifier.serving.app import DEADLINE_S, MOST_MAPS, create_app
+from classifier.serving.app import DEADLINE_S, create_app
 from classifier.serving.batcher import Expired
 from classifier.serving.inputs import ATTRIBUTES, FORM, MAX_IMAGES
-from classifier.serving.model import Model, model_of, open_maps
+from classifier.serving.model import Model, model_of
 from classifier.serving.predictor import Predictor, load_predictor
 from classifier.serving.share import Share
 from conftest import CLASSES, IMAGE_SIZE
 from helpers import encode, photo
-
-JPEG, PNG, WEBP = (encode(photo(60, 50, seed), name) for seed, name in enumerate(("JPEG", "PNG", "WEBP")))
-NOT_AN_IMAGE = "not a JPEG, PNG or WebP image"
 
 
 @pytest.fixture(scope="module")
@@ -43,40 +40,14 @@ def client(model) -> FlaskClient:
     return client_of(model)
 
 
-def client_of(model: Model) -> FlaskClient:
-    loaded: Future = Future()
-    loaded.set_result(model)
-    return create_app(loaded, max_payload_mb=1, share=Share(2)).test_client()
-
-
 @pytest.fixture
 def loading() -> FlaskClient:
     return create_app(Future(), max_payload_mb=6, share=Share(2)).test_client()
 
 
-def post(client: FlaskClient, body: bytes, content_type: str | None = "image/jpeg", **headers: str) -> TestResponse:
-    return client.post("/invocations", data=body, content_type=content_type, headers=headers)
-
-
-def post_json(client: FlaskClient, value: object, **headers: str) -> TestResponse:
-    return post(client, json.dumps(value).encode(), "application/json", **headers)
-
-
-def base64_of(*images: bytes) -> list[str]:
-    return [base64.b64encode(image).decode() for image in images]
-
-
 def expected_indexes(predictor: Predictor, data: bytes, k: int = 5) -> list[int]:
     row = predictor.in_lane(1)(images.evaluation_pixels(data, IMAGE_SIZE)[None])[0]
     return list(np.argsort(-row)[:k])
-
-
-def assert_error(response: TestResponse, status: int, sentence: str) -> None:
-    assert response.status_code == status, response.text
-    assert response.mimetype == "application/json"
-    assert response.json.keys() == {"error"}
-    assert sentence in response.json["error"]
-    assert "Traceback" not in response.text
 
 
 # /ping and /execution-parameters
@@ -357,84 +328,6 @@ def test_a_body_that_is_not_json(client, body):
     assert_error(post(client, body, "application/json"), 400, "the request body is not valid JSON")
 
 
-# JSON lines
-
-
-def lines_of(*values: object) -> bytes:
-    return b"".join(value if isinstance(value, bytes) else json.dumps(value).encode() + b"\n" for value in values)
-
-
-def post_lines(client: FlaskClient, body: bytes, **headers: str) -> TestResponse:
-    return post(client, body, "application/jsonlines", **headers)
-
-
-def answered_lines(response: TestResponse) -> list[dict]:
-    assert response.status_code == 200, response.text
-    assert response.content_type == "application/jsonlines"
-    assert response.text.endswith("\n")
-    return [json.loads(line) for line in response.text[:-1].split("\n")]
-
-
-@pytest.mark.parametrize("accept", ["", "*/*", "application/jsonlines", "application/json"])
-def test_each_line_is_answered_as_alone(client, accept):
-    one, two = {"images": base64_of(JPEG), "k": 1}, {"images": base64_of(PNG, b"hello", WEBP)}
-    found = answered_lines(post_lines(client, lines_of(one, two), **({"Accept": accept} if accept else {})))
-    assert found == [post_json(client, value).json for value in (one, two)]
-
-
-@pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n", b"\n\n \r\n"])
-def test_a_batch_transform_sends_one_line(client, ending):
-    body = lines_of({"images": base64_of(JPEG)}).strip() + ending
-    assert answered_lines(post_lines(client, body)) == [post_json(client, {"images": base64_of(JPEG)}).json]
-
-
-def test_a_bad_line_does_not_fail_the_others(client):
-    good = {"images": base64_of(JPEG), "k": 2}
-    bad = [b"{\n", b"\xff\xfe\n", {"images": ["%"]}, {"image": "x"}, {"images": base64_of(JPEG), "k": 0}, b'"x"\n']
-    found = answered_lines(post_lines(client, lines_of(good, *bad, good)))
-    expected = post_json(client, good).json
-    assert (found[0], found[-1]) == (expected, expected)
-    assert [list(line) for line in found[1:-1]] == [["error"]] * len(bad)
-    assert "line 2 is not valid JSON: " in found[1]["error"]
-    assert "unknown key 'image'" in found[4]["error"]
-
-
-def test_a_line_without_a_readable_image_keeps_its_place(client):
-    found = answered_lines(post_lines(client, lines_of({"images": base64_of(b"hello")})))
-    assert found == [{"results": [{"error": NOT_AN_IMAGE}]}]
-
-
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
-def test_lines_and_json_in_other_encodings(client, encoding):
-    body = lines_of({"images": base64_of(JPEG)}, {"images": base64_of(PNG)}).decode()
-    assert [list(line) for line in answered_lines(post_lines(client, body.encode(encoding)))] == [["results"]] * 2
-    assert post(client, body.split("\n")[0].encode(encoding), "application/json").status_code == 200
-
-
-def test_lines_as_csv(client):
-    body = lines_of({"images": base64_of(JPEG, PNG), "k": 1}, b"{\n", {"images": base64_of(WEBP), "k": 1})
-    response = post_lines(client, body, Accept="text/csv")
-    rows = list(csv.DictReader(io.StringIO(response.text)))
-    assert [row["image"] for row in rows] == ["0", "1", "2", "3"]
-    assert "line 2 is not valid JSON" in rows[2]["error"]
-
-
-def test_the_limits_hold_for_all_lines_together(client, monkeypatch):
-    small = base64_of(*[encode(photo(8, 8))] * (MAX_IMAGES // 2))
-    body = lines_of({"images": small}, {"images": small})
-    assert len(answered_lines(post_lines(client, body))) == 2
-    sentence = f"too many images or lines; accepted: 1 to {MAX_IMAGES} images in all lines together"
-    assert_error(post_lines(client, body + lines_of({"images": small[:1]})), 400, sentence)
-    assert_error(post_lines(client, b"x\n" * (MAX_IMAGES + 1)), 400, sentence)
-    assert_error(post_lines(client, b"\n \n"), 400, "the request body has no line; accepted: 1 to")
-    assert_error(post_lines(client, b""), 400, "the request body is empty")
-    monkeypatch.setattr("classifier.serving.decoding.MOST_PIXELS", 100 * 100)
-    plain = {"images": base64_of(encode(photo(99, 99), "PNG"))}
-    first, second = answered_lines(post_lines(client, lines_of(plain, plain)))
-    assert list(first["results"][0]) == ["predictions"]
-    assert "pixels to decode, with those of the images before it, are too many" in second["results"][0]["error"]
-
-
 # Answers
 
 
@@ -584,57 +477,3 @@ def test_a_request_id_that_cannot_be_one_is_replaced(client, value):
 
 def test_unknown_headers_do_no_harm(client):
     assert post(client, JPEG, **{"X-Amzn-Something": "1", "X-Forwarded-For": "::", "Cookie": "é"}).status_code == 200
-
-
-# explain
-
-
-@pytest.fixture(scope="module")
-def explaining(artifact_folder, predictor) -> FlaskClient:
-    maps = open_maps(artifact_folder, artifact.read(artifact_folder), "fp32", cores=1)
-    return client_of(model_of(predictor, maps=maps))
-
-
-def test_an_answer_is_explained_on_request(explaining):
-    plain = post(explaining, JPEG).json
-    in_header = post(explaining, JPEG, **{ATTRIBUTES: "explain=true; k=2"}).json
-    in_json = post_json(explaining, {"images": base64_of(JPEG), "explain": True, "k": 2}).json["results"][0]
-    assert in_header == in_json
-    for prediction, without in zip(in_header["predictions"], plain["predictions"], strict=False):
-        assert base64.b64decode(prediction.pop("map")).startswith(b"\x89PNG")
-        assert prediction == without
-    assert len(in_header["predictions"]) == 2
-
-
-def test_few_classes_are_explained(explaining):
-    predictions = post(explaining, JPEG, **{ATTRIBUTES: "explain=true;k=1000"}).json["predictions"]
-    assert ["map" in one for one in predictions] == [i < MOST_MAPS for i in range(len(CLASSES))]
-
-
-def test_lines_are_explained_one_by_one(explaining):
-    lines = [json.dumps({"images": base64_of(JPEG), "explain": explain}) for explain in (True, False)]
-    response = post(explaining, "\n".join(lines).encode(), "application/jsonlines")
-    first, second = (json.loads(line)["results"][0]["predictions"][0] for line in response.text.splitlines())
-    assert ("map" in first, "map" in second) == (True, False)
-
-
-@pytest.mark.parametrize("value", ["yes", "True", "1", ""])
-def test_other_words_than_true_and_false(explaining, value):
-    sentence = f"explain in {ATTRIBUTES} is '{value}'; accepted: true, false"
-    assert_error(post(explaining, JPEG, **{ATTRIBUTES: f"explain={value}"}), 400, sentence)
-
-
-@pytest.mark.parametrize(("value", "shown"), [(1, "1"), ("true", "'true'"), (None, "null")])
-def test_an_explain_that_is_no_boolean(explaining, value, shown):
-    response = post_json(explaining, {"images": base64_of(JPEG), "explain": value})
-    assert_error(response, 400, f"explain is {shown}; accepted: true, false")
-
-
-def test_csv_has_no_maps(explaining):
-    response = post(explaining, JPEG, Accept="text/csv", **{ATTRIBUTES: "explain=true"})
-    assert_error(response, 400, "explain is answered in JSON, not in CSV")
-
-
-def test_a_model_without_maps(client):
-    response = post(client, JPEG, **{ATTRIBUTES: "explain=true"})
-    assert_error(response, 400, "explain is not accepted by a server of many models")
