@@ -1,6 +1,5 @@
 """What an image may cost: the parts of its file, and the work and memory of its pixels."""
 
-import io
 import time
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -37,20 +36,7 @@ class Clock:
     pixels: int = 0
     start: float = field(default_factory=time.thread_time)
 
-    def excess(self) -> float:
-        """Return by how many seconds decoding takes longer than its pixels explain."""
-        return max(0.0, time.thread_time() - self.start - self.pixels * SECONDS_PER_PIXEL)
-
-
-class Watched(io.BytesIO):
-    """A file whose reader has limited time between two reads and altogether."""
-
-    def __init__(self, data: bytes, clock: Clock):
-        super().__init__(data)
-        self._clock = clock
-
-    def read(self, size: int | None = -1) -> bytes:
-        """Return the next bytes. Raises ImageError if decoding those before took too long."""
-        if self._clock.excess() > MOST_EXCESS_S:
+    def check(self) -> None:
+        """Raise ImageError if decoding takes much longer than its pixels explain."""
+        if time.thread_time() - self.start - self.pixels * SECONDS_PER_PIXEL > MOST_EXCESS_S:
             raise ImageError("its compressed data takes too long to decode")
-        return super().read(size)

@@ -9,9 +9,9 @@ from PIL import Image, PngImagePlugin
 
 from classifier.errors import ImageError
 from classifier.formats import texts
-from classifier.formats.budget import Clock, Cost, Watched, most_parts
+from classifier.formats.budget import Clock, Cost, most_parts
 from classifier.formats.orientation import read_orientation
-from classifier.formats.rows import check_rows
+from classifier.formats.rows import Rows
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 VITAL = (b"IHDR", b"PLTE", b"tRNS")
@@ -30,7 +30,7 @@ class Png:
         self._data: list[memoryview] = []
         self._texts: dict[bytes, memoryview] = {}
         for name, body, checksum in _walk(data):
-            if name == b"IDAT":  # has a checksum of its own inside, which Pillow checks
+            if name == b"IDAT":  # has a checksum of its own inside
                 self._data.append(body)
             elif name in VITAL:
                 if name not in chunks and _checksum(name, body) == checksum:
@@ -67,18 +67,13 @@ class Png:
     def load(self, short_side: int) -> Image.Image:
         """Decode the whole image, to 8 bits per sample and with the transparent colour, if there is one, white.
 
-        Raises ImageError if rows are missing, and what Pillow raises.
+        Raises ImageError if rows are missing or damaged, and what Pillow raises.
         """
         clock = Clock(self.cost(short_side).pixels)
-        image = self._opened(clock)
-        try:
-            image.load()
-        except OSError:
-            self._check_rows(clock)
-            raise
-        # Pillow does not notice that compressed data end too early, and leaves zeros.
-        if any(not np.asarray(image.crop((0, y, image.width, y + 1))).any() for y in self._last_rows()):
-            self._check_rows(clock)
+        rows = self._rows(clock)
+        image = PngImagePlugin.PngImageFile(rows)
+        image.load()
+        rows.check_end()
         # Converting 16-bit gray would clip instead of scale.
         plain = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)) if image.mode == "I;16" else image
         if self._key is not None:
@@ -90,15 +85,20 @@ class Png:
     def orientation(self) -> int:
         return read_orientation(*texts.exif_and_xmp(self._texts))
 
-    def _opened(self, clock: Clock) -> PngImagePlugin.PngImageFile:
+    def _rows(self, clock: Clock) -> Rows:
         chunks = [self._header]
         if self._color == PALETTE:
             colours = len(self._palette) // 3
             chunks += [_chunk(b"PLTE", self._palette), _chunk(b"tRNS", self._transparency[:colours])]
-        # Pillow does not read the checksum of IDAT.
-        length = struct.pack(">I", sum(map(len, self._data)))
-        stream = b"".join([*chunks, length, b"IDAT", *self._data, bytes(4), _chunk(b"IEND", b"")])
-        return PngImagePlugin.PngImageFile(Watched(stream, clock))
+        return Rows(
+            b"".join(chunks),
+            self._data,
+            clock,
+            width=self.width,
+            height=self.height,
+            bits=SAMPLES[self._color] * self._depth,
+            is_interlaced=self._is_interlaced,
+        )
 
     def _needs_lower_bytes(self) -> bool:
         return self._key is not None and self._color == RGB and self._depth == 16
@@ -115,19 +115,9 @@ class Png:
 
     def _lower_bytes(self, clock: Clock) -> np.ndarray:
         """Decode the lower bytes of 16-bit RGB: Pillow takes them for the upper ones if told that they come last."""
-        image = self._opened(clock)
+        image = PngImagePlugin.PngImageFile(self._rows(clock))
         image.tile = [tile._replace(args="RGB;16L") for tile in image.tile]
         return np.asarray(image)
-
-    def _last_rows(self) -> range:
-        """The last rows; of an interlaced image one of the last two belongs to the last pass."""
-        return range(max(0, self.height - 1 - self._is_interlaced), self.height)
-
-    def _check_rows(self, clock: Clock) -> None:
-        """Raise ImageError if the compressed data has fewer rows than the image."""
-        bits = SAMPLES[self._color] * self._depth
-        data = Watched(b"".join(self._data), clock)
-        check_rows(data, self.width, self.height, bits, self._is_interlaced)
 
 
 def _are_equal(pixels: np.ndarray, colour: tuple[int, ...]) -> np.ndarray:

@@ -106,8 +106,38 @@ def test_pixels_have_a_checksum_of_their_own():
     assert (pixels(WHOLE[: start + 4]) == RGB).all()
     assert (pixels(WHOLE + b"PK\3\4" * 500) == RGB).all()
     middle = HEADER + len(WHOLE) // 2
-    with pytest.raises(ImageError, match="^damaged image: broken data stream when reading image file$"):
+    with pytest.raises(ImageError, match="^damaged image: its compressed data is broken: incorrect data check$"):
         pixels(WHOLE[:middle] + bytes([WHOLE[middle] ^ 1]) + WHOLE[middle + 1 :])
+
+
+@pytest.mark.parametrize("interlace", [0, 1])
+@pytest.mark.parametrize("level", [1, 6, 9])
+def test_lost_bytes_never_pass(interlace, level):
+    """Of a photo, whose rows differ little: the compressed data often goes on with zeros, and fills the rows."""
+    samples = np.asarray(photo(96, 64)).astype(int)
+    packed = zlib.compress(zlib.decompress(png(samples, 8, 2, interlace)[HEADER + 8 : -16]), level)
+    for lost in range(1, 20):
+        at = len(packed) * lost // 20
+        for hole in (slice(at, None), slice(at, at + 64)):
+            damaged = bytearray(packed)
+            damaged[hole] = bytes(len(damaged[hole]))
+            with pytest.raises(ImageError, match="^damaged image: "):
+                pixels(png_of(96, 64, 8, 2, bytes(damaged), interlace))
+
+
+@pytest.mark.parametrize("interlace", [0, 1])
+def test_rows_that_are_all_there_need_no_checksum_but_a_right_one(interlace):
+    data = png(RGB, 8, 2, interlace)[HEADER + 8 : -16]
+    assert (pixels(png_of(50, 40, 8, 2, data[:-4], interlace)) == RGB).all()
+    with pytest.raises(ImageError, match="^damaged image: its compressed data is broken: incorrect data check$"):
+        pixels(png_of(50, 40, 8, 2, data[:-4] + bytes(4), interlace))
+
+
+def test_more_rows_need_an_end():
+    data = zlib.compress(rows(RGB, 8) + bytes(10_000))
+    assert (pixels(png_of(50, 40, 8, 2, data)) == RGB).all()
+    with pytest.raises(ImageError, match="^damaged image: its compressed data has more rows than the image, and no"):
+        pixels(png_of(50, 40, 8, 2, data[:-6]))
 
 
 @pytest.mark.parametrize(
