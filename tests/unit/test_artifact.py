@@ -264,6 +264,23 @@ def test_weights_that_are_not_finite(folder, value):
         artifact.read(folder)
 
 
+@pytest.mark.parametrize("name", ["conv1.weight", "layer2.0.downsample.0.weight", "fc.weight"])
+def test_a_layer_that_sees_nothing(folder, name):
+    weights = stored_weights(folder)
+    weights[name].zero_()
+    save_artifact(folder, artifact.read(folder), weights)
+    with pytest.raises(UserError, match=rf"model.safetensors: '{name}' is 0 everywhere; accepted: the weights of"):
+        artifact.read(folder)
+
+
+def test_normalisations_and_biases_may_be_zeros(folder):
+    weights = stored_weights(folder)
+    for name in ("layer1.0.bn2.weight", "layer1.0.bn2.bias", "layer1.0.bn2.running_mean", "fc.bias"):
+        weights[name].zero_()
+    save_artifact(folder, artifact.read(folder), weights)
+    assert stored_weights(folder).keys() == weights.keys()
+
+
 def test_large_finite_weights_are_finite(folder):
     weights = stored_weights(folder)
     weights["layer1.0.bn1.bias"].fill_(3e38)

@@ -436,6 +436,9 @@ def test_a_tensor_that_is_not_plain_floating_point_of_its_shape(tmp_path, weight
         (lambda: changed(lambda t: with_value(math.nan)(t.half())), "'layer2.0.conv1.weight' has values that are not"),
         (lambda: changed(with_value(math.inf), "bn1.running_mean"), "'bn1.running_mean' has values that are not"),
         (lambda: changed(with_value(-1.0), "bn1.running_var"), "'bn1.running_var' has negative values"),
+        (lambda: changed(torch.zeros_like), "'layer2.0.conv1.weight' is 0 everywhere"),
+        (lambda: changed(lambda t: torch.full_like(t, -0.5)), "'layer2.0.conv1.weight' is -0.5 everywhere"),
+        (lambda: {name: torch.zeros_like(t) for name, t in build(1).state_dict().items()}, "'conv1.weight' is 0"),
     ],
 )
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
