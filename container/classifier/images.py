@@ -104,15 +104,25 @@ def read_size(data: bytes) -> tuple[int, int]:
     return picture.width, picture.height
 
 
+def is_image(data: bytes) -> bool:
+    """Return whether `data` begins as a JPEG, PNG or WebP does; the rest may be damaged."""
+    return _format_of(data) is not None
+
+
 def _read(data: bytes) -> Picture:
-    """Read everything but the pixels; the first bytes alone say which format it is."""
-    if data.startswith(b"\xff\xd8"):
-        return Jpeg(data)
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return Png(data)
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return WebP(data)
+    """Read everything but the pixels."""
+    if reader := _format_of(data):
+        return reader(data)
     raise ImageError("not a JPEG, PNG or WebP image")
+
+
+def _format_of(data: bytes) -> Callable[[bytes], Picture] | None:
+    """Return what reads the format that the first bytes alone decide."""
+    if data.startswith(b"\xff\xd8"):
+        return Jpeg
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return Png
+    return WebP if data.startswith(b"RIFF") and data[8:12] == b"WEBP" else None
 
 
 @contextlib.contextmanager

@@ -15,6 +15,8 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import NotAcceptable
 
 JSON, CSV, LINES = "application/json", "text/csv", "application/jsonlines"
+# JSON lines have several names, and none is registered.
+LINES_TYPES = (LINES, "application/x-jsonlines", "application/jsonl", "application/x-ndjson")
 CSV_HEADER = ("image", "class", "index", "probability", "error")
 
 
@@ -65,7 +67,7 @@ def format_lines(media_type: str, answers: Sequence[Answer]) -> tuple[str, str]:
     """
     if media_type == CSV:
         return CSV, _csv([result for answer in answers for result in answer.results], many=True)
-    return LINES, "".join(_json(*answer) for answer in answers)
+    return media_type if media_type in LINES_TYPES else LINES, "".join(_json(*answer) for answer in answers)
 
 
 def _line(value: object) -> str:
@@ -90,4 +92,4 @@ def _jsonlines(results: Sequence[dict], many: bool) -> str:
     return "".join(map(_line, results))
 
 
-FORMATTERS = {JSON: _json, CSV: _csv, LINES: _jsonlines}
+FORMATTERS = {JSON: _json, CSV: _csv} | dict.fromkeys(LINES_TYPES, _jsonlines)

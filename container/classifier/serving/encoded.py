@@ -1,17 +1,40 @@
-"""Decodes base64 as people send it: with line breaks, URL-safe, without padding, or as a data: URL."""
+"""Decodes base64 as people send it: with line breaks, URL-safe, without padding, quoted, twice, or as a data: URL."""
 
 import binascii
+import json
 import re
+
+from classifier.images import is_image
 
 # Standard base64 for the URL-safe alphabet, whose text is otherwise the same.
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 _SPACE = b" \t\n\r\f\v"
 _OTHER = re.compile(rb"[^A-Za-z0-9+/=]")
 _DATA_URL = re.compile(r"\s*data:[^,]{0,200},", re.IGNORECASE)
+# A JSON string, or what str() makes of Python's bytes.
+_QUOTED = re.compile(r"""\s*b?(["'])(.*)\1\s*""", re.DOTALL)
+MOST_LAYERS = 3
+
+
+def find_image(data: bytes) -> bytes:
+    """Return the image that `data` is, or whose base64 it is, perhaps more than once; without one, `data`."""
+    found = data
+    for _ in range(MOST_LAYERS):
+        if is_image(found):
+            return found
+        try:
+            found = decode_base64(found.decode(json.detect_encoding(found)))
+        except ValueError:
+            return data
+    return found if is_image(found) else data
 
 
 def decode_base64(text: str) -> bytes:
     """Return the bytes. Raises ValueError, with what to change, if `text` is not base64."""
+    if found := _QUOTED.fullmatch(text):
+        text = found[2]
+        if "\\x" in text:
+            raise ValueError("it is what Python prints for bytes; send base64.b64encode(data).decode()")
     if found := _DATA_URL.match(text):
         if not re.search(r";\s*base64\s*,$", found.group(), re.IGNORECASE):
             raise ValueError("its data: URL does not say ;base64")

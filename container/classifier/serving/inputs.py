@@ -8,23 +8,24 @@ from itertools import islice
 from flask import Request
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
+from classifier.images import is_image
 from classifier.json_text import parse_json, shown
-from classifier.serving.encoded import decode_base64
+from classifier.serving.answers import JSON, LINES_TYPES
+from classifier.serving.encoded import decode_base64, find_image
 
-# The bytes decide the image's format; these types, or none, only say that the body is one image. The last is what
-# curl --data-binary says unless told otherwise.
+# The bytes decide what it is: one image, base64 of one, or JSON after all. The last type is what curl --data-binary says
+# unless told otherwise.
 IMAGE_TYPES = (
     "image/*",
     "application/x-image",
     "application/octet-stream",
     "binary/octet-stream",
+    "text/plain",
     "application/x-www-form-urlencoded",
 )
+CURL = "curl --data-binary @picture.jpg ADDRESS/invocations"
 # What curl -F sends.
 FORM_TYPE = "multipart/form-data"
-JSON_TYPE = "application/json"
-# One request's JSON in each line, as a batch transform job sends records.
-LINES_TYPE = "application/jsonlines"
 # A compressed body would be read as if it were not.
 CODINGS = {"Content-Encoding": ("identity",), "Transfer-Encoding": ("chunked", "identity")}
 MAX_IMAGES = 32
@@ -33,10 +34,12 @@ MOST_COMMAS = 1000
 DEFAULT_K = 5
 KEYS = ("images", "k", "explain")
 EXAMPLE = '{"images": ["base64 of a JPEG, PNG or WebP file", ...], "k": 5}'
-FORM = f"images and k, as in {EXAMPLE}, not pixels"
+FORM = f"an object with images and k, as in {EXAMPLE}, not pixels"
 # The only header that SageMaker's InvokeEndpoint passes to the container.
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 _LINE = re.compile(rb"\S[^\n]*")
+_JSON = re.compile(rb"(\xef\xbb\xbf)?\s*[\[{]")
+_TEXT = re.compile(rb"[\t\n\r -~]+")
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Query:
 
 def has_lines(request: Request) -> bool:
     """Return whether the request is JSON lines, of which each is a query and has a line of the answer."""
-    return request.mimetype == LINES_TYPE
+    return request.mimetype in LINES_TYPES
 
 
 def read_queries(request: Request) -> list[Query]:
@@ -71,17 +74,24 @@ def read_queries(request: Request) -> list[Query]:
     if has_lines(request):
         return _read_lines(_body(request), asked)
     mimetype = request.mimetype
-    if mimetype == JSON_TYPE:
-        return [_read_json(_body(request), asked, "the request body")]
     if mimetype == FORM_TYPE:
-        raise UnsupportedMediaType(
-            f"content type {FORM_TYPE!r}, a form, is not accepted; send the file itself: "
-            "curl --data-binary @picture.jpg ADDRESS/invocations"
-        )
-    if request.content_type and mimetype not in IMAGE_TYPES and not mimetype.startswith("image/"):
-        accepted = ", ".join((*IMAGE_TYPES, JSON_TYPE, LINES_TYPE))
+        raise UnsupportedMediaType(f"content type {FORM_TYPE!r}, a form, is not accepted; send the file itself: {CURL}")
+    if request.content_type and mimetype not in (*IMAGE_TYPES, JSON) and not mimetype.startswith("image/"):
+        accepted = ", ".join((*IMAGE_TYPES, JSON, *LINES_TYPES))
         raise UnsupportedMediaType(f"content type {shown(request.content_type)} is not accepted; accepted: {accepted}")
-    return [replace(asked, images=[_body(request)])]
+    body = _body(request)
+    if mimetype == JSON or _JSON.match(body):
+        return [_read_json(body, asked, "the request body")]
+    return [replace(asked, images=[_read_image(body)])]
+
+
+def _read_image(body: bytes) -> bytes:
+    """Return the image of a body that is not JSON."""
+    image = find_image(body)
+    if _TEXT.fullmatch(image):
+        text = image[:100].decode()
+        raise BadRequest(f"the request body is the text {shown(text)}, not an image; send the file itself: {CURL}")
+    return image
 
 
 def _body(request: Request) -> bytes:
@@ -122,15 +132,16 @@ def _read_line(line: bytes, asked: Query, name: str) -> Query:
 def _read_json(body: bytes, asked: Query, name: str) -> Query:
     """Return the query in a body or line, by default for what is `asked` by the header; errors call it `name`."""
     value = _parse_json(body, name)
+    if isinstance(value, str) and is_image(image := find_image(value.encode("utf-8", "surrogatepass"))):
+        return replace(asked, images=[image])
     if not isinstance(value, dict):
-        kind = "null" if value is None else _kind(value)
-        raise BadRequest(f"{name} is a JSON {kind}; accepted: an object with {FORM}")
+        raise BadRequest(f"{name} is {_kind(value)}; accepted: {FORM}")
     unknown = sorted(value.keys() - set(KEYS))
     if unknown:
         raise BadRequest(f"unknown key {shown(unknown[0])}; accepted: {FORM}")
     images = value.get("images")
     if not isinstance(images, list):
-        sentence = f"images is {_kind(images)}; accepted: a list of 1 to {MAX_IMAGES} base64 strings"
+        sentence = f"images is {_kind(images) if 'images' in value else 'missing'}; accepted: a list of 1 to {MAX_IMAGES} base64 strings"
         raise BadRequest(f"{sentence}, as in {EXAMPLE}")
     if not 1 <= len(images) <= MAX_IMAGES:
         raise BadRequest(f"images has {len(images)} items; accepted: 1 to {MAX_IMAGES}")
@@ -149,6 +160,8 @@ def _parse_json(body: bytes, name: str) -> object:
     try:
         return parse_json(text, control_characters=True)  # base64 may have line breaks that are not escaped
     except ValueError as error:
+        if is_image(find_image(body)):
+            return text  # base64 that lacks the quotes of a JSON string
         raise BadRequest(f"{name} is not valid JSON: {error}") from error
 
 
@@ -165,7 +178,7 @@ def _decode_image(text: object, name: str) -> bytes:
     if not isinstance(text, str):
         raise BadRequest(f"{name} is {_kind(text)}; accepted: a base64 string of the image's file, not its pixels")
     try:
-        return decode_base64(text)
+        return find_image(decode_base64(text))
     except ValueError as error:
         raise BadRequest(f"{name} {shown(text)} is not valid base64: {error}") from error
 
@@ -197,5 +210,8 @@ def _valid_explain(explain: object, name: str) -> bool:
 
 
 def _kind(value: object) -> str:
-    kinds = {dict: "object", list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
-    return kinds.get(type(value), "missing or null")
+    """Return a JSON value's type in JSON's words."""
+    if value is None:
+        return "null"
+    kinds = {dict: "an object", list: "an array", str: "a string", bool: "a boolean"}
+    return kinds.get(type(value), "a number")

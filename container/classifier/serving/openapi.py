@@ -57,7 +57,8 @@ def _invocations() -> dict[str, Any]:
         "required": ["images"],
         "properties": {"images": IMAGES, "k": COUNT, "explain": {"type": "boolean"}},
     }
-    bodies = dict.fromkeys(inputs.IMAGE_TYPES, {}) | {inputs.JSON_TYPE: {"schema": many}, inputs.LINES_TYPE: {}}
+    one_image, lines = dict.fromkeys(inputs.IMAGE_TYPES, {}), dict.fromkeys(answers.LINES_TYPES, {})
+    bodies = one_image | {answers.JSON: {"schema": many}} | lines
     one = {"type": "object", "properties": {"predictions": PREDICTIONS}}
     result = {"type": "object", "properties": {"predictions": PREDICTIONS, "error": TEXT}}
     several = {"type": "object", "properties": {"results": {"type": "array", "items": result}}}

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from classifier.serving.encoded import decode_base64
+from classifier.serving.encoded import decode_base64, find_image
 
 
 @pytest.mark.parametrize("length", range(7))
@@ -23,7 +23,8 @@ def test_every_form_of_base64(length):
         ("QQ===", "remove each '=' but one or two at its end"),
         ("=", "remove each '=' but one or two at its end"),
         ("QUJDR", "characters are missing at its end"),
-        ("b'QUJD'", """remove or replace "'\""""),
+        ("b'QUJD", """remove or replace "'\""""),
+        (str(b"\xff\xd8"), "it is what Python prints for bytes"),
         ("\ufeffQUJD", r"remove or replace '\\ufeff'"),
         ("QU\ud800", r"remove or replace '\\ud800'"),
         ("QU\xa0JD", r"remove or replace '\\xa0'"),
@@ -40,3 +41,21 @@ def test_every_form_of_base64(length):
 def test_what_is_not_base64_names_what_to_change(text, expected):
     with pytest.raises(ValueError, match=expected):
         decode_base64(text)
+
+
+@pytest.mark.parametrize("layers", range(5))
+def test_an_image_is_found_in_up_to_three_layers(layers):
+    data = image = b"\xff\xd8 and so on"
+    for _ in range(layers):
+        data = base64.b64encode(data)
+    assert find_image(data) == (image if layers <= 3 else data)
+
+
+@pytest.mark.parametrize("data", [b"", b"QUJD", b"\xff\xd8", b"\x89PNG", b"\0" * 9, b"\xff\xfe\xfd", b"hello"])
+def test_what_holds_no_image_stays(data):
+    assert find_image(data) == data
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32-le"])
+def test_base64_that_another_system_wrote(encoding):
+    assert find_image(base64.b64encode(b"\xff\xd8").decode().encode(encoding)) == b"\xff\xd8"

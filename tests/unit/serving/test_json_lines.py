@@ -47,6 +47,16 @@ def test_a_batch_transform_sends_one_line(client, ending):
     assert answered_lines(post_lines(client, body)) == [post_json(client, {"images": base64_of(JPEG)}).json]
 
 
+@pytest.mark.parametrize("name", ["application/x-ndjson", "application/jsonl", "application/x-jsonlines"])
+def test_other_names_of_json_lines(client, name):
+    line = {"images": base64_of(JPEG)}
+    for headers in ({}, {"Accept": name}):
+        response = post(client, lines_of(line, base64_of(PNG)[0]), name, **headers)
+        expected = [post_json(client, line).json, post(client, PNG).json]
+        assert [json.loads(line) for line in response.text.splitlines()] == expected
+        assert response.content_type == headers.get("Accept", "application/jsonlines")
+
+
 def test_a_bad_line_does_not_fail_the_others(client):
     good = {"images": base64_of(JPEG), "k": 2}
     bad = [b"{\n", b"\xff\xfe\n", {"images": ["%"]}, {"image": "x"}, {"images": base64_of(JPEG), "k": 0}, b'"x"\n']
