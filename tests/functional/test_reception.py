@@ -100,10 +100,12 @@ def post(server: Server) -> Answer:
     return server.request("POST", "/invocations", JPEG, {"Content-Type": "image/jpeg"})
 
 
-def send(server: Server, connections: int, data: bytes, stack: ExitStack) -> None:
+def send(server: Server, connections: int, data: bytes, stack: ExitStack) -> list[socket.socket]:
     """Send the data on each of these connections, which the stack closes."""
-    for _ in range(connections):
-        stack.enter_context(connect(server)).sendall(data)
+    clients = [stack.enter_context(connect(server)) for _ in range(connections)]
+    for client in clients:
+        client.sendall(data)
+    return clients
 
 
 def reset(server: Server, data: bytes) -> None:
@@ -318,12 +320,31 @@ def test_more_connections_than_are_kept(server, data):
         assert router.recv(4096).startswith(b"HTTP/1.1 200 OK")
 
 
+def test_a_burst_of_more_connections_than_are_kept(server):
+    """Each is read before it makes room for another, since its request may be there already."""
+    with ExitStack() as stack:
+        clients = send(server, CONNECTIONS + 300, PING, stack)
+        assert {client.recv(4096)[:15] for client in clients} == {b"HTTP/1.1 200 OK"}
+
+
 def test_connections_that_break_off_after_their_request(server):
     with ThreadPoolExecutor(4) as pool:
         for _ in pool.map(lambda _: reset(server, LENGTH + JPEG), range(1500)):
             pass
     assert_prompt(server)
     assert post(server).status == 200
+
+
+def test_the_bytes_of_the_queue_are_bounded(patched):
+    """Run before the next test, whose requests are in the queue for a moment longer than it lasts."""
+    body = JPEG + bytes((1 << 20) - len(JPEG))
+    with ThreadPoolExecutor(3) as pool, existing(patched.held):
+        waiting = [pool.submit(patched.server.request, "POST", "/invocations", body) for _ in range(3)]
+        wait_until(lambda: any(answer.done() for answer in waiting), "a refusal")
+    answers = sorted((answer.result() for answer in waiting), key=lambda answer: answer.status)
+    assert [answer.status for answer in answers] == [200, 200, 503]
+    assert int(answers[2].headers["Retry-After"]) >= 1
+    assert post(patched.server).status == 200
 
 
 def test_clients_that_have_left_occupy_no_place_in_the_queue(patched):
@@ -336,17 +357,6 @@ def test_clients_that_have_left_occupy_no_place_in_the_queue(patched):
         assert_prompt(patched.server)
         assert not answer.done()
     assert answer.result().status == 200
-
-
-def test_the_bytes_of_the_queue_are_bounded(patched):
-    body = JPEG + bytes((1 << 20) - len(JPEG))
-    with ThreadPoolExecutor(3) as pool, existing(patched.held):
-        waiting = [pool.submit(patched.server.request, "POST", "/invocations", body) for _ in range(3)]
-        wait_until(lambda: any(answer.done() for answer in waiting), "a refusal")
-    answers = sorted((answer.result() for answer in waiting), key=lambda answer: answer.status)
-    assert [answer.status for answer in answers] == [200, 200, 503]
-    assert int(answers[2].headers["Retry-After"]) >= 1
-    assert post(patched.server).status == 200
 
 
 def test_chunks_that_cost_time_hold_up_nobody(server):

@@ -11,6 +11,7 @@ import signal
 import socket
 import time
 from collections import OrderedDict
+from itertools import chain
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,10 @@ CHECK_S = 0.5
 LEAVE_S, LEAVES = 0.005, 10
 # A turn of parsing, and the pause before the next: a loop that never sleeps keeps Python's lock from all threads.
 TURN_S, PAUSE_S = 0.002, 0.001
+# A connection is not ended for another before the server has had this long to read it.
+GRACE_S = 0.25
+# Which are ended first.
+WAITING = (Connection.is_new, Connection.is_waiting)
 # Connections beyond the limit that have the time to read why they are closed.
 MOST_CLOSING = 100
 # After SIGTERM, a connection has this long to send what it has begun; requests in the queue are answered for this long
@@ -66,15 +71,7 @@ class Worker(ASGIWorker):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def welcome(self, connection: Connection) -> None:
-        """Take in a new connection and, if there are too many, end the one that has kept the server waiting longest.
-
-        Those that had an answer before are spared as long as there are others: a router keeps them.
-        """
-        if len(self.connections) >= self.worker_connections:
-            for is_dispensable in (Connection.is_new, Connection.is_waiting):
-                if longest := next(filter(is_dispensable, self.connections), None):
-                    longest.end()
-                    break
+        """Take in a new connection."""
         self.connections[connection] = None
         self._count()
 
@@ -82,6 +79,21 @@ class Worker(ASGIWorker):
         """Let go of a connection that is closed."""
         self.connections.pop(connection, None)
         self._count()
+
+    def has_room(self) -> bool:
+        """Return whether a new connection may come; for it, the one that has kept the server waiting longest may end.
+
+        Those that had an answer before are spared as long as there are others: a router keeps them. One that has just
+        come is given the time to be read: its request may be there.
+        """
+        if len(self.connections) + len(self.accepting) < self.worker_connections:
+            return True
+        longest = next(chain.from_iterable(filter(waits, self.connections) for waits in WAITING), None)
+        if longest and time.monotonic() - longest.since <= GRACE_S:
+            return False
+        if longest:
+            longest.end()
+        return True
 
     @property
     def is_crowded(self) -> bool:
@@ -161,6 +173,9 @@ class Worker(ASGIWorker):
             return
         try:
             for _ in range(BACKLOG):
+                if not self.has_room():
+                    self._pause(listener, LEAVE_S, LEAVES)
+                    return
                 if not self.seat.is_next() and (leaves or not self.seat.can_answer()):
                     self._pause(listener, LEAVE_S, max(0, leaves - 1))
                     return

@@ -1,11 +1,13 @@
 """Calls a WSGI application with a request that an ASGI server has received."""
 
 import io
+import re
 import sys
 from typing import Any, NamedTuple
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote_to_bytes
 
-SCHEMES = ("http://", "https://")
+# Before the path, where a client writes the whole address as for a proxy.
+AUTHORITY = re.compile("https?://[^/?#]*", re.IGNORECASE)
 
 
 class Response(NamedTuple):
@@ -19,8 +21,8 @@ class Response(NamedTuple):
 def environ_of(scope: dict[str, Any]) -> dict[str, Any]:
     """Return WSGI's environ of ASGI's scope. The body is yet to be added, by add_body."""
     target = scope["raw_path"].decode("latin-1")
-    if target.lower().startswith(SCHEMES):  # as a client writes it for a proxy
-        target = urlsplit(target).path or "/"
+    if authority := AUTHORITY.match(target):
+        target = target[authority.end() :] or "/"
     environ = {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",
@@ -39,6 +41,8 @@ def environ_of(scope: dict[str, Any]) -> dict[str, Any]:
     for name, value in scope["headers"]:
         key, text = "HTTP_" + name.decode("latin-1").upper().replace("-", "_"), value.decode("latin-1")
         environ[key] = f"{environ[key]},{text}" if key in environ else text
+    # HTTP lets a server go on as if no other protocol had been asked for; werkzeug would look for a WebSocket's route.
+    environ.pop("HTTP_UPGRADE", None)
     environ["CONTENT_TYPE"] = environ.pop("HTTP_CONTENT_TYPE", "")
     environ["CONTENT_LENGTH"] = environ.pop("HTTP_CONTENT_LENGTH", "")
     return environ

@@ -31,7 +31,16 @@ def test_the_environ_has_path_query_and_body():
 
 @pytest.mark.parametrize(
     ("target", "path"),
-    [(b"http://x/ping", "/ping"), (b"HTTPS://x:1/a%2Fb", "/a/b"), (b"http://x", "/"), (b"*", "*"), (b"/%ff", "/\xff")],
+    [
+        *[
+            (b"http://x/ping", "/ping"),
+            (b"HTTPS://x:1/a%2Fb", "/a/b"),
+            (b"http://x", "/"),
+            (b"*", "*"),
+            (b"/%ff", "/\xff"),
+        ],
+        *[(b"http://[::1/ping", "/ping"), (b"http://]:x/ping", "/ping"), (b"http:///ping", "/ping")],
+    ],
 )
 def test_the_path_of_any_form_of_target(target, path):
     assert environ_of(raw_path=target)["PATH_INFO"] == path
@@ -42,6 +51,7 @@ def test_the_path_of_any_form_of_target(target, path):
     [
         ([(b"content-type", b"image/png")], "CONTENT_TYPE", "image/png"),
         ([(b"x-a", b"1"), (b"x-a", b"\xfc")], "HTTP_X_A", "1,\xfc"),
+        ([(b"upgrade", b"websocket")], "HTTP_UPGRADE", None),
         ([(b"content-length", b"9")], "CONTENT_LENGTH", "5"),
         ([(b"transfer-encoding", b"Chunked")], "HTTP_TRANSFER_ENCODING", None),
         (
