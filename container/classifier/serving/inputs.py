@@ -13,7 +13,7 @@ from classifier.json_text import parse_json, shown
 from classifier.serving.answers import JSON, LINES_TYPES
 from classifier.serving.encoded import decode_base64, find_image
 
-# The bytes decide what it is: one image, base64 of one, or JSON after all. The last type is what curl --data-binary says
+# The bytes decide what it is: one image, base64 of one, or JSON after all. The last is what curl --data-binary says
 # unless told otherwise.
 IMAGE_TYPES = (
     "image/*",
@@ -141,7 +141,8 @@ def _read_json(body: bytes, asked: Query, name: str) -> Query:
         raise BadRequest(f"unknown key {shown(unknown[0])}; accepted: {FORM}")
     images = value.get("images")
     if not isinstance(images, list):
-        sentence = f"images is {_kind(images) if 'images' in value else 'missing'}; accepted: a list of 1 to {MAX_IMAGES} base64 strings"
+        found = _kind(images) if "images" in value else "missing"
+        sentence = f"images is {found}; accepted: a list of 1 to {MAX_IMAGES} base64 strings"
         raise BadRequest(f"{sentence}, as in {EXAMPLE}")
     if not 1 <= len(images) <= MAX_IMAGES:
         raise BadRequest(f"images has {len(images)} items; accepted: 1 to {MAX_IMAGES}")
