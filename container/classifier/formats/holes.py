@@ -7,6 +7,7 @@ pad the last scan or programs leave notes there, which costs nothing.
 
 import numpy as np
 
+from classifier.formats.runs import longest_run
 from classifier.formats.segments import Scan
 
 BLOCK = 512
@@ -34,25 +35,15 @@ def explains_rest(scans: list[Scan], rest: int, is_at_end: bool) -> bool:
         return True
     last = last._replace(data=last.data[:used])
     # If zeros are an area and nothing is lost, what remains is padding, which is short.
-    longest = _longest_run(last)
+    longest = longest_run(last.data, BLOCK // 2)
     is_hole = BLOCK <= longest <= rest if last.may_have_zeros else longest >= BLOCK // 2
     return is_hole or has_hole([*others, last])
 
 
 def _has_impossible_run(scan: Scan) -> bool:
     if not scan.may_repeat:
-        return len(scan.data) >= BLOCK and _longest_run(scan) >= BLOCK // 2
+        return len(scan.data) >= BLOCK and longest_run(scan.data, BLOCK // 2) >= BLOCK // 2
     return not scan.may_have_zeros and bytes(BLOCK // 2) in bytes(scan.data)
-
-
-def _longest_run(scan: Scan) -> int:
-    """Return how many bytes in a row are equal at most, rounded down by up to BLOCK - 1."""
-    half, data = BLOCK // 2, np.frombuffer(scan.data, np.uint8)
-    halves = data[: len(data) // half * half].reshape(-1, half)
-    if not (halves[:, 0] == halves[:, half // 2]).any():  # which is most often so, and cheap
-        return 0
-    is_run = np.concatenate([[False], (halves == halves[:, :1]).all(axis=1), [False]])
-    return half * int(np.diff(np.flatnonzero(~is_run)).max() - 1)
 
 
 def _has_restarts(scan: Scan) -> bool:

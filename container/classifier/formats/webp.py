@@ -9,6 +9,7 @@ from PIL import Image, WebPImagePlugin
 from classifier.errors import ImageError
 from classifier.formats.budget import Cost, most_parts
 from classifier.formats.orientation import read_orientation
+from classifier.formats.runs import longest_run
 
 HEADER = 12  # "RIFF", a length, and "WEBP"
 # In this order, and each once. VP8X has the canvas, ALPH the transparency, ANIM and ANMF an animation and its frames.
@@ -16,6 +17,10 @@ FRAME = (b"ALPH", b"VP8 ", b"VP8L")
 PIXELS = (b"VP8X", b"ANIM", b"ANMF", *FRAME)
 METADATA = (b"EXIF", b"XMP ")
 ANMF_HEADER = 16
+# Lost blocks leave one value. Whole pixels may do so too, such as 20,000 zeros of a flat area.
+RUN = 64
+# Of pixels that are all there, libwebp needs all bytes but 3 at most.
+END = 8
 # VP8X says which of colour profile, Exif and XMP follow.
 _METADATA_FLAGS = 0x20 | 0x08 | 0x04
 # libwebp has two canvases of an animation, and Pillow two copies of the picture, each of 4 bytes a pixel.
@@ -30,21 +35,41 @@ class WebP:
     def __init__(self, data: bytes):
         chunks = _first_chunks(memoryview(data), HEADER, (*PIXELS, *METADATA))
         self._metadata = [chunks.pop(name, b"") for name in METADATA]
+        self.width, self.height = _size(chunks)
+        if extended := bytes(chunks.get(b"VP8X", b"")):
+            chunks[b"VP8X"] = memoryview(bytes([extended[0] & ~_METADATA_FLAGS]) + extended[1:])
         self._chunks = chunks
-        self.width, self.height = _size(self._chunks)
+        self._animated = chunks.get(b"ANMF")
+        self._frame = _first_chunks(self._animated, ANMF_HEADER, FRAME) if self._animated else chunks
+        self._suspects = [name for name in FRAME if longest_run(self._frame.get(name, b""), RUN // 2)]
 
     def cost(self, short_side: int) -> Cost:
         pixels = self.width * self.height
-        return Cost(pixels, BYTES_PER_PIXEL * pixels)
+        return Cost(pixels * (1 + len(self._suspects)), BYTES_PER_PIXEL * pixels)
 
     def load(self, short_side: int) -> Image.Image:
-        """Decode the whole first frame. Raises what Pillow raises."""
+        """Decode the whole first frame. Raises ImageError if blocks of it are lost, and what Pillow raises."""
+        if any(map(self._can_spare_end, self._suspects)):
+            raise ImageError("damaged image: some of its pixels are missing")
+        return self._decode(self._frame)
+
+    def _can_spare_end(self, name: bytes) -> bool:
+        """Whether all pixels are decoded before the end of a chunk, which no encoder does.
+
+        Data with a hole decodes as others, most often fewer than there are: libwebp leaves the rest, without a word.
+        """
+        try:
+            self._decode({**self._frame, name: self._frame[name][:-END]})
+        except (OSError, EOFError):
+            return False
+        return True
+
+    def _decode(self, frame: Mapping[bytes, memoryview]) -> Image.Image:
         chunks: dict[bytes, Bytes] = {**self._chunks}
-        if extended := bytes(self._chunks.get(b"VP8X", b"")):
-            chunks[b"VP8X"] = bytes([extended[0] & ~_METADATA_FLAGS]) + extended[1:]
-        if animated := self._chunks.get(b"ANMF"):
-            inside = _first_chunks(animated, ANMF_HEADER, FRAME)
-            chunks[b"ANMF"] = bytes(animated[:ANMF_HEADER]) + _joined(inside)
+        if self._animated:
+            chunks[b"ANMF"] = bytes(self._animated[:ANMF_HEADER]) + _joined(frame)
+        else:
+            chunks.update(frame)
         body = b"WEBP" + _joined(chunks)
         image = WebPImagePlugin.WebPImageFile(io.BytesIO(b"RIFF" + struct.pack("<I", len(body)) + body))
         image.load()

@@ -5,8 +5,11 @@ import pytest
 from PIL import Image
 
 from classifier.formats import budget
+from classifier.formats.runs import longest_run
+from classifier.formats.webp import RUN
 from classifier.images import ImageError, decode
 from helpers import encode, photo
+from jpegs import detailed
 
 EXIF = Image.Exif()
 EXIF[0x0112] = 6
@@ -41,6 +44,56 @@ def test_broken_exif_leaves_the_image_as_it_is():
 def test_missing_pixels_are_noticed(data, missing):
     with pytest.raises(ImageError, match=r"^damaged image: \d+ of the \d+ bytes of its pixels are missing$"):
         pixels(data[:-missing])
+
+
+def clear(data: bytes, name: bytes, start: float, size: int | None = None) -> bytes:
+    """Return a WebP in which the last chunk `name` has zeros from a part of its body on."""
+    at = data.rindex(name)
+    length = struct.unpack_from("<I", data, at + 4)[0]
+    body = bytearray(data[at + 8 : at + 8 + length])
+    hole = slice(int(start * length), None if size is None else int(start * length) + size)
+    body[hole] = bytes(len(body[hole]))
+    return data[: at + 8] + body + data[at + 8 + length :]
+
+
+LARGE = detailed(200, 160)
+TRANSPARENT = LARGE.copy()
+TRANSPARENT.putalpha(LARGE.convert("L"))
+DETAILED = {
+    "lossy": (encode(LARGE, "WEBP"), b"VP8 "),
+    "lossless": (encode(LARGE, "WEBP", lossless=True), b"VP8L"),
+    "transparency": (encode(TRANSPARENT, "WEBP"), b"ALPH"),
+    "an animation": (encode(LARGE, "WEBP", save_all=True, append_images=[TRANSPARENT.convert("RGB")]), b"VP8 "),
+}
+
+
+@pytest.mark.parametrize(("data", "name"), DETAILED.values(), ids=DETAILED)
+def test_zeros_at_the_end_of_the_pixels_never_pass(data, name):
+    pixels(data)
+    first = data if data.count(b"ANMF") < 2 else data[: data.rindex(b"ANMF")]
+    for start in np.arange(0.2, 0.9, 0.1):
+        with pytest.raises(ImageError, match="^damaged image: "):
+            pixels(clear(first, name, start))
+
+
+def test_lost_blocks_are_noticed():
+    data, name = DETAILED["lossy"]
+    for start in np.arange(0.2, 0.9, 0.1):
+        with pytest.raises(ImageError, match="^damaged image: "):
+            pixels(clear(data, name, start, 512))
+
+
+@pytest.mark.parametrize("options", [{}, {"lossless": True}, {"lossless": True, "quality": 0, "method": 0}])
+def test_runs_of_zeros_that_are_pixels_pass(options):
+    """libwebp writes a flat area so."""
+    wide = Image.new("RGB", (1000, 800), "black")
+    wide.paste("white", (500, 0, 1000, 800))
+    gradient = Image.fromarray(np.add.outer(np.arange(800), np.arange(1000)).astype(np.uint8))
+    for image in (wide, gradient, Image.new("RGB", (3000, 2000), (13, 200, 77))):
+        data = encode(image.convert("RGB"), "WEBP", **options)
+        if image is wide and not options:
+            assert longest_run(data, RUN // 2) >= RUN
+        assert pixels(data).shape == (image.height, image.width, 3)
 
 
 def test_what_follows_the_image_does_not_matter():
