@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from classifier.words import plural
 from launch.aws import Aws
 from local.sending import read_answer
 
@@ -29,8 +30,8 @@ class Counts:
 
     def __str__(self) -> str:
         return (
-            f"{self.written} new pictures, {self.known} that were there already, {self.certain} more certain than "
-            f"asked for, {self.unfit} requests without one picture and its answer"
+            f"{plural(self.written, 'new picture')}, {self.known} that were there already, {self.certain} more certain "
+            f"than asked for, {plural(self.unfit, 'request')} without one picture and its answer"
         )
 
 

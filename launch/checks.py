@@ -8,6 +8,7 @@ from classifier.contract import INPUT_MODES
 from classifier.errors import UserError
 from classifier.json_text import shown
 from classifier.training.hyperparameters import Choice, Flag, Real, Whole
+from classifier.words import plural
 from local.accepted import MOST, Accepted, Hyperparameters, Prices, Scalar, Tags, Text, Texts, parse_values
 from local.places import PREFIX
 from local.search import as_texts, search_space
@@ -163,7 +164,7 @@ def check_tuning(settings: Namespace, flags: Collection[str]) -> None:
             f"{' or '.join(LEARNING)}"
         )
     if len(settings.warm_start) > MOST_EARLIER:
-        raise UserError(f"warm_start has {len(settings.warm_start)} tunings; accepted: up to {MOST_EARLIER}")
+        raise UserError(f"warm_start has {plural(len(settings.warm_start), 'tuning')}; accepted: up to {MOST_EARLIER}")
     searched = Namespace(**vars(settings))
     search_space(searched)
     if "max_jobs" in flags and searched.max_jobs != settings.max_jobs:

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from classifier.errors import UserError
+from classifier.words import plural
 from launch import console, instances
 from launch.advice import NoCapacity
 from launch.aws import Aws
@@ -53,7 +54,7 @@ def ask_to_spend(aws: Aws, what: str, hours: float, use: str, types: list[str]) 
         price = price_of(aws, instance_type, use)
         check_budget(settings, instance_type, price and hours * price)
         money = " (set prices to see the cost)" if price is None else f", {hours * price:,.2f} {settings.currency}"
-        limits.append(f"{hours:,.4g} instance hours of {instance_type}{money}")
+        limits.append(f"{plural(hours, 'instance hour')} of {instance_type}{money}")
     for instance_type in types:
         if remark := instances.remark(settings, instance_type):
             print(remark)

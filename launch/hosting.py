@@ -4,6 +4,7 @@ from argparse import Namespace
 from typing import Any
 
 from classifier.errors import UserError
+from classifier.words import plural
 from launch import capture, instances, multimodel
 from launch.alarms import VARIANT
 from launch.aws import Aws, tags
@@ -24,7 +25,9 @@ def kind(settings: Namespace) -> str:
 def check_picture(kind: str, name: str, size: int) -> None:
     """Raise UserError if an endpoint of this kind takes no picture of `size` bytes."""
     if kind == SERVERLESS and size > SERVERLESS_BYTES:
-        raise UserError(f"{name} has {size:,} bytes; accepted by a serverless endpoint: up to {SERVERLESS_BYTES:,}")
+        raise UserError(
+            f"{name} has {plural(size, 'byte')}; accepted by a serverless endpoint: up to {SERVERLESS_BYTES:,}"
+        )
 
 
 def kms_key(settings: Namespace, name: str) -> dict[str, str]:

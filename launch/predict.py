@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import PurePath
 
 from classifier.errors import UserError
+from classifier.words import plural
 from launch import asynchronous, console, endpoints, multimodel
 from launch.aws import Aws
 from launch.settings import LOCAL, make_parser, path
@@ -87,7 +88,7 @@ def show_answers(results: list[dict]) -> None:
         name = result["file"].removeprefix(folder)
         rows.append((name, best.get("class") or result["error"], probability, then, result["milliseconds"]))
     head = ("file", "class", "probability", "then", "ms")
-    title = f"{folder}: {len(results):,} pictures" if folder else None
+    title = f"{folder}: {plural(len(results), 'picture')}" if folder else None
     tables.terminal().print(tables.table(head, rows, ("probability", "ms"), title))
     right = count_right(results)
     if right is not None:

@@ -7,6 +7,7 @@ label is right. --undo moves them back.
 if __name__ == "__main__":
     import boot  # noqa: F401 # goes on in .venv, whatever Python started this
 
+from classifier.words import plural
 from launch import console
 from launch.settings import make_parser, path
 from local import relabelling
@@ -20,12 +21,12 @@ def main() -> None:
     settings = parser.parse_args()
     if settings.undo:
         count = relabelling.undo(settings.labels, settings.data)
-        print(f"{count} images are in their folders of before")
+        print(f"{plural(count, 'image is in its folder', 'images are in their folders')} of before")
         return
     moves = relabelling.marked_moves(settings.labels, settings.data)
     relabelling.move(settings.labels, settings.data, moves)
     print(*(f"{source} -> {target}" for source, target in moves.items()), sep="\n", end="\n" * bool(moves))
-    print(f"{len(moves)} images moved; --undo moves them back")
+    print(f"{plural(len(moves), 'image')} moved; --undo moves back")
 
 
 if __name__ == "__main__":

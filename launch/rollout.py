@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 
+from classifier.words import plural
 from launch import console, cost, endpoints, following, hosting, registry, watching
 from launch.aws import Aws
 from launch.making import all_or_nothing
@@ -29,7 +30,7 @@ def ask_to_start(settings: Namespace, aws: Aws, what: str, kind: str) -> None:
     else:
         most, use = max(settings.instance_count, settings.max_instances), USES[kind]
         least = ", none while no picture waits," if kind == hosting.ASYNCHRONOUS else ""
-        question = f"endpoint {what}, up to {most} instances{least} until you run cleanup.py; per month"
+        question = f"endpoint {what}, up to {plural(most, 'instance')}{least} until you run cleanup.py; per month"
         cost.ask_to_spend(aws, question, cost.MONTH * most, use, cost.instance_types(settings))
 
 

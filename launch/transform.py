@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from classifier.errors import UserError
+from classifier.words import plural
 from launch import console, cost, following, hosting, notice
 from launch.advice import with_advice
 from launch.aws import Aws, split_uri
@@ -46,7 +47,7 @@ def main() -> None:
         job = follow_transform(aws, name)
     made.take_away()
     table = places.RUNS / name / "predictions.csv"
-    print(f"{write_predictions(aws, output, table)} images in {table}")
+    print(f"{plural(write_predictions(aws, output, table), 'image')} in {table}")
     if job["TransformJobStatus"] != "Completed":
         print_last_lines(aws, "TransformJob", name)
         reason = with_advice(job.get("FailureReason", "AWS gives no reason"))

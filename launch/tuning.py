@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from classifier.errors import UserError
 from classifier.training.hyperparameters import Between, OneOf, text_of
+from classifier.words import plural
 from launch import cost, instances, jobs, notice
 from launch.aws import Aws, tags
 from local import places
@@ -25,7 +26,7 @@ def start_tuning(settings: Namespace, aws: Aws) -> str:
     settings.max_parallel_jobs = min(settings.max_parallel_jobs, settings.max_jobs)  # a grid may have few combinations
     fixed = as_texts(settings.hyperparameters | {"objective": settings.objective})
     uri = aws.data_for_job(settings.data)
-    what = f"{settings.max_jobs} training jobs on {uri}, {settings.max_parallel_jobs} at a time"
+    what = f"{plural(settings.max_jobs, 'training job')} on {uri}, {settings.max_parallel_jobs} at a time"
     trainer = jobs.model_trainer(settings, aws, fixed, uri, jobs.new_checkpoints(settings, aws))
     resources(settings)  # raises UserError for what AWS would refuse
     earlier = warm_start(settings, aws, uri, {*fixed, *space})
@@ -48,7 +49,9 @@ def resources(settings: Namespace) -> dict[str, Any]:
         instances.family(instance_type)
     keys = {instances.volume_key(settings, instance_type) for instance_type in types}
     if len(types) > MOST_TYPES:
-        raise UserError(f"more_instance_types has {len(types) - 1} types; accepted for tuning: up to {MOST_TYPES - 1}")
+        raise UserError(
+            f"more_instance_types has {plural(len(types) - 1, 'type')}; accepted for tuning: up to {MOST_TYPES - 1}"
+        )
     if len(keys) > 1:
         some = " and ".join(filter(instances.has_local_disks, types))
         raise UserError(
@@ -98,8 +101,8 @@ def check_earlier(settings: Namespace, about: dict[str, Any], names: Collection[
     known = {one for one in (*fixed, *ranged) if not one.startswith("_")}  # AWS adds such names itself
     if len(known) != len(names):
         raise UserError(
-            f"warm_start has {name}, with {len(known)} hyperparameters ({', '.join(sorted(known))}); accepted: as many "
-            f"as this tuning's {len(names)} ({', '.join(sorted(names))})"
+            f"warm_start has {name}, with {plural(len(known), 'hyperparameter')} ({', '.join(sorted(known))}); "
+            f"accepted: as many as this tuning's {len(names)} ({', '.join(sorted(names))})"
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from classifier.errors import UserError
 from classifier.training.data.names import printable
+from classifier.words import plural
 from launch import console
 from launch.aws import Aws
 from launch.settings import make_parser, path
@@ -37,7 +38,7 @@ def main() -> None:
     gone = sorted(there.keys() - keys.keys())
     if gone:
         example = printable(f"{uri} are not in {settings.folder}, such as {gone[0]}")
-        question = f"{len(gone)} objects below {example}. Remove?"
+        question = f"{plural(len(gone), 'object')} below {example}. Remove?"
         console.ask(question, settings.yes)
     send_files(aws, changed)
     for key in gone:

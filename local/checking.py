@@ -11,6 +11,7 @@ from classifier.training.checking.survey import Survey, survey
 from classifier.training.data.folders import read_dataset
 from classifier.training.data.leave_out import NAME, write_list
 from classifier.training.reporting import data_part
+from classifier.words import plural
 from local import tables
 
 PROGRESS: dict[str, Any] = {"unit": "image", "leave": False, "disable": None}
@@ -44,7 +45,7 @@ class Check:
             tables.terminal().print(tables.table(("found, the worst first", "what to do", "such as"), rows))
         splits = ", ".join(f"{len(phase):,} {phase.name}" for phase in dataset.phases)
         faults = "" if self.findings else ": no fault was found"
-        print(f"{len(self.survey):,} images in {len(dataset.classes)} classes ({splits}){faults}")
+        print(f"{plural(len(self.survey), 'image')} in {plural(len(dataset.classes), 'class')} ({splits}){faults}")
 
     def example(self, finding: Finding) -> str:
         return " = ".join(map(self.survey.shown, finding.groups[0][:2])) if finding.groups else ""
@@ -60,7 +61,7 @@ class Check:
         ]
         tables.terminal().print(tables.table(head, cells, numbers=head[1:]))
         if len(rows) > MOST_CLASSES:
-            print(f"and {len(rows) - MOST_CLASSES} classes with more training images")
+            print(f"and {plural(len(rows) - MOST_CLASSES, 'class')} with more training images")
 
     def as_json(self) -> dict[str, object]:
         """Return everything that was found, with the paths of all images."""
@@ -90,6 +91,7 @@ class Check:
         environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(folders), autoescape=True, undefined=jinja2.StrictUndefined
         )
+        environment.filters["plural"] = plural
         environment.filters["sentence"] = lambda text: f"{text[:1].upper()}{text[1:]}."
         data = data_part.data_part(self.survey, self.findings)
         page = environment.get_template("check.html").render(folder=self.folder, notes=self.notes, data=data)

@@ -8,6 +8,7 @@ import jinja2
 from PIL import Image
 
 from classifier.training.reporting.pictures import THUMBNAIL, data_url, seen_pixels
+from classifier.words import plural
 from local import places
 
 FILE = "explained.html"
@@ -25,6 +26,7 @@ def write_page(results: Sequence[dict[str, Any]]) -> Path:
         rows.append(result | {"source": source, "classes": result.get("predictions", [])[:MOST_CLASSES]})
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    environment.filters["plural"] = plural
     page = environment.get_template(FILE).render(rows=rows, left=len(results) - len(rows))
     places.RUNS.mkdir(exist_ok=True)
     path = places.RUNS / FILE

@@ -15,6 +15,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from classifier.training.hyperparameters import FIELDS, Real
 from classifier.training.reporting import charts
 from classifier.training.reporting.charts import GRAY, STYLE, TRAIN, VALIDATION, svg
+from classifier.words import plural
 from local.trials import Tuning, short
 from local.tuning_fields import STOPPED
 
@@ -31,7 +32,7 @@ def write_page(tuning: Tuning, path: Path) -> None:
         autoescape=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["short"] = short
+    environment.filters["short"], environment.filters["plural"] = short, plural
     drawn = {}
     charted = len(tuning.measured) >= FEWEST_FOR_CHARTS
     if charted:

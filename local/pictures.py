@@ -10,6 +10,7 @@ from classifier.training import imagenet
 from classifier.training.checking.findings import Finding
 from classifier.training.data.folders import read_dataset
 from classifier.training.data.names import printable
+from classifier.words import is_are, plural
 from local import places
 from local.checking import Check
 from local.digits import write_digits
@@ -77,5 +78,7 @@ def check_pictures(folder: Path) -> tuple[list[Path], list[Finding]]:
     for one, why in sorted(broken.items()):
         print(printable(f"unreadable, training will skip it: {files[one]}: {why}"))
     if len(broken) > len(files) / 10:
-        raise UserError(f"{len(broken)} of {len(files)} images are unreadable; accepted: up to 10 %")
+        raise UserError(
+            f"{len(broken)} of {plural(len(files), 'image')} {is_are(len(broken))} unreadable; accepted: up to 10 %"
+        )
     return sorted(file for file in files if file.is_file()), check.leaks

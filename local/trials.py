@@ -17,7 +17,7 @@ from local.tuning_fields import COMPLETED, RUNNING, STOPPED
 from local.tuning_fields import TUNING as FIELDS
 
 # The line in which a job says how many validation images it has.
-VALIDATION = re.compile(r"validation: (\d+) images in ")
+VALIDATION = re.compile(r"validation: ([\d,]+) images? in ")
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Trial:
         found = {name: float(match[1]) for name, match in matches.items() if match}
         self.value = found.get(objective, self.value)
         if counted := VALIDATION.match(line):
-            self.validation_images = int(counted[1])
+            self.validation_images = int(counted[1].replace(",", ""))
         if epoch := EPOCH.match(line):
             for name, value in found.items():  # an interrupted job may repeat epochs
                 self.metrics.setdefault(name, [])[int(epoch[1]) - 1 :] = [value]

@@ -12,6 +12,7 @@ import optuna
 from optuna.trial import TrialState
 
 from classifier.errors import UserError
+from classifier.words import plural
 from local import pictures, places, programs
 from local.accepted import parse_values
 from local.search import as_texts, search_space
@@ -31,7 +32,7 @@ def begin_tuning(settings: Namespace) -> str:
     space = search_space(settings)
     for earlier in settings.warm_start:
         found = trials_of(Tuning.load(earlier), settings.objective, space)
-        print(f"starts from {len(found)} trials of {earlier}")
+        print(f"starts from {plural(len(found), 'trial')} of {earlier}")
     name = places.new_run(settings.prefix)
     Tuning(name, settings.objective, list(space), settings={kept: vars(settings)[kept] for kept in SETTINGS}).save()
     places.note(local_tuning=name)

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from classifier.errors import UserError
-from classifier.json_text import parse_json
+from classifier.json_text import parse_json, type_name
 
 # A hundred times what a configuration or the metadata of an artifact needs.
 MOST_BYTES = 16_000_000
@@ -44,7 +44,7 @@ def read_json(path: Path) -> dict:
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(value, dict):
-        raise UserError(f"{path} holds a JSON {type(value).__name__}; accepted: an object")
+        raise UserError(f"{path} holds {type_name(value)}; accepted: an object")
     return value
 
 

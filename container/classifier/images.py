@@ -83,13 +83,13 @@ def decode(data: bytes, short_side: int, turn: Turn = at_once) -> Image.Image:
     """
     with turn(READING), _image_errors():
         picture = _read(data)
-        size, cost = f"{picture.width} x {picture.height} pixels", picture.cost(short_side)
+        sides, cost = f"{picture.width} x {picture.height}", picture.cost(short_side)
         if not picture.width * picture.height:
-            raise ImageError(f"damaged image: it has {size}")
+            raise ImageError(f"damaged image: it has {sides} pixels")
         if picture.width * picture.height > MAX_PIXELS:
-            raise ImageError(f"{size} are too many; accepted: up to {MAX_PIXELS:,}")
+            raise ImageError(f"{sides} pixels are too many; accepted: up to {MAX_PIXELS:,}")
         if isinstance(picture, Jpeg) and cost.pixels > MAX_PIXELS:
-            raise ImageError(f"{size} in {picture.coding()} are too many")
+            raise ImageError(f"{sides} pixels in {picture.coding()} are too many")
     with turn(cost), _image_errors():
         image = picture.load(short_side)
         # Converting an image to its own mode would copy it.

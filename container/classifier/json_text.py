@@ -5,6 +5,8 @@ import json
 import math
 import reprlib
 
+from classifier.words import plural
+
 # Python reads no number of more, and its own sentence about that names a Python function.
 MOST_DIGITS = 4000
 
@@ -20,6 +22,14 @@ def parse_json(text: str, control_characters: bool = False) -> object:
         raise ValueError("it is nested too deeply") from error
 
 
+def type_name(value: object) -> str:
+    """Return the type of a JSON value in JSON's words, such as "an array"."""
+    if value is None:
+        return "null"
+    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean"}
+    return names.get(type(value), "a number")
+
+
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     values = dict(pairs)
     if len(values) < len(pairs):
@@ -31,7 +41,7 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _parse_whole(text: str) -> int:
     if len(text) > MOST_DIGITS:
-        raise ValueError(f"it has a number of {len(text):,} digits")
+        raise ValueError(f"it has a number of {plural(len(text), 'digit')}")
     return int(text)
 
 
@@ -53,7 +63,7 @@ class _Shown(reprlib.Repr):
 
     def repr_int(self, x: int, level: int) -> str:
         digits = int(x.bit_length() * math.log10(2))
-        return super().repr_int(x, level) if digits < MOST_DIGITS else f"a number of about {digits:,} digits"
+        return super().repr_int(x, level) if digits < MOST_DIGITS else f"a number of about {plural(digits, 'digit')}"
 
     def repr_date(self, value: datetime.date | datetime.time, level: int) -> str:
         return value.isoformat()

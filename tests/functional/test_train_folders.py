@@ -133,7 +133,7 @@ def test_a_class_that_validation_says_nothing_of_is_named(tmp_path):
     result = train(tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     for phase in ("validation", "test"):
-        said = f"1 of 3 classes have no readable {phase} image, and its metrics leave them out: 'digit-2'\n"
+        said = f"1 of 3 classes without a readable {phase} image, which its metrics leave out: 'digit-2'\n"
         assert result.stdout.count(said) == 1
 
 

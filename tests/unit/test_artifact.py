@@ -105,7 +105,7 @@ def test_truncated_weights(folder, length):
 
 @pytest.mark.parametrize(
     ("text", "why"),
-    [("", "not valid JSON"), ("{", "not valid JSON"), ("[]", "a JSON list"), ("3", "a JSON int")]
+    [("", "not valid JSON"), ("{", "not valid JSON"), ("[]", "holds an array"), ("3", "holds a number")]
     + [("{}", "format_version is missing"), ('{"format_version": 1}', "architecture is missing")]
     + [('"\xff"', "not text in UTF-8 or UTF-16"), ("[" * 100_000, "nested too deeply"), ('{"a":' * 9999, "nested too")]
     + [('{"classes": 1, "classes": 2}', "it has 'classes' more than once"), (" " * 16_000_001, "more than 16,000,000")],

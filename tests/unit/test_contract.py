@@ -54,8 +54,8 @@ def test_hyperparameters_stay_as_they_were_written(contract):
     [
         (b"", "is not valid JSON: "),
         (b"{", "is not valid JSON: "),
-        (b"[1]", "holds a JSON list; accepted: an object"),
-        (b"null", "holds a JSON NoneType; accepted: an object"),
+        (b"[1]", "holds an array; accepted: an object"),
+        (b"null", "holds null; accepted: an object"),
         (b'{"lr": "1", "lr": "2"}', "is not valid JSON: it has 'lr' more than once"),
         (b'{"lr":' * 9999, "is not valid JSON: it is nested too deeply"),
         (b'{"lr": %s}' % (b"9" * 5000), "is not valid JSON: it has a number of 5,000 digits"),

@@ -5,6 +5,7 @@ import struct
 from dataclasses import dataclass
 
 from classifier.errors import ImageError
+from classifier.words import plural
 
 MARKERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL, _PROGRESSIVE, _LOSSLESS, _ARITHMETIC = {0xC0, 0xC1, 0xC9}, {0xC2, 0xCA}, {0xC3, 0xCB}, {0xC9, 0xCA, 0xCB}
@@ -89,7 +90,7 @@ def read_frame(marker: int, body: bytes) -> Frame | None:
         return None
     _, height, width, layers = struct.unpack_from(">BHHB", body)
     if layers not in LAYERS:
-        raise ImageError(f"a JPEG with {layers} components; accepted: 1, 3 or 4")
+        raise ImageError(f"a JPEG with {plural(layers, 'component')}; accepted: 1, 3 or 4")
     components = {body[i]: (body[i + 1] >> 4 or 1, body[i + 1] & 15 or 1) for i in range(6, len(body), 3)}
     unknown = {identifier: [_NO_BITS] * COEFFICIENTS for identifier in components}
     return Frame(marker, width, height, layers, components, unknown)

@@ -16,6 +16,7 @@ from classifier.errors import ImageError
 from classifier.formats import holes, segments
 from classifier.formats.budget import Cost
 from classifier.formats.orientation import read_orientation
+from classifier.words import plural
 
 # Each scan of a progressive JPEG passes over all its pixels; real ones have up to 12. 20 scans take as long as decoding
 # a PNG with the same number of pixels.
@@ -86,8 +87,8 @@ class Jpeg:
     def coding(self) -> str:
         """Say what makes the JPEG take long for its pixels."""
         kind = "arithmetic " if self._frame.is_arithmetic else ""
-        restarts = f" with {self._restarts:,} restarts" if self._restarts else ""
-        return f"{self.scans} {kind}scan{'s' if self.scans > 1 else ''}{restarts}"
+        restarts = f" with {plural(self._restarts, 'restart')}" if self._restarts else ""
+        return f"{plural(self.scans, f'{kind}scan')}{restarts}"
 
     def orientation(self) -> int:
         # A camera divides Exif that is longer than a segment.
@@ -109,7 +110,7 @@ class Jpeg:
         elif not any(text in str(warning) for text in _LOSSES):
             raise warning
         missing = _gray_rows(pixels) * self.height // len(pixels)
-        what = f"the last {missing} of its {self.height} rows" if missing else "some of its pixels"
+        what = f"the last {missing} of its {plural(self.height, 'row')}" if missing else "some of its pixels"
         raise ImageError(f"damaged image: {what} are missing") from warning
 
     def _load_with_pillow(self, short_side: int) -> Image.Image:

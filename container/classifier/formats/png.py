@@ -12,6 +12,7 @@ from classifier.formats import texts
 from classifier.formats.budget import Clock, Cost, most_parts
 from classifier.formats.orientation import read_orientation
 from classifier.formats.rows import Rows
+from classifier.words import plural
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 VITAL = (b"IHDR", b"PLTE", b"tRNS")
@@ -42,7 +43,9 @@ class Png:
             raise ImageError("damaged image: the PNG's header (IHDR) is missing or damaged")
         self.width, self.height, self._depth, self._color, *_, interlaced = struct.unpack(">IIBBBBB", header)
         if self._depth not in DEPTHS.get(self._color, ()):
-            raise ImageError(f"damaged image: the PNG has colour type {self._color} and {self._depth} bits per sample")
+            raise ImageError(
+                f"damaged image: the PNG has colour type {self._color} and {plural(self._depth, 'bit')} per sample"
+            )
         self._is_interlaced = bool(interlaced)
         self._header = SIGNATURE + _chunk(b"IHDR", header)
         self._palette = bytes(chunks.get(b"PLTE", b"")) if self._color == PALETTE else b""

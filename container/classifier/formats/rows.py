@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from classifier.errors import ImageError
 from classifier.formats.budget import Clock
+from classifier.words import plural
 
 # First column, first row, and the steps from there, of each pass of an interlaced image.
 PASSES = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
@@ -76,7 +77,11 @@ class Rows(io.BytesIO):
             left -= len(piece)
         if left:
             missing = math.ceil((self._missing - most + left) / self._last_row)
-            what = "some of its pixels" if self._is_interlaced else f"the last {missing} of its {self._height} rows"
+            what = (
+                "some of its pixels"
+                if self._is_interlaced
+                else f"the last {missing} of its {plural(self._height, 'row')}"
+            )
             raise ImageError(f"damaged image: {what} are missing")
         self._missing -= most
         return b"".join([struct.pack("<BHH", 0, most, ~most & 0xFFFF), *pieces])

@@ -10,6 +10,7 @@ from classifier.errors import ImageError
 from classifier.formats.budget import Cost, most_parts
 from classifier.formats.orientation import read_orientation
 from classifier.formats.runs import longest_run
+from classifier.words import plural
 
 HEADER = 12  # "RIFF", a length, and "WEBP"
 # In this order, and each once. VP8X has the canvas, ALPH the transparency, ANIM and ANMF an animation and its frames.
@@ -116,6 +117,8 @@ def _first_chunks(data: memoryview, position: int, names: Collection[bytes]) -> 
             found[name] = body = data[position : position + length]
             if name in PIXELS and len(body) < length:
                 # libwebp would decode some of these without a word.
-                raise ImageError(f"damaged image: {length - len(body)} of the {length} bytes of its pixels are missing")
+                raise ImageError(
+                    f"damaged image: {length - len(body)} of the {plural(length, 'byte')} of its pixels are missing"
+                )
         position += length + length % 2
     raise ImageError(f"the WebP has too many chunks; accepted: up to {most:,}")

@@ -15,6 +15,7 @@ from classifier.serving.accesslog import Trace
 from classifier.serving.batcher import Expired
 from classifier.serving.headroom import free_memory
 from classifier.serving.share import Share
+from classifier.words import plural
 
 # Of all images of a request together. A PNG or WebP is decoded whole, which takes up to 40 ns and 20 bytes a pixel; a
 # JPEG is decoded only to the size needed, so that those of every camera stay below this.
@@ -65,7 +66,7 @@ class Decoder:
     def _turn(self, deadline: float, trace: Trace, cost: Cost) -> Iterator[None]:
         total = trace.decode_pixels + cost.pixels
         if total > MOST_PIXELS:
-            sentence = f"{total:,} pixels to decode, with those of the images before it, are too many"
+            sentence = f"{plural(total, 'pixel')} to decode, with those of the images before it, are too many"
             raise ImageError(f"{sentence}; accepted in a request: {MOST_PIXELS:,}, of which a JPEG takes few")
         if cost.memory > self._memory:
             need, most = (f"{amount / 1e6:,.0f} MB" for amount in (cost.memory, self._memory))

@@ -9,9 +9,10 @@ from flask import Request
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
 from classifier.images import is_image
-from classifier.json_text import parse_json, shown
+from classifier.json_text import parse_json, shown, type_name
 from classifier.serving.answers import JSON, LINES_TYPES
 from classifier.serving.encoded import decode_base64, find_image
+from classifier.words import plural
 
 # The bytes decide what it is: one image, base64 of one, or JSON after all. The last is what curl --data-binary says
 # unless told otherwise.
@@ -135,17 +136,17 @@ def _read_json(body: bytes, asked: Query, name: str) -> Query:
     if isinstance(value, str) and is_image(image := find_image(value.encode("utf-8", "surrogatepass"))):
         return replace(asked, images=[image])
     if not isinstance(value, dict):
-        raise BadRequest(f"{name} is {_kind(value)}; accepted: {FORM}")
+        raise BadRequest(f"{name} is {type_name(value)}; accepted: {FORM}")
     unknown = sorted(value.keys() - set(KEYS))
     if unknown:
         raise BadRequest(f"unknown key {shown(unknown[0])}; accepted: {FORM}")
     images = value.get("images")
     if not isinstance(images, list):
-        found = _kind(images) if "images" in value else "missing"
+        found = type_name(images) if "images" in value else "missing"
         sentence = f"images is {found}; accepted: a list of 1 to {MAX_IMAGES} base64 strings"
         raise BadRequest(f"{sentence}, as in {EXAMPLE}")
     if not 1 <= len(images) <= MAX_IMAGES:
-        raise BadRequest(f"images has {len(images)} items; accepted: 1 to {MAX_IMAGES}")
+        raise BadRequest(f"images has {plural(len(images), 'item')}; accepted: 1 to {MAX_IMAGES}")
     return Query(
         [_decode_image(image, f"images[{i}]") for i, image in enumerate(images)],
         _valid_k(value["k"], "k") if "k" in value else asked.k,
@@ -177,7 +178,7 @@ def _text(body: bytes, name: str) -> str:
 
 def _decode_image(text: object, name: str) -> bytes:
     if not isinstance(text, str):
-        raise BadRequest(f"{name} is {_kind(text)}; accepted: a base64 string of the image's file, not its pixels")
+        raise BadRequest(f"{name} is {type_name(text)}; accepted: a base64 string of the image's file, not its pixels")
     try:
         return find_image(decode_base64(text))
     except ValueError as error:
@@ -208,11 +209,3 @@ def _valid_explain(explain: object, name: str) -> bool:
     if not isinstance(explain, bool):
         raise BadRequest(f"{name} is {shown(explain)}; accepted: true, false")
     return explain
-
-
-def _kind(value: object) -> str:
-    """Return a JSON value's type in JSON's words."""
-    if value is None:
-        return "null"
-    kinds = {dict: "an object", list: "an array", str: "a string", bool: "a boolean"}
-    return kinds.get(type(value), "a number")

@@ -23,6 +23,7 @@ from classifier.serving.decoding import Decoder
 from classifier.serving.journal import Journal
 from classifier.serving.models import AlreadyLoaded, Models, NoMemory, NotLoaded
 from classifier.serving.share import Share
+from classifier.words import plural
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ def _read_load(home: Path) -> tuple[str, str]:
     """Return name and folder of the model that the current request wants loaded; it must be below `home`."""
     body = request.get_data(cache=False)
     if len(body) > MOST_BYTES:
-        raise BadRequest(f"the request body has {len(body):,} bytes; accepted: up to {MOST_BYTES:,}")
+        raise BadRequest(f"the request body has {plural(len(body), 'byte')}; accepted: up to {MOST_BYTES:,}")
     try:
         value: Any = parse_json(body.decode())
     except ValueError as error:

@@ -24,6 +24,7 @@ from classifier.serving.multi import create_app
 from classifier.serving.processes import Processes, bind
 from classifier.serving.room import Room
 from classifier.serving.share import Share, choose_share
+from classifier.words import plural
 
 log = logging.getLogger(__name__)
 
@@ -91,8 +92,14 @@ def run_multi(contract: Contract) -> None:
     share = choose_share(1)._replace(owners=0)
     most_bytes = contract.models_mb * 10**6 or int(SHARE_OF_MEMORY * free_memory())
     log.info(
-        "port %d, models from %s in up to %.0f MB, %d cores and %d threads, precision %s, bodies up to %d MB",
-        *(contract.port, contract.models, most_bytes / 1e6, share.cores, share.threads, contract.precision),
-        contract.max_payload_mb,
+        "port %d, models from %s in up to %.0f MB, %s and %s, precision %s, bodies up to %d MB",
+        *(
+            contract.port,
+            contract.models,
+            most_bytes / 1e6,
+            plural(share.cores, "core"),
+            plural(share.threads, "thread"),
+        ),
+        *(contract.precision, contract.max_payload_mb),
     )
     MultiServer(contract, bind(contract.port), share, most_bytes).run()

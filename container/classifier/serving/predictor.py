@@ -9,6 +9,7 @@ from classifier import batches_compared, machine
 from classifier.artifact import Artifact
 from classifier.errors import UserError
 from classifier.serving.batcher import Forward
+from classifier.words import plural
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,9 @@ def warm_up(predictor: Predictor) -> None:
     forwards = [predictor.in_lane(cores) for cores in dict.fromkeys(predictor.lanes)]
     rows, difference = batches_compared.compare(forwards, about.image_size, n)
     if rows.shape != (n, len(about.classes)):
-        raise UserError(f"the network returns {rows.shape[1:]} for an image; expected: {len(about.classes)} classes")
+        raise UserError(
+            f"the network returns {rows.shape[1:]} for an image; expected: {plural(len(about.classes), 'class')}"
+        )
     if not math.isfinite(difference):
         raise UserError("the model artifact is damaged: its probabilities for an image of noise are not finite")
     if difference > batches_compared.MOST_DIFFERENCE:

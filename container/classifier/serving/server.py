@@ -30,6 +30,7 @@ from classifier.serving.remote import RemoteModels
 from classifier.serving.settings import LOG_FORMAT
 from classifier.serving.share import Share, choose_share
 from classifier.serving.slots import Slots
+from classifier.words import plural
 
 log = logging.getLogger(__name__)
 
@@ -79,8 +80,8 @@ class Server(Processes):
             result.set_result(loaded)
             self.seat.be_ready()
             log.info(
-                "ready after %.1f s: device %s, precision %s, %d cores",
-                *(time.monotonic() - start, predictor.device, predictor.precision, self.share.cores),
+                "ready after %.1f s: device %s, precision %s, %s",
+                *(time.monotonic() - start, predictor.device, predictor.precision, plural(self.share.cores, "core")),
             )
 
     def _choose_gpu(self) -> None:
@@ -115,14 +116,15 @@ def run(contract: Contract) -> None:
 def _log_start(contract: Contract, folder: Path, description: Artifact, share: Share) -> None:
     if folder != contract.model:
         log.warning("the artifact is one folder too deep, in %s; using it", folder)
-    files = ", ".join(f"{path.name} ({path.stat().st_size:,} bytes)" for path in sorted(folder.iterdir()))
+    files = ", ".join(f"{path.name} ({plural(path.stat().st_size, 'byte')})" for path in sorted(folder.iterdir()))
     names = ", ".join(description.classes[:5]) + (", ..." if len(description.classes) > 5 else "")
     log.info("model folder %s: %s", folder, files)
     log.info(
-        "%s with %d classes (%s), images of %d px",
-        *(description.architecture, len(description.classes), names, description.image_size),
+        "%s with %s (%s), images of %d px",
+        *(description.architecture, plural(len(description.classes), "class"), names, description.image_size),
     )
     log.info(
-        "port %d, processes: %d, each with %d cores and %d threads, precision %s, bodies up to %d MB",
-        *(contract.port, share.fronts, share.cores, share.threads, contract.precision, contract.max_payload_mb),
+        "port %d, processes: %d, each with %s and %s, precision %s, bodies up to %d MB",
+        *(contract.port, share.fronts, plural(share.cores, "core"), plural(share.threads, "thread")),
+        *(contract.precision, contract.max_payload_mb),
     )

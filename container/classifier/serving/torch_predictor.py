@@ -13,6 +13,7 @@ from classifier.errors import UserError
 from classifier.serving.batcher import Forward
 from classifier.serving.fixed_batch import FixedBatch
 from classifier.serving.folded_network import FoldedNetwork
+from classifier.words import plural
 
 # A batch is padded to the next of these, so that a few graphs are enough.
 SIZES = (1, 2, 4, 8, 16, 32)
@@ -47,8 +48,8 @@ class TorchPredictor:
             if not device.is_out_of_memory(error):
                 raise
             raise UserError(
-                f"the GPU's memory is too small for batches of {self.batch_size} images of {about.image_size} px; "
-                f"accepted: a GPU with more memory, or one that no other process uses ({error})"
+                f"the GPU's memory is too small for batches of {plural(self.batch_size, 'image')} of "
+                f"{about.image_size} px; accepted: a GPU with more memory, or one that no other process uses ({error})"
             ) from error
         self.precision = device.name_precision(dtype)
 

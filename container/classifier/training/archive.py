@@ -13,6 +13,7 @@ from typing import IO
 from classifier.artifact import METADATA_FILE
 from classifier.artifact_fields import FILES, WEIGHTS_FILE
 from classifier.errors import UserError
+from classifier.words import plural
 
 # An artifact has 100 MB, and 4 kB more for each class.
 MOST_BYTES = 1 << 30
@@ -74,5 +75,5 @@ def _find_artifact(archive: Path, members: list[tarfile.TarInfo]) -> list[tarfil
 def _contents(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
     contents = tar.extractfile(member)
     if contents is None or member.size > MOST_BYTES:  # a sparse member may be larger than the archive
-        raise tarfile.TarError(f"{member.name!r} has {member.size:,} bytes; accepted: up to {MOST_BYTES:,}")
+        raise tarfile.TarError(f"{member.name!r} has {plural(member.size, 'byte')}; accepted: up to {MOST_BYTES:,}")
     return contents

@@ -14,6 +14,7 @@ from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupted
 from classifier.training.metrics import better, finite
+from classifier.words import plural
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class BestArtifact:
             kept = f"no epoch was completed, so the artifact has the weights of step {history.steps}, not validated"
         else:
             kept = "no step was completed, so there is no artifact"
-        ending = f"stopped by {interrupted} after {len(history.epochs)} complete epochs: {kept}"
+        ending = f"stopped by {interrupted} after {plural(len(history.epochs), 'complete epoch')}: {kept}"
         logger.warning("%s", ending)
         return ending
 

@@ -16,6 +16,7 @@ from classifier.training.data.names import quoted
 from classifier.training.data.skipped import SkippedImages
 from classifier.training.interrupt import Interrupt
 from classifier.training.progress import progress
+from classifier.words import plural
 
 logger = logging.getLogger(__name__)
 WORST_MISTAKES = 24
@@ -184,8 +185,8 @@ def log_missing_classes(evaluation: Evaluation, classes: Sequence[str]) -> None:
     """Log of which `classes` the `evaluation` says nothing, since no image of theirs was there and readable."""
     missing = [name for name, count in zip(classes, evaluation.confusion.sum(1), strict=True) if not count]
     if missing:
-        what = "%d of %d classes have no readable %s image, and its metrics leave them out: %s"
-        logger.info(what, len(missing), len(classes), evaluation.phase, quoted(*missing))
+        what = "%d of %s without a readable %s image, which its metrics leave out: %s"
+        logger.info(what, len(missing), plural(len(classes), "class"), evaluation.phase, quoted(*missing))
 
 
 def _worst(

@@ -45,6 +45,7 @@ from classifier.training.reporting.csv_files import write_csv_files, write_label
 from classifier.training.reporting.report import Observed, Summary, write_report
 from classifier.training.step import Step
 from classifier.training.trainer import Diverged, Outcome, Trainer
+from classifier.words import plural
 
 logger = logging.getLogger(__name__)
 
@@ -222,7 +223,7 @@ def check_processes(hp: Hyperparameters, run_identity: str, group: Group) -> Non
     """Raises UserError if the processes of a group cannot train together."""
     if group.size > 1 and hp.batch_size < 2 * group.size:
         raise UserError(
-            f"batch_size is {hp.batch_size}, for {group.size} processes (GPUs or hosts); "
+            f"batch_size is {hp.batch_size}, for {plural(group.size, 'process')} (GPUs or hosts); "
             f"accepted: {2 * group.size} or more, two images for each"
         )
     if len(set(group.gather(run_identity))) > 1:
@@ -237,8 +238,12 @@ def log_dataset(dataset: Dataset) -> None:
     for phase in dataset.phases:
         passed = ", ".join(f"{count} {kind}" for kind, count in sorted(phase.passed_over.items()))
         logger.info(
-            "%s: %d images in %s%s", phase.name, len(phase), phase.folder, passed and f"; passed over: {passed}"
+            "%s: %s in %s%s",
+            phase.name,
+            plural(len(phase), "image"),
+            phase.folder,
+            passed and f"; passed over: {passed}",
         )
     if dataset.split_from_train:
         logger.info("no validation channel: %.0f %% of each class of train set aside", 100 * VALIDATION_FRACTION)
-    logger.info("%d classes: %s", len(dataset.classes), ", ".join(dataset.classes))
+    logger.info("%s: %s", plural(len(dataset.classes), "class"), ", ".join(dataset.classes))

@@ -19,6 +19,7 @@ from classifier.training.artifact_files import add_networks
 from classifier.training.data.batch import Batch
 from classifier.training.data.batches import Batches
 from classifier.training.interrupt import Interrupt
+from classifier.words import plural
 
 logger = logging.getLogger(__name__)
 # Small batches stay in the processor's caches.
@@ -60,7 +61,7 @@ def add_int8(folder: Path, validation: Batches, interrupt: Interrupt) -> None:
     quantization = Quantization(plain.ranges, seen, (right - in_int8) / seen)
     networks = {INT8_FILE: network} if quantization.loses_little else {}
     add_networks(folder, replace(about, quantization=quantization), networks)
-    logger.info("int8: right in %d of %d validation images, without it in %d", in_int8, seen, right)
+    logger.info("int8: right in %d of %s, without it in %d", in_int8, plural(seen, "validation image"), right)
 
 
 class Observed:

@@ -20,6 +20,7 @@ from classifier.training import imagenet
 from classifier.training.archive import MOST_BYTES, unpack
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.weights import check_magnitude, read_backbone
+from classifier.words import plural
 
 logger = logging.getLogger(__name__)
 SUFFIXES = (".pth", ".pt", ".safetensors")
@@ -178,4 +179,6 @@ def _load(path: Path) -> object:
 def _check_size(path: Path, size: int) -> None:
     """Raise UserError if reading so much would take more memory and time than weights of ResNet18 are worth."""
     if size > MOST_BYTES:
-        raise UserError(f"{path} has {size:,} bytes; accepted: up to {MOST_BYTES:,}, and {ARCHITECTURE} has 47 million")
+        raise UserError(
+            f"{path} has {plural(size, 'byte')}; accepted: up to {MOST_BYTES:,}, and {ARCHITECTURE} has 47 million"
+        )

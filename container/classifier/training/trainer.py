@@ -28,6 +28,7 @@ from classifier.training.profiling.job_time import FIRST_BATCHES, SAVING, STEPS,
 from classifier.training.profiling.profiler import Profiler
 from classifier.training.progress import progress
 from classifier.training.step import Step
+from classifier.words import plural
 
 logger = logging.getLogger(__name__)
 
@@ -92,8 +93,8 @@ class Trainer:
                 raise
             if "pin memory" in str(error):
                 raise UserError(
-                    f"CUDA cannot keep batches of {self.hp.batch_size} images in the machine's memory for the copy to "
-                    "the GPU; lower batch_size or workers"
+                    f"CUDA cannot keep batches of {plural(self.hp.batch_size, 'image')} in the machine's memory for "
+                    "the copy to the GPU; lower batch_size or workers"
                 ) from error
             raise UserError(
                 f"the GPU's memory is too small for batch_size={self.hp.batch_size} at "
@@ -162,7 +163,7 @@ class Trainer:
         history = self.history
         if not history.under_way.sizes:
             processes = self.compute.group.size
-            where = f" in each of the {processes} processes" if processes > 1 else ""
+            where = f" in each of the {plural(processes, 'process')}" if processes > 1 else ""
             raise UserError(
                 f"no step of epoch {history.epoch} had two readable images{where}; "
                 f"accepted: {2 * processes} or more readable images in {self.train.phase.folder}"
@@ -196,7 +197,7 @@ class Trainer:
         """Raises Diverged if a weight is no number: batch normalisation can hide that from the loss."""
         try:
             weights = {name: tensor.cpu().numpy() for name, tensor in self.model.state_dict().items()}
-            check_values(weights, f"the network after {self.history.steps} steps")
+            check_values(weights, f"the network after {plural(self.history.steps, 'step')}")
         except UserError as error:
             raise Diverged(f"{error}: lr={self.hp.lr:g} is likely too high") from error
 
@@ -233,10 +234,11 @@ class Trainer:
         if reached > self.hp.epochs:
             raise UserError(
                 f"{self.checkpoints.folder} has a checkpoint of epoch {reached} of this run, but epochs is "
-                f"{self.hp.epochs}; accepted: {reached} epochs or more, or without that folder, to train anew"
+                f"{self.hp.epochs}; accepted: {plural(reached, 'epoch')} or more, or without that folder, to train anew"
             )
         history.resumed.append(history.steps)
-        done = f"{len(history.epochs)} complete epochs of {self.hp.epochs} and {history.steps} steps are done"
+        epochs, steps = plural(len(history.epochs), "complete epoch"), plural(history.steps, "step")
+        done = f"{epochs} of {self.hp.epochs} and {steps} are done"
         logger.info("resumed from %s: %s", self.checkpoints.folder, done)
         self.best_artifact.restore()
 

@@ -29,7 +29,7 @@ def test_captured_pictures_become_folders(account, tmp_path):
     account.does(f"predict.py {' '.join(map(str, pictures))} {pictures[0]}")
     folder = tmp_path / "to-label"
     out = account.does(f"captured.py {folder}")
-    assert "3 new pictures, 1 that were there already, 0 more certain than asked for, 1 requests without" in out
+    assert "3 new pictures, 1 that were there already, 0 more certain than asked for, 1 request without" in out
     written = sorted(folder.rglob("*.jpg"))
     assert [path.parent for path in written] == 3 * [folder / "dog"]
     assert {path.read_bytes() for path in written} == {path.read_bytes() for path in pictures}

@@ -12,8 +12,8 @@ TRAIN = "train.py --role sm --max-minutes 60 --max-wait-minutes 60"
 
 def test_prices_come_from_aws_and_the_settings_come_first(account):
     account.aws.prices = {"Train:ml.g4dn.xlarge": 0.8, "Host:ml.g4dn.xlarge": 0.9, "Host:ml.m5.xlarge": 0.25}
-    assert "1 instance hours of ml.g4dn.xlarge, 0.80 USD" in account.refuses(TRAIN)
-    assert "1 instance hours of ml.g4dn.xlarge, 2.00 USD" in account.refuses(f"{TRAIN} --prices ml.g4dn.xlarge=2")
+    assert "1 instance hour of ml.g4dn.xlarge, 0.80 USD" in account.refuses(TRAIN)
+    assert "1 instance hour of ml.g4dn.xlarge, 2.00 USD" in account.refuses(f"{TRAIN} --prices ml.g4dn.xlarge=2")
     assert "ml.g5.xlarge (set prices to see the cost)" in account.refuses(f"{TRAIN} --instance-type ml.g5.xlarge")
     assert "(set prices to see the cost)" in account.refuses(f"{TRAIN} --currency EUR")
     account.trained()

@@ -51,6 +51,13 @@ def test_trials_that_the_validation_images_cannot_tell_apart_are_called_equal(tm
     assert Tuning("t", LOSS, ["lr"], some).remark == ""
 
 
+@pytest.mark.parametrize(("images", "count"), [("1 image", 1), ("20 images", 20), ("1,234,567 images", 1234567)])
+def test_the_validation_images_are_read_from_the_log(images, count):
+    one = trial("a", 0.9)
+    one.read(f"validation: {images} in /opt/ml/input/data/validation", ACCURACY)
+    assert one.validation_images == count
+
+
 def test_the_best_is_of_the_completed_or_else_of_those_that_ended_early():
     some = [trial("a", 0.8), trial("b", 0.9), trial("c", 0.95, STOPPED), trial("d", None, FAILED)]
     assert Tuning("t", ACCURACY, ["lr"], some).best.name == "b"
@@ -116,7 +123,7 @@ def test_a_file_that_is_not_json_is_named(tmp_path, monkeypatch, text):
     monkeypatch.setattr(places, "RUNS", tmp_path)
     Tuning("new", ACCURACY, ["lr"]).save()
     (tmp_path / "new" / "tuning.json").write_text(text)
-    with pytest.raises(UserError, match=r"new/tuning.json (is not valid|holds a) JSON"):
+    with pytest.raises(UserError, match=r"new/tuning.json (is not valid JSON|holds an array)"):
         Tuning.load("new")
 
 

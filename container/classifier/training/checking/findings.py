@@ -10,6 +10,7 @@ from classifier.training.checking import other_formats
 from classifier.training.checking.duplicates import exact_groups, near_groups
 from classifier.training.checking.survey import Survey
 from classifier.training.data.names import quoted
+from classifier.words import is_are, plural
 
 # Fewer images of a class say too little: of 5 test images one more mistake is 20 %.
 FEWEST = {"train": 20, "validation": 5, "test": 5}
@@ -94,13 +95,12 @@ def find_leaks(survey: Survey, exact: list[list[int]], near: list[list[int]]) ->
             affected = sum(int((splits[group] == split).sum()) for group in own)
             of_split, others = int((splits == split).sum()), " or ".join(names[:split])
             copies = frozenset(one for group in own for one in group if splits[one] < split)
-            is_are = "is" if affected == 1 else "are"
             what = "also in" if is_exact else "almost the same as one in"
             is_or_may = "is then" if is_exact else "may then be"
             yield Finding(
                 LEAK,
                 affected,
-                f"{affected} of the {of_split} {names[split]} images {is_are} {what} {others}",
+                f"{affected} of the {plural(of_split, f'{names[split]} image')} {is_are(affected)} {what} {others}",
                 f"the {names[split]} score {is_or_may} too good: leave the copies out of {others}",
                 own,
                 copies,
@@ -152,7 +152,7 @@ def find_unreadable(survey: Survey) -> Iterator[Finding]:
     if survey.unreadable:
         count = len(survey.unreadable)
         reason, times = Counter(why for _, why in sorted(survey.unreadable.items())).most_common(1)[0]
-        often = f" ({times} times)" if times > 1 else ""
+        often = f" ({plural(times, 'time')})" if times > 1 else ""
         yield Finding(
             "unreadable",
             count,
@@ -199,7 +199,10 @@ def find_imbalance(survey: Survey) -> Iterator[Finding]:
     if ratio < IMBALANCED:
         return
     weights = [len(labels) / (len(classes) * max(1, counts[one])) for one in (least, most)]
-    what = f"{quoted(classes[most])} has {counts[most]} training images, {quoted(classes[least])} has {counts[least]}"
+    what = (
+        f"{quoted(classes[most])} has {plural(int(counts[most]), 'training image')}, "
+        + f"{quoted(classes[least])} has {counts[least]}"
+    )
     effect = f"an image of these counts {weights[1]:.2g} and {weights[0]:.2g} times in the loss"
     advice = f"with class_weights=balanced {effect}; objective=validation:macro_f1 judges by all classes alike"
     yield Finding("imbalance", int(counts[least]), what, advice)
@@ -227,15 +230,10 @@ def find_poor(survey: Survey) -> Iterator[Finding]:
     yield from _poor(tiny, "tiny", f"{{}} of less than {TINY_SIDE} pixels on a side, far smaller than most", look)
 
 
-def plural(count: int, one: str, several: str = "") -> str:
-    """Return a count with its noun, by default with an s for several."""
-    return f"{count:,} {one if count == 1 else several or f'{one}s'}"
-
-
 def _poor(found: np.ndarray, kind: str, what: str, advice: str, left_out: bool = False) -> Iterator[Finding]:
     positions = np.flatnonzero(found).tolist()
     if positions:
         count = len(positions)
-        sentence = f"{count:,} {what.format('image' if count == 1 else 'images')}"
+        sentence = plural(count, what.format("image"), what.format("images"))
         groups = [[position] for position in positions]
         yield Finding(kind, count, sentence, advice, groups, frozenset(positions if left_out else ()))

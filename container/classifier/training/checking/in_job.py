@@ -8,6 +8,7 @@ from classifier.training.checking.findings import Finding, find_faults
 from classifier.training.checking.survey import Survey, survey
 from classifier.training.data.folders import Dataset
 from classifier.training.interrupt import Interrupt
+from classifier.words import plural
 
 logger = logging.getLogger(__name__)
 # The other processes of a job wait meanwhile, and give up after two minutes. 10,000 photos of 400 px take 20 s.
@@ -39,6 +40,6 @@ def check_data(dataset: Dataset, interrupt: Interrupt, seconds: float = MOST_SEC
         return None
     for finding in findings:
         logger.warning("data: %s; %s", finding.what, finding.advice)
-    looked = f"{found.looked_at} of {len(found)} images were looked at in {found.seconds:.1f} s"
+    looked = f"{found.looked_at:,} of {plural(len(found), 'image')} were looked at in {found.seconds:.1f} s"
     logger.info("data: %s%s", looked, "" if findings else ", and no fault was found")
     return DataCheck(found, findings)

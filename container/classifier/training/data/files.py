@@ -14,6 +14,7 @@ from classifier import images
 from classifier.contract import MOST_PAYLOAD_MB
 from classifier.errors import UserError
 from classifier.training.data.names import printable, quoted
+from classifier.words import plural
 
 # As large as the largest request that the server takes.
 MOST_BYTES = MOST_PAYLOAD_MB * 2**20
@@ -172,7 +173,7 @@ def read_image_file(path: Path) -> bytes:
     if not stat.S_ISREG(state.st_mode):
         raise images.ImageError("not a regular file")
     if state.st_size > MOST_BYTES:
-        raise images.ImageError(f"{state.st_size:,} bytes are too many; accepted: up to {MOST_BYTES:,}")
+        raise images.ImageError(f"{plural(state.st_size, 'byte')} are too many; accepted: up to {MOST_BYTES:,}")
     with path.open("rb") as file:
         return file.read(MOST_BYTES + 1)
 

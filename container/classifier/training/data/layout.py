@@ -8,6 +8,7 @@ from classifier.errors import UserError
 from classifier.training.data.files import Folder, is_of_a_system, walk
 from classifier.training.data.names import class_name, printable, quoted
 from classifier.training.data.split_names import PHASES, phases_of
+from classifier.words import is_are, plural
 
 OTHER_CHANNELS = ("model", "pretrained")
 LAYOUT = (
@@ -82,7 +83,10 @@ def find_splits(folder: Folder, notes: list[str]) -> dict[str, Folder]:
             )
         notes.append(f"{unused} is not used: it holds no images")
     if loose := folder.images:
-        notes.append(f"{len(loose)} images directly in {folder} are not used, such as {quoted(next(iter(loose)))}")
+        notes.append(
+            f"{plural(len(loose), 'image')} directly in {folder} {is_are(len(loose))} not used, "
+            f"such as {quoted(next(iter(loose)))}"
+        )
     return named
 
 
@@ -105,7 +109,11 @@ def find_classes(phase: str, folder: Folder) -> dict[str, Folder]:
     """Return the class folders in `folder` by class. Raises UserError if its folders cannot be classes."""
     if not folder.folders:
         loose = len(folder.images)
-        held = f"{loose} images but no class folder" if loose else f"neither class folders nor images: {folder.held()}"
+        held = (
+            f"{plural(loose, 'image')} but no class folder"
+            if loose
+            else f"neither class folders nor images: {folder.held()}"
+        )
         raise UserError(f"the {phase} folder {folder} holds {held}; accepted: {LAYOUT}")
     classes: dict[str, Folder] = {}
     for name, inside in folder.folders.items():

@@ -7,6 +7,7 @@ from pathlib import Path
 from classifier import files
 from classifier.errors import UserError
 from classifier.training.data.names import printable, quoted
+from classifier.words import plural
 
 NAME = "leave_out.txt"
 HEAD = """\
@@ -42,9 +43,10 @@ class LeaveOut:
         said = []
         for folder, named in self.lists.items():
             met, shown = {name for of, name in self.met if of == folder}, printable(folder / NAME)
-            said.append(f"{len(met)} image{'s' * (len(met) != 1)} left out, as {shown} says")
+            said.append(f"{plural(len(met), 'image')} left out, as {shown} says")
             if unknown := sorted(named - met):
-                said.append(f"{shown} has {len(unknown)} lines that name no image, such as {quoted(unknown[0])}")
+                lines = plural(len(unknown), "line that names no image", "lines that name no image")
+                said.append(f"{shown} has {lines}, such as {quoted(unknown[0])}")
         return said
 
 

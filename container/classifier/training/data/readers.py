@@ -17,6 +17,7 @@ from classifier.errors import UserError
 from classifier.machine import usable_cores
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import ignore_signals
+from classifier.words import plural
 
 logger = logging.getLogger(__name__)
 MOST_WORKERS = 16
@@ -84,5 +85,7 @@ def count_workers(hp: Hyperparameters, shared_memory: Path = Path("/dev/shm"), t
     # Training's and validation's workers live side by side, and each makes one batch more than it prefetches.
     fitting = shutil.disk_usage(shared_memory).free // (2 * (PREFETCH + 1) * batch_bytes)
     if fitting < workers:
-        logger.warning("%s has room for %d of %d workers; --shm-size gives it more", shared_memory, fitting, workers)
+        logger.warning(
+            "%s has room for %d of %s; --shm-size gives it more", shared_memory, fitting, plural(workers, "worker")
+        )
     return min(workers, fitting)

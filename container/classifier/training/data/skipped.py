@@ -7,6 +7,7 @@ from classifier.training.data.batch import Batch
 from classifier.training.data.folders import Phase
 from classifier.training.data.names import printable, quoted
 from classifier.training.parallel.processes import Group
+from classifier.words import is_are, plural
 
 logger = logging.getLogger(__name__)
 # More unreadable images than this share of a phase are no accident.
@@ -30,8 +31,8 @@ class SkippedImages:
         if len(reasons) > max(1, MOST_SKIPPED * len(phase)) or len(reasons) == len(phase):
             name, reason = next(iter(reasons.items()))
             raise UserError(
-                f"{len(reasons)} of {len(phase)} {phase.name} images are unreadable, the first {name} ({reason}); "
-                f"accepted: one, or up to {MOST_SKIPPED:.0%}"
+                f"{len(reasons)} of {plural(len(phase), f'{phase.name} image')} {is_are(len(reasons))} unreadable, "
+                f"the first {name} ({reason}); accepted: one, or up to {MOST_SKIPPED:.0%}"
             )
 
     def check_classes(self, phase: Phase, classes: tuple[str, ...]) -> None:

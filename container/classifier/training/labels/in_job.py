@@ -15,6 +15,7 @@ from classifier.training.features import FeatureBatches
 from classifier.training.interrupt import Interrupted
 from classifier.training.labels.suspects import find_suspects, leave_one_out
 from classifier.training.trainer import Outcome, Trainer
+from classifier.words import plural
 
 logger = logging.getLogger(__name__)
 # A network that is wrong more often than right says more of itself than of a label: one at chance doubted 100 of 150.
@@ -63,7 +64,7 @@ def check_labels(trainer: Trainer, outcome: Outcome) -> LabelCheck | None:
         return None
     if trainer.history.best and trainer.history.best.accuracy < LEAST_ACCURACY:
         images = len(trainer.history.best.labels)
-        why_not = f"the network is wrong in more than half of the {images:,} validation images"
+        why_not = f"the network is wrong in more than half of the {plural(images, 'validation image')}"
         logger.info("labels: not judged, since %s", why_not)
         return LabelCheck([], 0, "", f"They were not judged: {why_not}, and would doubt right labels.")
     try:

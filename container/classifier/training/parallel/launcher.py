@@ -12,6 +12,7 @@ import torch
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.machine import usable_cores
+from classifier.words import plural
 
 PORT = 29500
 SECONDS_FOR_NAMES = 300
@@ -60,7 +61,9 @@ def make_plan(contract: Contract) -> Plan:
     gpus = torch.cuda.device_count()
     processes = contract.processes_per_host or max(1, gpus)
     if 0 < gpus < processes:
-        raise UserError(f"PROCESSES_PER_HOST is {processes}, on a host with {gpus} GPUs; accepted: up to {gpus}")
+        raise UserError(
+            f"PROCESSES_PER_HOST is {processes}, on a host with {plural(gpus, 'GPU')}; accepted: up to {gpus}"
+        )
     return Plan(hosts, hosts.index(resources.current_host), processes, resources.network_interface)
 
 

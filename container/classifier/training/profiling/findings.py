@@ -24,6 +24,7 @@ from classifier.training.profiling.job_time import (
     WAITING,
 )
 from classifier.training.profiling.profiler import Profile
+from classifier.words import plural
 
 MOST_WAITING = 0.25
 HOOK = 0.05
@@ -99,9 +100,10 @@ def waiting(profile: Profile, setting: Setting) -> str | None:
     if needed <= cores and needed > setting.workers:
         what = f"raise workers from {setting.workers} to {needed}"
     elif setting.workers < cores:
-        what = f"raise workers from {setting.workers} to {cores}, or take an instance with {needed} CPU cores"
+        what = f"raise workers from {setting.workers} to {cores}, or take an instance with {plural(needed, 'CPU core')}"
     else:
-        what = f"all {cores} CPU cores already read, so take an instance with {needed}, or use smaller image files"
+        reading = plural(cores, "CPU core already reads", "CPU cores already read")
+        what = f"{reading}, so take an instance with {needed}, or use smaller image files"
     return f"{share:.0%} of the time of the steps is waiting for images: {what}."
 
 
@@ -117,7 +119,7 @@ def on_the_cpu(profile: Profile, setting: Setting) -> str | None:
     if setting.device.type != "cpu" or share <= ON_THE_CPU:
         return None
     return (
-        f"{share:.0%} of a step computes, on {setting.cores} CPU cores: an instance with a GPU, such as "
+        f"{share:.0%} of a step computes, on {plural(setting.cores, 'CPU core')}: an instance with a GPU, such as "
         f"ml.g4dn.xlarge, does that many times faster."
     )
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from classifier.words import plural
+
 # Report the recurring part of the scatter only from this share on.
 RECURRING = 0.3
 
@@ -27,8 +29,9 @@ class TrainingTrend:
         else:
             late = "It hardly changed in the last quarter of the steps, so more epochs will not help much."
         return (
-            f"Single steps scatter by ±{self.noise:.2g} around the line, because each sees {batch_size} different "
-            f"images; this is noise. The line is the trend: it {way} from {self.first:.3g} to {self.last:.3g}. {late}"
+            f"Single steps scatter by ±{self.noise:.2g} around the line, because each sees "
+            f"{plural(batch_size, 'different image')}; this is noise. "
+            f"The line is the trend: it {way} from {self.first:.3g} to {self.last:.3g}. {late}"
         )
 
 

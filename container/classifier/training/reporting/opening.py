@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from classifier.training import shares
 from classifier.training.debugging.rules.verdicts import Verdict
 from classifier.training.evaluate import Evaluation
+from classifier.words import plural
 
 RANDOM_START = "a random start"
 # Below this accuracy ImageNet's weights are likely to gain more than anything else.
@@ -21,7 +22,7 @@ def opening(
     wrong = "No image was misclassified."
     if confused:
         label, predicted, count, part = confused[0]
-        wrong = f"Most often wrong: {label} is taken for {predicted}, {count} of {round(count / part)} times."
+        wrong = f"Most often wrong: {label} is taken for {predicted}, {count} of {plural(round(count / part), 'time')}."
     return [first, wrong, f"Next: {advice(evaluation, origin, rules)}"]
 
 

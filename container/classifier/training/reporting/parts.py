@@ -12,6 +12,7 @@ from classifier.training.profiling.job_time import PARTS
 from classifier.training.profiling.profiler import Profile
 from classifier.training.reporting import charts_debugging, charts_profiling
 from classifier.training.reporting.loss_trends import training_trend, validation_trend
+from classifier.words import plural
 
 logger = logging.getLogger(__name__)
 ORDER = get_args(Status)
@@ -103,4 +104,6 @@ def summary(profile: Profile) -> str:
     """Return a sentence on the duration of a step, if steps were timed."""
     if not profile.steps:
         return ""
-    return f"{len(profile.steps)} steps after the warm-up took {profile.step_milliseconds():,.0f} ms on average."
+    return (
+        f"{plural(len(profile.steps), 'step')} after the warm-up took {profile.step_milliseconds():,.0f} ms on average."
+    )

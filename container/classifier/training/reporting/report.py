@@ -31,6 +31,7 @@ from classifier.training.reporting.data_part import data_part
 from classifier.training.reporting.opening import opening
 from classifier.training.reporting.parts import debugging_part, guarded, profiling_part
 from classifier.training.reporting.pictures import data_url, seen_picture, seen_pixels
+from classifier.words import plural
 
 MOST_ROWS = 10
 MOST_SUSPECTS = 24
@@ -79,7 +80,7 @@ def write_report(path: Path, summary: Summary) -> None:
     )
     environment.filters["percent"] = lambda value: f"{value:.1%}"
     environment.filters["breakable"] = breakable
-    environment.filters["between"] = shares.between
+    environment.filters["between"], environment.filters["plural"] = shares.between, plural
     environment.filters["sentence"] = lambda text: f"{text[:1].upper()}{text[1:]}."
     parts, observed = _evaluation_parts(summary), summary.observed
     confused, debugging = parts["confused"], debugging_part(observed.debugging, summary.history, summary.hp.batch_size)

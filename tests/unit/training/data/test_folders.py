@@ -111,7 +111,7 @@ def test_an_empty_channel(tmp_path):
 
 def test_images_without_class_folders(tmp_path):
     (tmp_path / "a.jpg").touch()
-    assert "holds 1 images but no class folder; accepted: " in refusal({"train": tmp_path})
+    assert "holds 1 image but no class folder; accepted: " in refusal({"train": tmp_path})
 
 
 def test_one_class(tmp_path):

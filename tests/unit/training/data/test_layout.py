@@ -135,7 +135,7 @@ def test_what_is_not_used_beside_the_splits_is_named(tmp_path):
     (tmp_path / "sample.jpg").touch()
     assert find(tmp_path)[1] == [
         f"{tmp_path}/docs is not used: it holds no images",
-        f"1 images directly in {tmp_path} are not used, such as 'sample.jpg'",
+        f"1 image directly in {tmp_path} is not used, such as 'sample.jpg'",
     ]
 
 

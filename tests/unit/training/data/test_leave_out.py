@@ -21,7 +21,7 @@ def test_the_images_that_a_list_names_are_passed_over_and_counted(tmp_path):
     assert dataset.train.passed_over == {"left out": 1}
     assert dataset.notes == (
         f"2 images left out, as {folder / NAME} says",
-        f"{folder / NAME} has 1 lines that name no image, such as 'train/cat/old.jpg'",
+        f"{folder / NAME} has 1 line that names no image, such as 'train/cat/old.jpg'",
     )
 
 

@@ -39,7 +39,7 @@ def test_too_many_unreadable_images_are_an_error(phase):
 
 def test_a_phase_without_any_readable_image_is_an_error(phase):
     lone = Phase("test", phase.folder, phase.files[3:4], (1,), {})
-    with pytest.raises(UserError, match="1 of 1 test images are unreadable"):
+    with pytest.raises(UserError, match="1 of 1 test image is unreadable"):
         SkippedImages().add(lone, batch_with_skipped(0))
 
 

@@ -31,7 +31,7 @@ def test_a_healthy_profile_finds_nothing():
     [
         (62, 1, 4, "62% of the time of the steps is waiting for images: raise workers from 1 to 3."),
         (62, 2, 4, "raise workers from 2 to 4, or take an instance with 6 CPU cores."),
-        (62, 4, 4, "all 4 CPU cores already read, so take an instance with 11, or use smaller image files."),
+        (62, 4, 4, "4 CPU cores already read, so take an instance with 11, or use smaller image files."),
         (30, 0, 4, "30% of the time of the steps is waiting for images: raise workers from 0 to 1."),
     ],
 )

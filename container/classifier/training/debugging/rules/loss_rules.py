@@ -8,6 +8,7 @@ import numpy as np
 from classifier.training.debugging.names import TRAIN_LOSS, UPDATE_RATIO, VALIDATION_LOSS
 from classifier.training.debugging.rules.noise import noise
 from classifier.training.debugging.rules.rule import JobRule
+from classifier.words import plural
 
 
 @dataclass(eq=False, kw_only=True)
@@ -43,7 +44,7 @@ class LossNotDecreasing(JobRule):
         if before - after + by_chance > before * self.diff_percent / 100:
             return None  # it may have fallen
         return (
-            f"the mean loss of {count} saved steps went from {before:.4g} to {after:.4g}; "
+            f"the mean loss of {plural(count, 'saved step')} went from {before:.4g} to {after:.4g}; "
             f"by chance alone it varies by {by_chance:.2g}"
         )
 
@@ -125,7 +126,7 @@ class Overtraining(JobRule):
             return "" if self.epochs > self.patience_validation else None
         return (
             f"the validation loss (lowest {self.validation.value:.3g}) has not improved by more than {self.delta:.0%} "
-            f"for {self.validation.waited} epochs, nor the training loss (lowest {self.train.value:.3g}) for "
+            f"for {plural(self.validation.waited, 'epoch')}, nor the training loss (lowest {self.train.value:.3g}) for "
             f"{self.train.waited}"
         )
 

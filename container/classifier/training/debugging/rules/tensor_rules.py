@@ -8,6 +8,7 @@ from classifier.training.debugging.names import GRADIENT, RELU_ACTIVITY, RELU_IN
 from classifier.training.debugging.rules.noise import noise
 from classifier.training.debugging.rules.recent_activity import STEPS_TOGETHER, RecentActivity
 from classifier.training.debugging.rules.rule import JobRule
+from classifier.words import is_are, plural
 
 # Distance between the 5th and the 95th percentile of a normal distribution, in standard deviations.
 PERCENTILES_5_TO_95 = 3.29
@@ -37,8 +38,8 @@ class VanishingGradient(JobRule):
             return ""
         name = min(small, key=small.__getitem__)
         return (
-            f"{len(small)} of {len(sizes)} gradients are smaller than {self.threshold:g} on average, "
-            f"the smallest {small[name]:.1e} ({name.removeprefix(f'{GRADIENT}/')}), at a loss of {loss:.3g}"
+            f"{len(small)} of {plural(len(sizes), 'gradient')} {is_are(len(small))} smaller than {self.threshold:g} "
+            f"on average, the smallest {small[name]:.1e} ({name.removeprefix(f'{GRADIENT}/')}), at a loss of {loss:.3g}"
         )
 
 
@@ -59,7 +60,8 @@ class ExplodingTensor(JobRule):
         if not broken:
             return None if self.holds else ""
         name, size = next(iter(broken.items()))
-        return f"{len(broken)} of {len(sizes)} tensors are not finite, the first {name} ({size})"
+        of = f"{len(broken)} of {plural(len(sizes), 'tensor')}"
+        return f"{of} {is_are(len(broken))} not finite, the first {name} ({size})"
 
     def is_broken(self, value: float) -> bool:
         return bool(np.isnan(value) or (not self.only_nan and np.isinf(value)))
