@@ -112,6 +112,7 @@ def test_the_outputs_agree_with_each_other(job):
     root, _ = job
     data = root / "output/data"
     assert sorted(path.name for path in data.iterdir()) == [
+        "answers.json",
         "debug.json",
         "debughookconfig.json",
         "labels.csv",

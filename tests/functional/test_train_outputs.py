@@ -53,7 +53,7 @@ def test_nothing_of_an_earlier_job_stays(tmp_path):
     assert train(tmp_path).returncode == 0
     assert not (tmp_path / "output/failure").exists()
     assert sorted(path.name for path in data.iterdir()) == [
-        *("debug.json", "labels.csv", "metrics.jsonl", "notes.csv", "profile.json", "report.html"),
+        *("answers.json", "debug.json", "labels.csv", "metrics.jsonl", "notes.csv", "profile.json", "report.html"),
         "skipped_images.csv",
         *("validation_confusion_matrix.csv", "validation_per_class.csv", "validation_predictions.csv"),
     ]

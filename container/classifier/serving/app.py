@@ -139,6 +139,8 @@ def _classify(queries: list[inputs.Query], model: Model, decoder: Decoder, trace
     for result, future, query, pixels in submitted:
         predictions = answers.top_classes(_wait(future, deadline, trace), model.classes, query.k)
         result["predictions"] = predictions
+        if query.model_sha256:
+            result["model_sha256"] = model.sha256
         if query.explain and model.maps:
             explained = predictions[:MOST_MAPS]
             maps = model.maps.maps(pixels, [one["index"] for one in explained], max(0, deadline - time.monotonic()))

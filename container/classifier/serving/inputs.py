@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -47,12 +48,13 @@ _TEXT = re.compile(rb"[\t\n\r -~]+")
 class Query:
     """Encoded images, the number of classes to answer for each, and whether to explain them; `many` if it was a list.
 
-    A line of JSON that is not valid has no images, and an `error`.
+    `model_sha256` asks which model answers. A line of JSON that is not valid has no images, and an `error`.
     """
 
     images: list[bytes]
     k: int = DEFAULT_K
     explain: bool = False
+    model_sha256: bool = False
     many: bool = False
     error: str = ""
 
@@ -150,7 +152,8 @@ def _read_json(body: bytes, asked: Query, name: str) -> Query:
     return Query(
         [_decode_image(image, f"images[{i}]") for i, image in enumerate(images)],
         _valid_k(value["k"], "k") if "k" in value else asked.k,
-        _valid_explain(value["explain"], "explain") if "explain" in value else asked.explain,
+        _valid_flag(value["explain"], "explain") if "explain" in value else asked.explain,
+        asked.model_sha256,
         many=True,
     )
 
@@ -191,12 +194,18 @@ def _read_attributes(attributes: str) -> Query:
     for attribute in re.split("[,;]", attributes):
         name, _, value = attribute.partition("=")
         values.setdefault(name.strip(), value.strip())
-    k, explain = values.get("k", str(DEFAULT_K)), values.get("explain", "false")
+    k = values.get("k", str(DEFAULT_K))
     return Query(
         [],
         _valid_k(int(k) if re.fullmatch("[0-9]{1,1024}", k) else k, f"k in {ATTRIBUTES}"),
-        _valid_explain({"true": True, "false": False}.get(explain, explain), f"explain in {ATTRIBUTES}"),
+        explain=_flag(values, "explain"),
+        model_sha256=_flag(values, "model_sha256"),
     )
+
+
+def _flag(values: Mapping[str, str], name: str) -> bool:
+    value = values.get(name, "false")
+    return _valid_flag({"true": True, "false": False}.get(value, value), f"{name} in {ATTRIBUTES}")
 
 
 def _valid_k(k: object, name: str) -> int:
@@ -205,7 +214,7 @@ def _valid_k(k: object, name: str) -> int:
     return k
 
 
-def _valid_explain(explain: object, name: str) -> bool:
-    if not isinstance(explain, bool):
-        raise BadRequest(f"{name} is {shown(explain)}; accepted: true, false")
-    return explain
+def _valid_flag(flag: object, name: str) -> bool:
+    if not isinstance(flag, bool):
+        raise BadRequest(f"{name} is {shown(flag)}; accepted: true, false")
+    return flag

@@ -9,6 +9,7 @@ import numpy as np
 
 from classifier.activation_maps import ActivationMaps
 from classifier.artifact import Artifact
+from classifier.artifact_fields import WEIGHTS_FILE
 from classifier.serving.batcher import Batcher
 from classifier.serving.exits import stop_worker
 from classifier.serving.predictor import Predictor
@@ -18,7 +19,7 @@ class Model(NamedTuple):
     """The loaded model: a short description, its classes, the side of its input in pixels, and a batcher's submit().
 
     `maps`, where there are any, explain its answers. `is_ready` says whether it can answer now. After `close` nobody
-    may submit.
+    may submit. `sha256` is that of its weights' file, as model.json has it; "" if that has none.
     """
 
     about: str
@@ -28,6 +29,7 @@ class Model(NamedTuple):
     maps: ActivationMaps | None = None
     is_ready: Callable[[], bool] = lambda: True
     close: Callable[[], None] = lambda: None
+    sha256: str = ""
 
 
 def model_of(
@@ -37,7 +39,8 @@ def model_of(
     batcher = Batcher(predictor.in_lane, predictor.lanes, predictor.batch_size, give_up)
     about = predictor.artifact
     words = f"{about.architecture} on {predictor.device} in {predictor.precision}"
-    return Model(words, about.classes, about.image_size, batcher.submit, maps, close=batcher.close)
+    sha256 = about.sha256.get(WEIGHTS_FILE, "")
+    return Model(words, about.classes, about.image_size, batcher.submit, maps, close=batcher.close, sha256=sha256)
 
 
 def open_maps(folder: Path, about: Artifact, precision: str, cores: int) -> ActivationMaps:

@@ -59,8 +59,9 @@ def _invocations() -> dict[str, Any]:
     }
     one_image, lines = dict.fromkeys(inputs.IMAGE_TYPES, {}), dict.fromkeys(answers.LINES_TYPES, {})
     bodies = one_image | {answers.JSON: {"schema": many}} | lines
-    one = {"type": "object", "properties": {"predictions": PREDICTIONS}}
-    result = {"type": "object", "properties": {"predictions": PREDICTIONS, "error": TEXT}}
+    answered = {"predictions": PREDICTIONS, "model_sha256": TEXT}
+    one = {"type": "object", "properties": answered}
+    result = {"type": "object", "properties": answered | {"error": TEXT}}
     several = {"type": "object", "properties": {"results": {"type": "array", "items": result}}}
     types = {name: {"schema": TEXT} for name in answers.FORMATTERS} | {
         answers.JSON: {"schema": {"anyOf": [one, several]}}

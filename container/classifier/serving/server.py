@@ -16,6 +16,7 @@ from typing import Any
 from classifier import artifact, images, machine, memory
 from classifier.activation_maps import ActivationMaps
 from classifier.artifact import Artifact
+from classifier.artifact_fields import WEIGHTS_FILE
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.serving import accesslog
@@ -92,7 +93,10 @@ class Server(Processes):
     def _remote_model(self) -> Model:
         about, remote = self.description, RemoteModels(self.slots, self.fronts.seats.index(self.seat))
         words = f"{about.architecture} in a process of its own"
-        return Model(words, about.classes, about.image_size, remote.submit, self._open_maps("fp32"), remote.is_ready)
+        return Model(
+            *(words, about.classes, about.image_size, remote.submit, self._open_maps("fp32"), remote.is_ready),
+            sha256=about.sha256.get(WEIGHTS_FILE, ""),
+        )
 
     def _open_maps(self, precision: str) -> ActivationMaps:
         return open_maps(self.folder, self.description, precision, self.share.cores)

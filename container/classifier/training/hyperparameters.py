@@ -12,6 +12,7 @@ from typing import Any
 from classifier.errors import UserError
 from classifier.json_text import shown
 from classifier.layers import IMAGE_SIZES, STAGES
+from classifier.training.answers.sample import MOST_IMAGES
 from classifier.training.debugging.names import RuleName
 from classifier.training.metrics import OBJECTIVES
 
@@ -182,6 +183,9 @@ class Hyperparameters:
     )
     seed: int = hyperparameter(0, Whole(0, 2**31 - 1), "seed of every random choice")
     report_images: bool = hyperparameter(True, Flag(), "show the worst mistakes as pictures in the report", free=True)
+    answers_sample: int = hyperparameter(
+        MOST_IMAGES, Whole(0, MOST_IMAGES), "test images kept with their answers, which deploy.py compares", free=True
+    )
     debug: str = choice(
         "auto", "off", meaning="save losses, gradients, weights and activations, and look at them", free=True
     )

@@ -16,6 +16,7 @@ from classifier.artifact_fields import NETWORK_FILE
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.training import hyperparameters, model
+from classifier.training.answers.in_job import add_answers
 from classifier.training.best import BestArtifact
 from classifier.training.checking.in_job import check_data
 from classifier.training.checkpoint import Checkpoints, identity
@@ -83,7 +84,7 @@ def run_process(contract: Contract, interrupt: Interrupt, group: Group) -> None:
             labels = check_labels(trainer, outcome)
         if group.is_first:
             with trainer.profiler.span(INT8):
-                complete_artifact(contract.model, trainer, outcome, interrupt)
+                complete_artifact(contract, trainer, outcome, dataset)
             with trainer.profiler.span(END):
                 write_csv_files(contract.output_data, dataset, outcome.evaluation, trainer.skipped)
                 if labels:
@@ -181,11 +182,14 @@ def open_maps(folder: Path) -> ActivationMaps | None:
     return ActivationMaps(file.read_bytes, folder, cores=machine.usable_cores()) if file.exists() else None
 
 
-def complete_artifact(folder: Path, trainer: Trainer, outcome: Outcome, interrupt: Interrupt) -> None:
-    """Add the ONNX networks to the artifact in `folder`, if there is one. After a signal it is complete without int8.
+def complete_artifact(contract: Contract, trainer: Trainer, outcome: Outcome, dataset: Dataset) -> None:
+    """Add the ONNX networks to the artifact, if there is one, and take a sample of its answers.
+
+    After a signal it is complete without int8 and the sample.
 
     The report comes later, since it says how long this took. An error fails the job after that.
     """
+    folder, interrupt = contract.model, trainer.interrupt
     if outcome.failure or not (folder / METADATA_FILE).exists():
         return
     try:
@@ -193,6 +197,8 @@ def complete_artifact(folder: Path, trainer: Trainer, outcome: Outcome, interrup
         if not outcome.ending:
             with explained_losses(trainer.validation), contextlib.suppress(Interrupted):
                 add_int8(folder, trainer.validation, interrupt)
+            sampled = trainer.hp.answers_sample, trainer.compute.device, interrupt
+            add_answers(contract.output_data, folder, dataset, *sampled)
     except (UserError, OSError) as error:
         outcome.failure = error
 

@@ -9,12 +9,13 @@ from classifier.artifact import METADATA_FILE
 from classifier.artifact_fields import FILES
 from classifier.contract import Contract
 from classifier.errors import UserError
+from classifier.training.answers import sample
 from classifier.training.profiling.trace import TRACE
 from classifier.training.reporting.csv_files import CSV_FILES
 
 METRICS_FILE, REPORT_FILE, DEBUG_FILE, PROFILE_FILE = "metrics.jsonl", "report.html", "debug.json", "profile.json"
 # All that a job writes to output/data, besides what the debugger saves there.
-WRITTEN = (METRICS_FILE, REPORT_FILE, DEBUG_FILE, PROFILE_FILE, TRACE, *CSV_FILES)
+WRITTEN = (METRICS_FILE, REPORT_FILE, DEBUG_FILE, PROFILE_FILE, TRACE, sample.FILE, *CSV_FILES)
 
 
 def check_outputs(contract: Contract) -> None:

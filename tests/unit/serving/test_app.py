@@ -501,3 +501,10 @@ def test_a_request_id_that_cannot_be_one_is_replaced(client, value):
 
 def test_unknown_headers_do_no_harm(client):
     assert post(client, JPEG, **{"X-Amzn-Something": "1", "X-Forwarded-For": "::", "Cookie": "é"}).status_code == 200
+
+
+def test_the_model_that_answers_is_named_on_request(client, predictor):
+    named = post(client, JPEG, **{ATTRIBUTES: "model_sha256=true"}).json
+    assert named == post(client, JPEG).json | {"model_sha256": predictor.artifact.sha256["model.safetensors"]}
+    sentence = f"model_sha256 in {ATTRIBUTES} is 'yes'; accepted: true, false"
+    assert_error(post(client, JPEG, **{ATTRIBUTES: "model_sha256=yes"}), 400, sentence)

@@ -1,0 +1,91 @@
+"""Whether a server or an endpoint gives training's own answers to a sample of the job's images."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from classifier.errors import UserError
+from classifier.training.answers import sample
+from classifier.training.answers.sample import Sample, Sampled
+from local import places
+
+# The server names the model that answered.
+ATTRIBUTES = "model_sha256=true"
+# By which a probability may be another than training's: benchmarks/diary.md has what int8 and bf16 make of it.
+MOST_DIFFERENCE = 0.1
+# Answers of a hundred that may differ: int8 computes some images otherwise.
+MOST_PERCENT = 5
+
+
+@dataclass(frozen=True)
+class Compared:
+    """How answers to a sample compare with training's: `differing` of `images`, and by how much at most and on average.
+
+    `worst` is the image whose answer differs most; of one that was answered by an error it has that.
+    """
+
+    images: int
+    differing: int
+    most: float
+    mean: float
+    worst: str
+    strangers: int  # answers of another model
+
+    @property
+    def is_fine(self) -> bool:
+        return not self.strangers and 100 * self.differing <= MOST_PERCENT * self.images
+
+    def __str__(self) -> str:
+        if self.strangers:
+            return f"{self.strangers} of {self.images} answers are of another model than the job's"
+        by = f"probabilities differ by {self.mean:.3f} on average and {self.most:.3f} at most ({self.worst})"
+        return f"{self.differing} of {self.images} answers differ from training's; {by}"
+
+
+def sample_of(job: str) -> Sample | None:
+    """Return the sample in the folder that a job has in runs/; None if there is none. Raises UserError if damaged."""
+    return sample.read(places.run_folder(job) / "output/data" / sample.FILE)
+
+
+def asked(taken: Sample) -> Iterable[tuple[str, bytes]]:
+    """Yield name and bytes of each image, as senders take them."""
+    return ((one.file, one.data) for one in taken.images)
+
+
+def compare(taken: Sample, results: Sequence[dict[str, Any]]) -> Compared:
+    """Compare the results, in the order of the sample's images, with training's answers.
+
+    An answer differs if a probability is off by more than MOST_DIFFERENCE; a class that changes with less was a tie.
+    """
+    gaps = [gap(one, result) for one, result in zip(taken.images, results, strict=True)]
+    worst = max(range(len(gaps)), key=gaps.__getitem__)
+    error = results[worst].get("error")
+    named = [result.get("model_sha256", taken.model_sha256) for result in results]
+    return Compared(
+        images=len(gaps),
+        differing=sum(one > MOST_DIFFERENCE for one in gaps),
+        most=max(gaps),
+        mean=sum(gaps) / len(gaps),
+        worst=f"{taken.images[worst].file}: {error}" if error else taken.images[worst].file,
+        strangers=sum(name != taken.model_sha256 for name in named),
+    )
+
+
+def gap(one: Sampled, result: dict[str, Any]) -> float:
+    """Return by how much a probability of the answer differs from training's at most; 1 for an error.
+
+    A class that only one of them has counts as 0 in the other.
+    """
+    if "predictions" not in result:
+        return 1.0
+    answered = {item["class"]: item["probability"] for item in result["predictions"]}
+    best = next(iter(one.probabilities))
+    return max(abs(answered.get(name, 0) - one.probabilities.get(name, 0)) for name in (*answered, best))
+
+
+def prove(taken: Sample, results: Sequence[dict[str, Any]], what: str) -> None:
+    """Print how the results compare with training's answers. Raises UserError if they are not the same model's."""
+    found = compare(taken, results)
+    if not found.is_fine:
+        raise UserError(f"{what} does not answer as training did: {found}; accepted: up to {MOST_PERCENT} in 100")
+    print(f"{what} answers as training did: {found}")
