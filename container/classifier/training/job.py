@@ -140,7 +140,8 @@ def make_trainer(
     """Make the parts of a training, in the order in which they need each other."""
     group, writes = compute.group, compute.group.is_first
     made = model.make_model(dataset.classes, hp, start)
-    run_identity = identity(hp, dataset, made, compute.dtype)
+    with interrupt.waiting():
+        run_identity = identity(hp, dataset, made, compute.dtype)
     check_processes(hp, run_identity, group)
     made = made.to(compute.device)
     backbone, network = model.split(made, hp.trainable)

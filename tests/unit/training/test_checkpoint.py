@@ -229,6 +229,13 @@ def test_what_leaves_the_weights_as_they_are_leaves_the_run_the_same(run, tmp_pa
     assert identity(free, elsewhere, model, dtype) == identity(*run)
 
 
+def test_other_contents_under_the_same_names_make_another_run(run, tmp_path):
+    before = identity(*run)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/1.jpg").write_bytes(b"other pixels")
+    assert identity(*run) != before
+
+
 def test_what_changes_the_weights_makes_another_run(run):
     hp, dataset, model, dtype = run
     others = [
