@@ -327,6 +327,16 @@ def test_a_burst_of_more_connections_than_are_kept(server):
         assert {client.recv(4096)[:15] for client in clients} == {b"HTTP/1.1 200 OK"}
 
 
+def test_a_burst_where_few_files_may_be_open(artifact_folder, tmp_path):
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (192, 192))"
+    with serve(artifact_folder.parent, tmp_path / "log", limit) as server, ExitStack() as stack:
+        server.wait_for_ping(200)
+        clients = send(server, 300, LENGTH + JPEG, stack)
+        assert {client.recv(4096)[:12] for client in clients} <= {b"HTTP/1.1 200", b"HTTP/1.1 503"}
+        assert_prompt(server)
+        assert "Traceback" not in server.log
+
+
 def test_connections_that_break_off_after_their_request(server):
     with ThreadPoolExecutor(4) as pool:
         for _ in pool.map(lambda _: reset(server, LENGTH + JPEG), range(1500)):

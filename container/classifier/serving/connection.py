@@ -55,7 +55,7 @@ class Connection(ASGIProtocol):
         self.trace = Trace()
         self.unparsed = bytearray()
         self.chunks = self.body_bytes = 0
-        self.has_eof = False
+        self.has_eof = self.was_read = False
         self.enter(State.IDLE)
 
     @property
@@ -74,8 +74,8 @@ class Connection(ASGIProtocol):
         return self._body_receiver is not None and self._body_receiver.expect_continue
 
     def is_waiting(self) -> bool:
-        """Return whether the server waits for the client to send or to read."""
-        return self.state is not State.ANSWERING and not self._closed
+        """Return whether the server waits for the client to send or to read; not so before it has looked for itself."""
+        return self.was_read and self.state is not State.ANSWERING and not self._closed
 
     def is_new(self) -> bool:
         """Return whether the server waits for the client's first request."""
@@ -120,6 +120,9 @@ class Connection(ASGIProtocol):
         transport.max_size = READ_BYTES
         super().connection_made(transport)
         self.worker.welcome(self)
+        # The loop's next pass finds what has arrived, and calls data_received; the one after it is later than that.
+        loop = self.worker.loop
+        loop.call_soon(loop.call_soon, self._note_first_reading)
 
     def connection_lost(self, exc) -> None:
         self.unparsed.clear()
@@ -183,6 +186,9 @@ class Connection(ASGIProtocol):
         with contextlib.suppress(OSError):
             self.transport.write_eof()
         self.transport.resume_reading()
+
+    def _note_first_reading(self) -> None:
+        self.was_read = True
 
     @property
     def _can_parse(self) -> bool:

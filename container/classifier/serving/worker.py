@@ -28,12 +28,14 @@ CHECK_S = 0.5
 LEAVE_S, LEAVES = 0.005, 10
 # A turn of parsing, and the pause before the next: a loop that never sleeps keeps Python's lock from all threads.
 TURN_S, PAUSE_S = 0.002, 0.001
-# A connection is not ended for another before the server has had this long to read it.
+# What a new connection has sent may be on its way for this long; before that it is not ended for another one.
 GRACE_S = 0.25
 # Which are ended first.
 WAITING = (Connection.is_new, Connection.is_waiting)
 # Connections beyond the limit that have the time to read why they are closed.
 MOST_CLOSING = 100
+# Open files that are no connections: the listener, the engine's, and the modules that are imported late.
+OTHER_FILES = 50
 # After SIGTERM, a connection has this long to send what it has begun; requests in the queue are answered for this long
 # and then refused; and what is left is ended before gunicorn's graceful_timeout, after which SIGKILL comes.
 ARRIVAL_WHEN_STOPPING_S = 3
@@ -62,6 +64,8 @@ class Worker(ASGIWorker):
         # Many systems allow a process 1,024 descriptors until it asks for more, and a burst of connections takes them.
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        if most != resource.RLIM_INFINITY:
+            self.worker_connections = max(1, min(self.worker_connections, most - MOST_CLOSING - OTHER_FILES))
         super().init_process()
 
     def init_signals(self) -> None:
@@ -83,22 +87,27 @@ class Worker(ASGIWorker):
     def has_room(self) -> bool:
         """Return whether a new connection may come; for it, the one that has kept the server waiting longest may end.
 
-        Those that had an answer before are spared as long as there are others: a router keeps them. One that has just
-        come is given the time to be read: its request may be there.
+        Those that had an answer before are spared as long as there are others: a router keeps them.
         """
-        if len(self.connections) + len(self.accepting) < self.worker_connections:
+        if self.held < self.worker_connections:
             return True
         longest = next(chain.from_iterable(filter(waits, self.connections) for waits in WAITING), None)
-        if longest and time.monotonic() - longest.since <= GRACE_S:
-            return False
-        if longest:
+        if not longest:
+            return not self.is_crowded
+        is_silent = time.monotonic() - longest.since > GRACE_S
+        if is_silent:
             longest.end()
-        return True
+        return is_silent
 
     @property
     def is_crowded(self) -> bool:
         """Whether too many connections are open to wait for clients that are to close theirs."""
-        return len(self.connections) > self.worker_connections + MOST_CLOSING
+        return self.held > self.worker_connections + MOST_CLOSING
+
+    @property
+    def held(self) -> int:
+        """How many connections are open, or about to be."""
+        return len(self.connections) + len(self.accepting)
 
     def parse(self, connection: Connection) -> None:
         """Let a connection parse what has arrived, in turns with others and all else if it takes time."""
@@ -208,4 +217,4 @@ class Worker(ASGIWorker):
         self._count()
 
     def _count(self) -> None:
-        self.seat.count(len(self.connections) + len(self.accepting))
+        self.seat.count(self.held)
