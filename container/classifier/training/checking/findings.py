@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from classifier.training.checking import other_formats
+from classifier.training.checking.class_names import phase_names, same_classes
 from classifier.training.checking.duplicates import exact_groups, near_groups
 from classifier.training.checking.survey import Survey
 from classifier.training.data.names import quoted
@@ -40,7 +41,7 @@ class Finding:
     leave_out: frozenset[int] = frozenset()
 
 
-LEAK, LABELS = "leak", "two labels"
+LEAK, LABELS, NAMES = "leak", "two labels", "doubtful names"
 
 
 def find_faults(survey: Survey) -> list[Finding]:
@@ -50,6 +51,7 @@ def find_faults(survey: Survey) -> list[Finding]:
     copies = [*find_leaks(survey, exact, near), *find_two_labels(survey, exact, near)]
     return [
         *copies,
+        *find_doubtful_names(survey),
         *find_unreadable(survey),
         *find_other_formats(survey),
         *find_small_classes(survey),
@@ -124,6 +126,19 @@ def find_two_labels(survey: Survey, exact: list[list[int]], near: list[list[int]
             own,
             frozenset(one for group in own for one in group) if is_exact else frozenset(),
         )
+
+
+def find_doubtful_names(survey: Survey) -> Iterator[Finding]:
+    """Find classes that may be another one by their names, or a split."""
+    classes, counts = survey.dataset.classes, Counter(survey.labels.tolist())
+    for names in same_classes(classes):
+        images = sum(counts[classes.index(name)] for name in names)
+        what = f"the classes {quoted(*names)} have almost the same name"
+        yield Finding(NAMES, images, what, "if they are one class, put their images into one folder")
+    for name in phase_names(classes):
+        what = f"the class {quoted(name)} has the name of a split"
+        advice = "if its images are to test or validate with, move them out of the classes"
+        yield Finding(NAMES, counts[classes.index(name)], what, advice)
 
 
 def find_copies(survey: Survey, exact: list[list[int]], near: list[list[int]]) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from classifier.errors import UserError
 from classifier.training.data.files import Folder, is_of_a_system, walk
 from classifier.training.data.names import class_name, printable, quoted
-from classifier.training.data.split_names import PHASES, phases_of
+from classifier.training.data.split_names import PHASES, is_only_a_phase, names_of_a_split_class, phases_of
 from classifier.words import is_are, plural
 
 OTHER_CHANNELS = ("model", "pretrained")
@@ -131,6 +131,7 @@ def find_classes(phase: str, folder: Folder) -> dict[str, Folder]:
             f"class folders hold images, but there are only folders in {named}: {find_level(too_high)}; "
             f"accepted: {LAYOUT}"
         )
+    refuse_splits_as_classes(folder)
     refuse_splits_in_classes(classes)
     return classes
 
@@ -150,6 +151,21 @@ def is_data_set(folder: Folder) -> bool:
     except UserError:
         return False
     return len(classes) > 1 and all(inside.images for inside in classes)
+
+
+def refuse_splits_as_classes(folder: Folder) -> None:
+    """Raises UserError if folders of images, side by side in `folder`, are named after phases rather than classes."""
+    names = [name for name, inside in folder.folders.items() if holds_images(inside)]
+    if several := names_of_a_split_class(names):
+        raise UserError(
+            f"the class folders {quoted(*sorted(several))} in {folder} look like one class in several phases; "
+            f"accepted: {LAYOUT}"
+        )
+    if phase := next(filter(is_only_a_phase, names), None):
+        raise UserError(
+            f"{folder.folders[phase]} stands beside class folders, but is named after a phase; accepted: {LAYOUT}; "
+            "or another name, if it is a class"
+        )
 
 
 def refuse_splits_in_classes(classes: Mapping[str, Folder]) -> None:

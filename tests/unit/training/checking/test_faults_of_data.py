@@ -110,6 +110,18 @@ def test_pictures_that_look_alike_in_two_classes_are_for_a_person(good):
     assert left_out == []
 
 
+def test_classes_that_may_be_another_one_by_their_names(good):
+    for split in ("train", "validation", "test"):
+        (good / split / "dog").rename(good / split / "cat (2)")
+    fault, left_out = only_fault(good)
+    assert fault.what == "the classes 'cat', 'cat (2)' have almost the same name"
+    assert (fault.kind, fault.images, left_out) == ("doubtful names", 66, [])
+    for split in ("train", "validation", "test"):
+        (good / split / "cat (2)").rename(good / split / "train")
+    fault, _ = only_fault(good)
+    assert fault.what == "the class 'train' has the name of a split"
+
+
 def test_copies_in_a_class_count_twice(good):
     for number in range(3):
         shutil.copy(good / "train/cat/0.png", good / f"train/cat/copy-{number}.png")

@@ -183,3 +183,29 @@ def test_classes_that_hold_splits_or_the_same_folders_are_refused(tmp_path):
     )
     sentence = refusal(tmp_path / "sets")
     assert f"the class folder {tmp_path}/sets/two has a folder 'cat' of images, as 'one' has; accepted: " in sentence
+
+
+def test_classes_of_several_phases_side_by_side_are_refused(tmp_path):
+    fill(tmp_path, trainA=1, trainB=1, testA=1, testB=1)
+    assert refusal(tmp_path).startswith(
+        f"the class folders 'testA', 'trainA' in {tmp_path} look like one class in several phases; accepted: a chan"
+    )
+
+
+@pytest.mark.parametrize("name", ["test", "Validation", "hold-out"])
+def test_a_phase_beside_classes_is_refused(tmp_path, name):
+    fill(tmp_path, cat=1, dog=1, **{name: 3})
+    assert refusal(tmp_path).startswith(
+        f"{tmp_path}/{name} stands beside class folders, but is named after a phase; accepted: "
+    )
+
+
+def test_things_may_be_classes_whatever_phases_are_called(tmp_path):
+    fill(tmp_path, car=1, train=1, valid=1, invalid=1, eval_kit=1)
+    assert find(tmp_path) == ({"train": "."}, [])
+
+
+def test_a_channel_of_lists_is_named(tmp_path):
+    channels = {name: fill(tmp_path / name, a=1, b=1) for name in ("train", "train_lst")}
+    with pytest.raises(UserError, match="^channel 'train_lst' is none of train, validation, test, model, pretrained$"):
+        find_layout(channels)
