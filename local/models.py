@@ -42,9 +42,14 @@ class Model:
 
         They are those that the server answers. Raises ImageError if it is not a readable picture.
         """
-        from classifier.serving.answers import top_classes
+        return self._result(picture, k)["predictions"]
 
-        return top_classes(self._forward(self._pixels(picture)[None])[0], self.classes, k)
+    def knows(self, picture: str | Path | bytes) -> bool | None:
+        """Return whether a picture is like those that the model was validated on; errors as predict().
+
+        Of one that is not, the classes mean nothing. None is of a model that does not say.
+        """
+        return self._result(picture, 1).get("known")
 
     def explain(self, picture: str | Path | bytes, k: int = 1) -> list[dict[str, Any]]:
         """Return predict()'s answer, each class with a "map": how much each place speaks for it.
@@ -54,6 +59,11 @@ class Model:
         found: list[dict[str, Any]] = self.predict(picture, k)
         maps = self._maps.maps(self._pixels(picture), [one["index"] for one in found])
         return [one | {"map": values} for one, values in zip(found, maps, strict=True)]
+
+    def _result(self, picture: str | Path | bytes, k: int) -> dict[str, Any]:
+        from classifier.serving.answers import result_of
+
+        return result_of(self._forward(self._pixels(picture)[None])[0], self.classes, k)
 
     def _pixels(self, picture: str | Path | bytes) -> np.ndarray:
         data = picture if isinstance(picture, bytes) else Path(picture).read_bytes()

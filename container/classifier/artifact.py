@@ -1,7 +1,8 @@
 """The model artifact, which training writes and serving reads.
 
-It is one flat folder: the weights (safetensors, under torchvision's names), the network as ONNX files, and a JSON file
-with everything needed to use them, and their SHA-256. None is a pickle.
+It is one flat folder: the weights (safetensors, under torchvision's names), what measures an image's unlikeness
+(safetensors), the network as ONNX files, and a JSON file with everything needed to use them, and their SHA-256. None is
+a pickle.
 """
 
 import dataclasses
@@ -18,10 +19,11 @@ import safetensors
 import safetensors.numpy
 
 from classifier import files
-from classifier.artifact_fields import FILES, WEIGHTS_FILE, check_fields
+from classifier.artifact_fields import FILES, UNLIKENESS, UNLIKENESS_FILE, WEIGHTS_FILE, check_fields
 from classifier.errors import UserError
 from classifier.json_text import shown
 from classifier.layers import ARCHITECTURE, COUNTER, MEAN, STD, list_shapes
+from classifier.unlikeness import Measure, Unlikeness
 
 FORMAT_VERSION = 1
 METADATA_FILE = "model.json"
@@ -60,6 +62,7 @@ class Artifact:
     hyperparameters: Mapping[str, object] = field(default_factory=dict)
     metrics: Mapping[str, object] = field(default_factory=dict)
     quantization: Quantization | None = None
+    unlikeness: Unlikeness | None = None
     mean: tuple[float, ...] = MEAN
     std: tuple[float, ...] = STD
     architecture: str = ARCHITECTURE
@@ -69,11 +72,19 @@ class Artifact:
     format_version: int = FORMAT_VERSION
 
     @property
+    def row_width(self) -> int:
+        """How many values an engine returns for an image: the probabilities and, if it is measured, the unlikeness."""
+        return len(self.classes) + (self.unlikeness is not None)
+
+    @property
     def key(self) -> str:
         """A digest of what the ONNX files are made from. If it differs from `networks_key`, they are stale."""
         values = self.image_size, len(self.classes), self.eps, self.mean, self.std, self.temperature
         ranges = self.quantization and sorted(self.quantization.ranges.items())
-        text = json.dumps([*values, ranges, self.sha256.get(WEIGHTS_FILE)])
+        parts = [*values, ranges, self.sha256.get(WEIGHTS_FILE)]
+        if self.unlikeness:  # earlier artifacts have none, and keep their key
+            parts += [self.unlikeness.limit_int8, self.sha256.get(UNLIKENESS_FILE)]
+        text = json.dumps(parts)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -111,7 +122,8 @@ def read(folder: Path) -> Artifact:
         raise UserError(f"{path} is damaged: {error}") from error
     _check_weights(folder / WEIGHTS_FILE, len(artifact.classes))
     read_weights(folder, artifact)
-    for name in artifact.sha256.keys() - {WEIGHTS_FILE}:
+    read_measure(folder, artifact)
+    for name in artifact.sha256.keys() - {WEIGHTS_FILE, UNLIKENESS_FILE}:
         read_file(folder, artifact, name)
     return artifact
 
@@ -139,6 +151,15 @@ def read_weights(folder: Path, artifact: Artifact) -> dict[str, np.ndarray]:
     weights = safetensors.numpy.load(read_file(folder, artifact, WEIGHTS_FILE))
     check_values(weights, str(folder / WEIGHTS_FILE))
     return weights
+
+
+def read_measure(folder: Path, artifact: Artifact) -> Measure | None:
+    """Return what measures the unlikeness of an image; None if the artifact has none. Raises UserError as read()."""
+    if artifact.unlikeness is None:
+        return None
+    path = folder / UNLIKENESS_FILE
+    with _explained(path):
+        return Measure.of_file(read_file(folder, artifact, UNLIKENESS_FILE), str(path))
 
 
 def check_values(weights: Mapping[str, np.ndarray], origin: str) -> None:
@@ -178,6 +199,8 @@ def _parse(values: dict[str, Any], path: Path) -> Artifact:
     if (measured := fields.get("quantization")) is not None:
         ranges = {name: (float(low), float(high)) for name, (low, high) in measured["ranges"].items()}
         fields["quantization"] = Quantization(ranges, measured["images"], float(measured["accuracy_lost"]))
+    if (measured := fields.get("unlikeness")) is not None:
+        fields["unlikeness"] = Unlikeness(**{name: measured[name] for name in UNLIKENESS})
     return Artifact(**fields)
 
 

@@ -11,6 +11,7 @@ from classifier.layers import CONVOLUTIONS, IMAGE_SIZES
 WEIGHTS_FILE = "model.safetensors"
 NETWORK_FILE = "model.onnx"
 INT8_FILE = "model.int8.onnx"
+UNLIKENESS_FILE = "unlikeness.safetensors"
 
 
 def is_number(value: object, low: float, high: float) -> bool:
@@ -57,6 +58,7 @@ class Field(NamedTuple):
     required: bool = False
 
 
+PART = Field(lambda value: value is None or (is_object(value) and bool(value)), "an object with values, or null")
 FIELDS = {
     "classes": Field(are_classes, "a list of at least 2 different names", required=True),
     "image_size": Field(
@@ -75,15 +77,24 @@ FIELDS = {
     "weights_sha256": Field(lambda value: value is None or is_sha256(value), DIGEST),
     "sha256": Field(is_object, "an object"),
     "networks_key": Field(lambda value: value == "" or is_sha256(value), DIGEST),
-    "quantization": Field(
-        lambda value: value is None or (is_object(value) and bool(value)), "an object with values, or null"
-    ),
+    "quantization": PART,
+    "unlikeness": PART,
 }
-FILES: dict[str, Field] = dict.fromkeys((WEIGHTS_FILE, NETWORK_FILE, INT8_FILE), Field(is_sha256, DIGEST))
+FILES: dict[str, Field] = dict.fromkeys(
+    (WEIGHTS_FILE, UNLIKENESS_FILE, NETWORK_FILE, INT8_FILE), Field(is_sha256, DIGEST)
+)
 QUANTIZATION = {
     "ranges": Field(is_object, "an object", required=True),
     "images": Field(partial(is_whole, low=1, high=math.inf), "a whole number from 1", required=True),
     "accuracy_lost": Field(partial(is_number, low=-1, high=1), "a number from -1 to 1", required=True),
+}
+LIMITS_INT8 = 0.01, 100.0
+UNLIKENESS = {
+    "share": Field(partial(is_number, low=0.5, high=1), "a number from 0.5 to 1", required=True),
+    "images": Field(partial(is_whole, low=1, high=math.inf), "a whole number from 1", required=True),
+    "limit_int8": Field(
+        partial(is_number, low=LIMITS_INT8[0], high=LIMITS_INT8[1]), "a number from 0.01 to 100", required=True
+    ),
 }
 RANGE = Field(is_range, "the lowest result, at most 0, and the highest, at least 0", required=True)
 
@@ -95,6 +106,8 @@ def check_fields(values: dict[str, Any]) -> None:
     if measured := values.get("quantization"):
         _check(measured, QUANTIZATION, "quantization.")
         _check(measured["ranges"], dict.fromkeys(CONVOLUTIONS, RANGE), "quantization.ranges.")
+    if measured := values.get("unlikeness"):
+        _check(measured, UNLIKENESS, "unlikeness.")
 
 
 def _check(values: Mapping[str, object], fields: Mapping[str, Field], within: str = "") -> None:

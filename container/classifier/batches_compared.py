@@ -10,14 +10,15 @@ MOST_DIFFERENCE = 0.05
 
 
 def compare(
-    forwards: Sequence[Callable[[np.ndarray], np.ndarray]], image_size: int, n: int
+    forwards: Sequence[Callable[[np.ndarray], np.ndarray]], image_size: int, n: int, classes: int
 ) -> tuple[np.ndarray, float]:
-    """Return the last function's rows for `n` images of noise, and by how much a value differs for an image alone.
+    """Return the last function's rows for `n` images of noise, and by how much a probability differs for one alone.
 
-    Each function takes uint8 pixels of (1, image_size, image_size, 3), the last one also of n images. The difference is
-    the largest of all. If it is more than MOST_DIFFERENCE, or not a number, the engine is at fault.
+    Each function takes uint8 pixels of (1, image_size, image_size, 3), the last one also of n images; the probabilities
+    of so many `classes` are first in a row. The difference is the largest of all. If it is more than MOST_DIFFERENCE,
+    or not a number, the engine is at fault.
     """
     pixels = np.random.default_rng(0).integers(0, 256, (n, image_size, image_size, 3), np.uint8)
     rows, some = forwards[-1](pixels), range(0, n, max(1, n // 2))
-    differences = [np.abs(forward(pixels[i : i + 1])[0] - rows[i]).max() for forward in forwards for i in some]
-    return rows, float(np.max(differences))
+    alone = [(forward(pixels[i : i + 1])[0], rows[i]) for forward in forwards for i in some]
+    return rows, float(np.max([np.abs(one - other)[:classes].max() for one, other in alone]))

@@ -1,6 +1,6 @@
 """Runs the network's ONNX files on the processor, by OpenVINO. Without torch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 
 import numpy as np
@@ -10,7 +10,7 @@ from classifier.errors import UserError
 
 DEVICE = "CPU"
 # Of the networks' files.
-INPUT, OUTPUT = "pixels", "probabilities"
+INPUT, OUTPUT, UNLIKENESS = "pixels", "probabilities", "unlikeness"
 # What with_features() adds, and the operation whose input it is.
 FEATURES, POOLING = "activations", "average"
 _TYPES = {"fp32": openvino.Type.f32, "bf16": openvino.Type.bf16, "fp16": openvino.Type.f16}
@@ -42,6 +42,11 @@ def read(network: bytes) -> openvino.Model:
     except RuntimeError as error:
         sentence = str(error).strip().splitlines()[-1]
         raise UserError(f"OpenVINO cannot run the network: {sentence}") from error
+
+
+def rows(found: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return a network's outputs as rows (n, classes), or (n, classes + 1) if it measures the unlikeness: see there."""
+    return np.column_stack((found[OUTPUT], found[UNLIKENESS])) if UNLIKENESS in found else found[OUTPUT]
 
 
 def with_features(network: bytes) -> openvino.Model:

@@ -1,4 +1,4 @@
-"""The network as an ONNX file, which other tools open too: uint8 pixels in, probabilities out.
+"""The network as an ONNX file, which other tools open too: uint8 pixels in, probabilities and unlikeness out.
 
 The pixels' normalisation and the temperature are inside, and each batch normalisation is folded into the convolution
 before it. In int8 the file is in QDQ form: QuantizeLinear and DequantizeLinear follow each convolution's result, and
@@ -14,9 +14,10 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from classifier.artifact import Artifact, Range
-from classifier.engine import INPUT, OUTPUT
+from classifier.engine import INPUT, OUTPUT, POOLING, UNLIKENESS
 from classifier.folding import fold
 from classifier.layers import BLOCKS, CONVOLUTIONS, HEAD, STEM, Convolution
+from classifier.unlikeness import Measure
 
 # Both are older than the engines of the last three years.
 OPSET, IR_VERSION = 17, 8
@@ -27,21 +28,29 @@ STEPS = 127
 ADDED_STEPS = 255
 
 
-def build(about: Artifact, weights: Mapping[str, np.ndarray], ranges: Mapping[str, Range] | None = None) -> bytes:
+def build(
+    about: Artifact,
+    weights: Mapping[str, np.ndarray],
+    ranges: Mapping[str, Range] | None = None,
+    measure: Measure | None = None,
+) -> bytes:
     """Return the ONNX file of a network with `weights`, under torchvision's names; in int8 if there are `ranges`.
 
     `ranges` maps each convolution to its lowest and highest result. The input is uint8 RGB of shape
-    (n, image_size, image_size, 3), the output float32 (n, classes).
+    (n, image_size, image_size, 3), the outputs are float32: probabilities (n, classes) and, with a `measure`,
+    unlikeness (n,), which in int8 has the limit of `about`.
     """
-    return _Network(about, weights, _Int8(ranges) if ranges else _Float()).as_bytes()
+    if ranges and measure and about.unlikeness:
+        measure = measure.with_limit(about.unlikeness.limit_int8)
+    return _Network(about, weights, _Int8(ranges) if ranges else _Float(), measure).as_bytes()
 
 
-def build_observed(about: Artifact, weights: Mapping[str, np.ndarray]) -> bytes:
+def build_observed(about: Artifact, weights: Mapping[str, np.ndarray], measure: Measure | None = None) -> bytes:
     """Return the file in fp32, with two more outputs for each convolution, NAME.low and NAME.high.
 
     They are its lowest and highest result for the batch, float32 of shape ().
     """
-    return _Network(about, weights, _Observed()).as_bytes()
+    return _Network(about, weights, _Observed(), measure).as_bytes()
 
 
 class _Graph:
@@ -113,14 +122,20 @@ class _Int8:
 class _Network:
     """ResNet18, written from its input to its output."""
 
-    def __init__(self, about: Artifact, weights: Mapping[str, np.ndarray], form: _Float | _Int8):
+    def __init__(
+        self, about: Artifact, weights: Mapping[str, np.ndarray], form: _Float | _Int8, measure: Measure | None = None
+    ):
         self.about, self.weights, self.form, self.graph = about, weights, form, _Graph()
+        self.graph.output(OUTPUT, ["n", len(about.classes)])
         x = self.relu(self.convolution(STEM, self.normalized()), STEM)
         window = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "strides": [2, 2]}
         x = self.result(STEM, self.graph.node("MaxPool", [x], "pool", **window))
         for block in BLOCKS:
             x = self.block(block, x)
-        self.head(x)
+        features = self.graph.node("Flatten", [self.graph.node("GlobalAveragePool", [x], POOLING)], "features", axis=1)
+        self.head(features)
+        if measure:
+            self.measure(features, measure)
 
     def normalized(self) -> str:
         """Add the pixels in the network's order and statistics, float32 (n, 3, image_size, image_size)."""
@@ -153,21 +168,25 @@ class _Network:
     def result(self, name: str, x: str) -> str:
         return self.form.result(self.graph, CONVOLUTIONS[name], x)
 
-    def head(self, x: str) -> None:
-        """Add the pooling, the last layer with the temperature in it, and the output."""
+    def head(self, features: str) -> None:
+        """Add the last layer, with the temperature in it."""
         graph = self.graph
-        x = graph.node("Flatten", [graph.node("GlobalAveragePool", [x], "average")], "features", axis=1)
-        inputs = [x]
+        inputs = [features]
         for name in (f"{HEAD}.weight", f"{HEAD}.bias"):
             value = self.weights[name].astype(np.float64) / self.about.temperature
             inputs.append(graph.constant(name, value.astype(np.float32)))
         graph.node("Softmax", [graph.node("Gemm", inputs, "logits", transB=1)], OUTPUT, axis=1)
 
+    def measure(self, features: str, measure: Measure) -> None:
+        graph, mean = self.graph, self.graph.constant("roots_mean", measure.mean)
+        centred = graph.node("Sub", [graph.node("Sqrt", [features], "roots"), mean], "centred_roots")
+        scaled = graph.node("MatMul", [centred, graph.constant("roots_weight", measure.weight)], "scaled_roots")
+        graph.output(graph.node("ReduceL2", [scaled], UNLIKENESS, axes=[1], keepdims=0), ["n"])
+
     def as_bytes(self) -> bytes:
         about, graph = self.about, self.graph
         size = about.image_size
         pixels = helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["n", size, size, 3])
-        graph.outputs.insert(0, helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", len(about.classes)]))
         made = helper.make_graph(graph.nodes, about.architecture, [pixels], graph.outputs, graph.constants)
         model = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
         described = {"classes": json.dumps(about.classes, ensure_ascii=False), "image_size": str(size)}

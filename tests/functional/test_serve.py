@@ -176,7 +176,7 @@ def test_several_images_as_csv(server):
     body = json.dumps({"images": [base64.b64encode(data).decode() for data in (JPEG, b"hello")], "k": 1}).encode()
     answer = invoke(server, body, **{"Content-Type": "application/json", "Accept": "text/csv"})
     lines = answer.body.decode().splitlines()
-    assert lines[0] == "image,class,index,probability,error"
+    assert lines[0] == "image,class,index,probability,error,known"
     assert len(lines) == 3
     assert lines[2] == '1,,,,"not a JPEG, PNG or WebP image"'
 

@@ -83,10 +83,10 @@ def test_after_the_start_no_plan_is_made_and_no_memory_is_taken(random_model, mo
 def test_a_graph_outlives_the_network_that_it_was_made_of(random_model):
     """Its weights have one owner, the predictor: what is freed besides and taken anew must not be theirs."""
     predictor = load(random_model)
-    expected = predictor.probabilities(PIXELS)
+    expected = predictor.rows(PIXELS)
     torch.cuda.empty_cache()
     taken = [torch.full((1 << 20,), float("nan"), device=GPU) for _ in range(64)]
-    np.testing.assert_array_equal(predictor.probabilities(PIXELS), expected)
+    np.testing.assert_array_equal(predictor.rows(PIXELS), expected)
     del taken
 
 
@@ -103,7 +103,7 @@ def test_too_little_memory_is_refused_at_the_start_and_afterwards_images_are_ans
     predictor = load(random_model)
     torch.cuda.set_per_process_memory_fraction(room)  # a full GPU: what serves has its memory already
     try:
-        assert np.isfinite(predictor.probabilities(PIXELS[:1])).all()
-        assert np.isfinite(predictor.probabilities(PIXELS)).all()
+        assert np.isfinite(predictor.rows(PIXELS[:1])).all()
+        assert np.isfinite(predictor.rows(PIXELS)).all()
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)

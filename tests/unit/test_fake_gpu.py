@@ -131,7 +131,7 @@ def test_an_evaluation(compute, model, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.Tensor, "numpy", lambda tensor: np.ones(tensor.shape))
     given_images, loss = given("validation", tmp_path), torch.nn.CrossEntropyLoss(torch.ones(CLASSES, device=GPU))
     outputs, losses, _ = run_model(model, loss, given_images, compute, SkippedImages(), Interrupt())
-    assert [column.device.type for column in outputs] == ["cpu"] * 3
+    assert [column.device.type for column in outputs] == ["cpu"] * 4
     assert (outputs.logits.shape, outputs.logits.dtype) == ((IMAGES, CLASSES), torch.float32)
     assert losses.shape == (2,)
 

@@ -1,7 +1,7 @@
 """Results in the format that the client accepts: JSON, CSV or JSON lines.
 
-A result is {"predictions": [{"class", "index", "probability"}, ...]} or {"error": sentence}. A prediction that is
-explained has a "map" besides.
+A result is {"predictions": [{"class", "index", "probability"}, ...], "known": true} or {"error": sentence}. A
+prediction that is explained has a "map" besides. "known" is left out of what a model that does not measure it answers.
 """
 
 import csv
@@ -14,10 +14,12 @@ import numpy as np
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import NotAcceptable
 
+from classifier.unlikeness import split_row
+
 JSON, CSV, LINES = "application/json", "text/csv", "application/jsonlines"
 # JSON lines have several names, and none is registered.
 LINES_TYPES = (LINES, "application/x-jsonlines", "application/jsonl", "application/x-ndjson")
-CSV_HEADER = ("image", "class", "index", "probability", "error")
+CSV_HEADER = ("image", "class", "index", "probability", "error", "known")
 
 
 def top_classes(probabilities: np.ndarray, classes: Sequence[str], k: int) -> list[dict[str, Any]]:
@@ -25,6 +27,13 @@ def top_classes(probabilities: np.ndarray, classes: Sequence[str], k: int) -> li
     best = np.argsort(-probabilities, kind="stable")[:k]
     # Differences beyond six decimals mean nothing.
     return [{"class": classes[i], "index": int(i), "probability": round(float(probabilities[i]), 6)} for i in best]
+
+
+def result_of(row: np.ndarray, classes: Sequence[str], k: int) -> dict[str, Any]:
+    """Return the result for an engine's row: the `k` most probable classes, and whether the image is known."""
+    probabilities, known = split_row(row, len(classes))
+    predictions: dict[str, Any] = {"predictions": top_classes(probabilities, classes, k)}
+    return predictions if known is None else predictions | {"known": known}
 
 
 class Answer(NamedTuple):
@@ -80,11 +89,12 @@ def _json(results: Sequence[dict], many: bool) -> str:
 
 def _csv(results: Sequence[dict], many: bool) -> str:
     text = io.StringIO()
-    rows = csv.DictWriter(text, CSV_HEADER, lineterminator="\n")
+    rows: csv.DictWriter[str] = csv.DictWriter(text, CSV_HEADER, lineterminator="\n")
     rows.writeheader()
     for image, result in enumerate(results):
         # A result without predictions is a row itself: its only key is the column "error".
-        rows.writerows({"image": image, **row} for row in result.get("predictions", [result]))
+        known = {"known": json.dumps(result["known"])} if "known" in result else {}
+        rows.writerows({"image": image, **known, **row} for row in result.get("predictions", [result]))
     return text.getvalue()
 
 

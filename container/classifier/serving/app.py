@@ -137,12 +137,11 @@ def _classify(queries: list[inputs.Query], model: Model, decoder: Decoder, trace
             except ImageError as error:
                 result["error"] = str(error)
     for result, future, query, pixels in submitted:
-        predictions = answers.top_classes(_wait(future, deadline, trace), model.classes, query.k)
-        result["predictions"] = predictions
+        result |= answers.result_of(_wait(future, deadline, trace), model.classes, query.k)
         if query.model_sha256:
             result["model_sha256"] = model.sha256
         if query.explain and model.maps:
-            explained = predictions[:MOST_MAPS]
+            explained = result["predictions"][:MOST_MAPS]
             maps = model.maps.maps(pixels, [one["index"] for one in explained], max(0, deadline - time.monotonic()))
             for prediction, one in zip(explained, maps, strict=True):
                 prediction["map"] = png_text(one)
@@ -154,7 +153,7 @@ def _wait(future: Future, deadline: float, trace: Trace) -> np.ndarray:
     trace.queue_ms += outcome.queue_ms
     trace.model_ms += outcome.model_ms
     trace.batch_size = max(trace.batch_size, outcome.batch_size)
-    return outcome.probabilities
+    return outcome.row
 
 
 def _named_errors(results: list[dict]) -> list[str]:

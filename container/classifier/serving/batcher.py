@@ -32,9 +32,9 @@ class Expired(Exception):
 
 
 class Outcome(NamedTuple):
-    """An image's probabilities, the milliseconds that it waited and that its batch took, and the batch's size."""
+    """An image's row, the milliseconds that it waited and that its batch took, and the batch's size."""
 
-    probabilities: np.ndarray
+    row: np.ndarray
     queue_ms: float
     model_ms: float
     batch_size: int

@@ -12,7 +12,7 @@ WARM_UP = 3
 
 
 class FixedBatch:
-    """The probabilities of up to `size` images by a network, with buffers that all its calls share.
+    """The rows of up to `size` images by a network, with buffers that all its calls share.
 
     On a GPU the buffers are pinned memory. Not for several threads at a time.
     """
@@ -43,7 +43,7 @@ class FixedBatch:
 
     @torch.inference_mode()
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
-        """Return float32 (n, classes) for uint8 (n, image_size, image_size, 3), n up to the size."""
+        """Return n rows, float32, for uint8 (n, image_size, image_size, 3), n up to the size."""
         n = len(pixels)
         self._pixels.numpy()[:n] = pixels  # what an earlier batch left in the other rows changes none of these
         if self._replay is None:

@@ -12,12 +12,20 @@ from classifier import network
 from classifier.artifact import Artifact
 from classifier.folding import fold
 from classifier.layers import BLOCKS, CONVOLUTIONS, HEAD, STEM
+from classifier.unlikeness import Measure
 
 
 class FoldedNetwork:
-    """uint8 pixels (n, size, size, 3) to the classes' probabilities, float32 (n, classes), on one device."""
+    """uint8 pixels (n, size, size, 3) to float32 rows on one device: probabilities and, with a measure, unlikeness."""
 
-    def __init__(self, weights: Mapping[str, np.ndarray], about: Artifact, where: torch.device, dtype: torch.dtype):
+    def __init__(
+        self,
+        weights: Mapping[str, np.ndarray],
+        about: Artifact,
+        where: torch.device,
+        dtype: torch.dtype,
+        measure: Measure | None = None,
+    ):
         """Take an artifact's float32 `weights` by name, for convolutions in `dtype` on the device `where`."""
         self.dtype = dtype
         # torch's functions for cuDNN's fused convolutions; they were measured in fp16 alone.
@@ -35,12 +43,18 @@ class FoldedNetwork:
         self._biases = {name: torch.from_numpy(bias).to(where, dtype) for name, bias in biases.items()}
         self._head = [torch.tensor(weights[f"{HEAD}.{part}"], device=where) for part in ("weight", "bias")]
         self._temperature = about.temperature
+        self._measure = [torch.tensor(part, device=where) for part in measure] if measure else None
 
     @torch.inference_mode()
     def __call__(self, pixels: Tensor) -> Tensor:
         (x,) = deque(self._outputs(pixels), maxlen=1)
-        logits = functional.linear(x.float().mean((2, 3)), *self._head)
-        return (logits / self._temperature).softmax(1)
+        features = x.float().mean((2, 3))
+        probabilities = (functional.linear(features, *self._head) / self._temperature).softmax(1)
+        if self._measure is None:
+            return probabilities
+        mean, weight = self._measure
+        unlikeness = ((features.sqrt() - mean) @ weight).norm(dim=1, keepdim=True)
+        return torch.cat((probabilities, unlikeness), 1)
 
     @torch.inference_mode()
     def fits(self, pixels: Tensor) -> bool:

@@ -59,7 +59,7 @@ def _invocations() -> dict[str, Any]:
     }
     one_image, lines = dict.fromkeys(inputs.IMAGE_TYPES, {}), dict.fromkeys(answers.LINES_TYPES, {})
     bodies = one_image | {answers.JSON: {"schema": many}} | lines
-    answered = {"predictions": PREDICTIONS, "model_sha256": TEXT}
+    answered = {"predictions": PREDICTIONS, "known": {"type": "boolean"}, "model_sha256": TEXT}
     one = {"type": "object", "properties": answered}
     result = {"type": "object", "properties": answered | {"error": TEXT}}
     several = {"type": "object", "properties": {"results": {"type": "array", "items": result}}}

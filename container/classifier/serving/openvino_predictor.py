@@ -8,7 +8,7 @@ import numpy as np
 from classifier import artifact, engine, machine
 from classifier.artifact import Artifact
 from classifier.artifact_fields import INT8_FILE, NETWORK_FILE
-from classifier.engine import OUTPUT, Engine
+from classifier.engine import Engine
 from classifier.errors import UserError
 from classifier.serving.batcher import Forward
 
@@ -45,7 +45,7 @@ class OpenVinoPredictor:
         run = self._engines[cores].open()
 
         def forward(pixels: np.ndarray) -> np.ndarray:
-            return run(pixels)[OUTPUT]
+            return engine.rows(run(pixels))
 
         return forward
 
@@ -80,4 +80,5 @@ def read_network(folder: Path, about: Artifact, int8: bool) -> bytes:
 
     log.info("there is no %s for this model.json: it is made from the weights", name)
     ranges = about.quantization.ranges if int8 and about.quantization else None
-    return onnx_network.build(about, artifact.read_weights(folder, about), ranges)
+    weights, measure = artifact.read_weights(folder, about), artifact.read_measure(folder, about)
+    return onnx_network.build(about, weights, ranges, measure)

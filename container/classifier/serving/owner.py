@@ -36,7 +36,7 @@ class Owner:
         error, none = outcome.exception(), (query.slot, query.ticket, 0.0, 0.0, 0)
         if error is None:
             found = outcome.result()
-            self.slots.rows[front, query.slot] = found.probabilities
+            self.slots.rows[front, query.slot] = found.row
             reply = Reply(query.slot, query.ticket, found.queue_ms, found.model_ms, found.batch_size)
         elif isinstance(error, Expired):
             reply = Reply(*none, expired=True)

@@ -1,9 +1,11 @@
-"""Pixels to probabilities: the model in memory, on this machine's device, and the threads that it may run in."""
+"""Pixels to rows: the model in memory, on this machine's device, and the threads that it may run in."""
 
 import logging
 import math
 from pathlib import Path
 from typing import Protocol
+
+import numpy as np
 
 from classifier import batches_compared, machine
 from classifier.artifact import Artifact
@@ -28,7 +30,10 @@ class Predictor(Protocol):
     lanes: tuple[int, ...]  # the cores of each thread that runs the model: the first has all cores
 
     def in_lane(self, cores: int) -> Forward:
-        """Return the function that runs the network in the calling thread, with this many cores."""
+        """Return the function that runs the network in the calling thread, with this many cores.
+
+        Its rows have the artifact's row_width: the probabilities and, if it is measured, the unlikeness.
+        """
         ...
 
 
@@ -72,19 +77,19 @@ def load_on_cpu(
 def warm_up(predictor: Predictor) -> None:
     """Classify noise, alone and in a batch, in this thread alone: see Engine.
 
-    Raises UserError if the probabilities are not finite, or not those of the artifact's classes, and BatchDependent if
-    those of an image alone are others than in a batch.
+    Raises UserError if its rows are not finite, or not those of the artifact, and BatchDependent if the probabilities
+    of an image alone are others than in a batch.
     """
     about, n = predictor.artifact, predictor.batch_size
     # The first lane has batches only if it is the only one.
     forwards = [predictor.in_lane(cores) for cores in dict.fromkeys(predictor.lanes)]
-    rows, difference = batches_compared.compare(forwards, about.image_size, n)
-    if rows.shape != (n, len(about.classes)):
+    rows, difference = batches_compared.compare(forwards, about.image_size, n, len(about.classes))
+    if rows.shape != (n, about.row_width):
         raise UserError(
-            f"the network returns {rows.shape[1:]} for an image; expected: {plural(len(about.classes), 'class')}"
+            f"the network returns {rows.shape[1:]} for an image; expected: {plural(about.row_width, 'value')}"
         )
-    if not math.isfinite(difference):
-        raise UserError("the model artifact is damaged: its probabilities for an image of noise are not finite")
+    if not math.isfinite(difference) or not np.isfinite(rows).all():
+        raise UserError("the model artifact is damaged: its answers for an image of noise are not finite")
     if difference > batches_compared.MOST_DIFFERENCE:
         raise BatchDependent(
             f"in precision {predictor.precision} a probability of an image alone differs by {difference:.2f} from that "

@@ -41,7 +41,7 @@ class Server(Processes):
 
     def __init__(self, contract: Contract, folder: Path, description: Artifact, listener: int, share: Share):
         self.folder, self.description = folder, description
-        slots = Slots.of_each(share.owners, share.fronts, description.image_size, len(description.classes))
+        slots = Slots.of_each(share.owners, share.fronts, description.image_size, description.row_width)
         super().__init__(contract, listener, share, slots)
 
     def load(self) -> Any:

@@ -1,7 +1,7 @@
 """Images on their way from the fronts to the model's process, in memory that both share.
 
 Made by the master before it forks, so that every process of its, also one that is started later, has the same slots
-and links. A slot takes an image's pixels one way and its probabilities the other; what is sent through a link is a few
+and links. A slot takes an image's pixels one way and its row the other; what is sent through a link is a few
 numbers.
 """
 
@@ -28,7 +28,7 @@ class Query(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What became of a query: its probabilities are in the slot, unless it expired or failed."""
+    """What became of a query: its row is in the slot, unless it expired or failed."""
 
     slot: int
     ticket: int
@@ -78,11 +78,11 @@ class Link:
 class Slots:
     """For each front the pixels and rows of its slots, and which process of the model they wait for."""
 
-    def __init__(self, fronts: int, image_size: int, classes: int, number: int = SLOTS):
-        """Make `number` slots for each of `fronts`, for uint8 pixels of (image_size, image_size, 3)."""
+    def __init__(self, fronts: int, image_size: int, row_width: int, number: int = SLOTS):
+        """Make `number` slots for each of `fronts`, for uint8 pixels of (image_size, image_size, 3) and their rows."""
         self.number = number
         self.pixels = _shared((fronts, number, image_size, image_size, 3), np.uint8)
-        self.rows = _shared((fronts, number, classes), np.float32)
+        self.rows = _shared((fronts, number, row_width), np.float32)
         # Of each slot, the number of the model's process that has its image; 0: it is free.
         self.owners = _shared((fronts, number), np.int64)
         self._owner = _shared((2,), np.int64)
@@ -94,9 +94,9 @@ class Slots:
         return int(self._owner[0])
 
     @classmethod
-    def of_each(cls, owners: int, fronts: int, image_size: int, classes: int) -> list[Self]:
+    def of_each(cls, owners: int, fronts: int, image_size: int, row_width: int) -> list[Self]:
         """Return the slots of each of several processes of the model, which share the number that one would have."""
-        return [cls(fronts, image_size, classes, max(FEWEST, SLOTS // owners)) for _ in range(owners)]
+        return [cls(fronts, image_size, row_width, max(FEWEST, SLOTS // owners)) for _ in range(owners)]
 
     def begin(self) -> int:
         """Count one more process of the model, which answers from now on, and return its number."""

@@ -13,6 +13,7 @@ from classifier.errors import UserError
 from classifier.serving.batcher import Forward
 from classifier.serving.fixed_batch import FixedBatch
 from classifier.serving.folded_network import FoldedNetwork
+from classifier.unlikeness import Measure
 from classifier.words import plural
 
 # A batch is padded to the next of these, so that a few graphs are enough.
@@ -39,9 +40,9 @@ class TorchPredictor:
         if where.type == "cuda":
             # fp32 is chosen to get the processor's answers: no TF32, which torch has for convolutions by default.
             torch.backends.cudnn.allow_tf32 = False
-        weights = artifact.read_weights(folder, about)
+        weights, measure = artifact.read_weights(folder, about), artifact.read_measure(folder, about)
         try:
-            chosen, dtype = _choose(weights, about, where, precision)
+            chosen, dtype = _choose(weights, measure, about, where, precision)
             self._batches = {size: FixedBatch(chosen, size, about.image_size, where) for size in SIZES}
             torch.cuda.empty_cache()  # what only the calls before the captures needed
         except RuntimeError as error:
@@ -54,15 +55,15 @@ class TorchPredictor:
         self.precision = device.name_precision(dtype)
 
     def in_lane(self, cores: int) -> Forward:
-        return self.probabilities
+        return self.rows
 
-    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        """Return the classes' probabilities for n >= 1 images, float32 (n, classes); uint8 (n, size, size, 3)."""
+    def rows(self, pixels: np.ndarray) -> np.ndarray:
+        """Return a row for each of n >= 1 images, float32 (n, row_width of the artifact); uint8 (n, size, size, 3)."""
         return self._batches[min(size for size in SIZES if size >= len(pixels))](pixels)
 
 
 def _choose(
-    weights: Mapping[str, np.ndarray], about: Artifact, where: torch.device, precision: str
+    weights: Mapping[str, np.ndarray], measure: Measure | None, about: Artifact, where: torch.device, precision: str
 ) -> tuple[FoldedNetwork, torch.dtype]:
     """Return the network in the precision asked for; auto is the first of several whose range it fits.
 
@@ -72,7 +73,7 @@ def _choose(
     noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     samples = np.concatenate([np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8), noise])
     for dtype in device.serving_dtypes(precision, where):
-        made = FoldedNetwork(weights, about, where, dtype)
+        made = FoldedNetwork(weights, about, where, dtype, measure)
         if made.fits(torch.from_numpy(samples).to(where)):
             return made, dtype
     raise UserError(

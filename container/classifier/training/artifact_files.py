@@ -4,6 +4,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
@@ -13,34 +14,34 @@ import torch
 
 from classifier import files
 from classifier.artifact import METADATA_FILE, Artifact
-from classifier.artifact_fields import FILES, INT8_FILE, NETWORK_FILE, WEIGHTS_FILE
+from classifier.artifact_fields import FILES, UNLIKENESS_FILE, WEIGHTS_FILE
+from classifier.unlikeness import Measure
 
 PACKAGES = ("torch", "torchvision", "onnx", "openvino", "pillow", "numpy")
 VERSIONS = {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES}
 
 
-def save_artifact(folder: Path, about: Artifact, weights: Mapping[str, torch.Tensor]) -> None:
-    """Write `weights` and metadata to `folder`. Raises OSError, and then the files of before are still there.
+def save_artifact(
+    folder: Path, about: Artifact, weights: Mapping[str, torch.Tensor], measure: Measure | None = None
+) -> None:
+    """Write `weights`, `measure` and metadata to `folder`. Raises OSError, and then the files of before are there.
 
     Readers need the metadata, which are gone while the other files are replaced. A process that is killed at any point
-    leaves the old artifact, the new one or none, and never one's weights with the other's metadata. The networks of
+    leaves the old artifact, the new one or none, and never one's weights with the other's metadata. The other files of
     before are removed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    data = safetensors.numpy.save(
-        {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in weights.items()}
-    )
-    described = _described(replace(about, sha256={}), {WEIGHTS_FILE: data})
-    weights_path, metadata_path = folder / WEIGHTS_FILE, folder / METADATA_FILE
-    with (
-        files.written_aside(weights_path, data) as new_weights,
-        files.written_aside(metadata_path, _as_json(described)) as new_metadata,
-    ):
-        metadata_path.unlink(missing_ok=True)
-        for name in (NETWORK_FILE, INT8_FILE):
+    arrays = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in weights.items()}
+    contents = {WEIGHTS_FILE: safetensors.numpy.save(arrays)}
+    if measure:
+        contents[UNLIKENESS_FILE] = measure.as_file()
+    contents[METADATA_FILE] = _as_json(_described(replace(about, sha256={}), contents))  # the last to be replaced
+    with ExitStack() as stack:
+        aside = {name: stack.enter_context(files.written_aside(folder / name, data)) for name, data in contents.items()}
+        for name in (METADATA_FILE, *(FILES.keys() - contents.keys())):
             (folder / name).unlink(missing_ok=True)
-        new_weights.replace(weights_path)
-        new_metadata.replace(metadata_path)
+        for name, new in aside.items():
+            new.replace(folder / name)
     files.flush_folder(folder)
 
 

@@ -10,10 +10,12 @@ from classifier.artifact import Artifact
 from classifier.training import metrics
 from classifier.training.artifact_files import remove_partial_files, save_artifact
 from classifier.training.evaluate import Evaluation
+from classifier.training.familiarity import SHARE, Familiarity
 from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupted
 from classifier.training.metrics import better, finite
+from classifier.unlikeness import Unlikeness
 from classifier.words import plural
 
 logger = logging.getLogger(__name__)
@@ -80,12 +82,16 @@ class BestArtifact:
         """Write the artifact with `metrics`: the best weights, or the model's if no epoch is complete."""
         if self.folder is None:
             return
+        best = self.history.best
+        familiarity = best.familiarity if best else Familiarity()
         about = Artifact(
             classes=self.classes,
             image_size=self.hp.image_size,
             eps=self.hp.eps,
             hyperparameters=vars(self.hp),
             metrics=finite(metrics),
-            temperature=self.history.best.temperature if self.history.best else 1.0,
+            temperature=best.temperature if best else 1.0,
+            unlikeness=Unlikeness(SHARE, familiarity.images) if familiarity.measure else None,
         )
-        save_artifact(self.folder, about, self.history.best_weights or self.model.state_dict())
+        weights = self.history.best_weights or self.model.state_dict()
+        save_artifact(self.folder, about, weights, familiarity.measure)

@@ -2,18 +2,22 @@
 
 import heapq
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from classifier.layers import HEAD
 from classifier.training.calibration import calibrate, calibration_error
 from classifier.training.compute import Compute
 from classifier.training.data.batches import Batches
 from classifier.training.data.names import quoted
 from classifier.training.data.skipped import SkippedImages
+from classifier.training.familiarity import MOST, Familiarity, fit, judge
 from classifier.training.interrupt import Interrupt
 from classifier.training.progress import progress
 from classifier.words import plural
@@ -55,6 +59,7 @@ class Evaluation:
     calibration_error: float  # at that temperature
     calibration_error_before: float  # without it
     why_not_calibrated: str = ""  # if the temperature is 1 for a reason
+    familiarity: Familiarity = Familiarity()  # noqa: RUF009, it is frozen
 
     @property
     def training_loss(self) -> float:
@@ -74,6 +79,7 @@ class Outputs(NamedTuple):
     positions: torch.Tensor  # (n,)
     labels: torch.Tensor  # (n,)
     logits: torch.Tensor  # float32 (n, k)
+    features: torch.Tensor  # float32 (m, f), of m of the images in any order: see familiarity.MOST
 
 
 class Scores(NamedTuple):
@@ -94,18 +100,18 @@ def evaluate(
     classes: int,
     skipped: SkippedImages,
     interrupt: Interrupt,
-    temperature: float | None = None,
+    fitted: Evaluation | None = None,
 ) -> Evaluation:
     """Evaluate `model` on the phase of `batches`; `criterion` is training's loss.
 
     Each of several processes takes its share of every batch, and all of them return the same, whole evaluation.
-    The logits are divided by `temperature`, by default the one that calibrates this phase.
+    Temperature and measure of unlikeness are those of the evaluation `fitted`, by default fitted on this phase.
 
     Raises Interrupted, and UserError if too many images are unreadable.
     """
     outputs, step_losses, step_sizes = run_model(model, criterion, batches, compute, skipped, interrupt)
-    positions, labels, logits = outputs
-    temperature, why_not = (temperature, "") if temperature else calibrate(logits, labels)
+    positions, labels, logits, features = outputs
+    temperature, why_not = (fitted.temperature, "") if fitted else calibrate(logits, labels)
     confidence, predicted = (logits / temperature).softmax(1).max(1)
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (labels.numpy(), predicted.numpy()), 1)
@@ -125,6 +131,7 @@ def evaluate(
         calibration_error=calibration_error(logits, labels, temperature),
         calibration_error_before=calibration_error(logits, labels, 1.0),
         why_not_calibrated=why_not,
+        familiarity=judge(features, fitted.familiarity) if fitted else fit(features),
     )
 
 
@@ -142,26 +149,42 @@ def run_model(
     model.eval()
     group.copy_buffers(model)
     step_losses = torch.zeros(len(batches), 2, device=compute.device)  # sum over the images, and their number
-    parts: list[Outputs] = []  # with logits on the device: to read them at each step would make the GPU wait
-    for step, batch in enumerate(progress(interrupt.watch(batches.epoch()), batches.phase.name, len(batches))):
-        interrupt.check(group.any)
-        skipped.add(batches.phase, batch)
-        if not len(batch):
-            continue
-        labels = compute.move(batch.labels)
-        with compute.autocast():
-            logits = model(compute.inputs(batch.inputs))
-        logits = logits.float()
-        step_losses[step, 0] = criterion(logits, labels) * len(batch)
-        step_losses[step, 1] = len(batch)
-        parts.append(Outputs(batch.positions, batch.labels, logits))
+    parts: list[Outputs] = []  # on the device: to read them at each step would make the GPU wait
+    every = math.ceil(len(batches.phase) / MOST)
+    with _inputs_of(model.get_submodule(HEAD)) as features:
+        for step, batch in enumerate(progress(interrupt.watch(batches.epoch()), batches.phase.name, len(batches))):
+            interrupt.check(group.any)
+            skipped.add(batches.phase, batch)
+            if not len(batch):
+                continue
+            labels = compute.move(batch.labels)
+            with compute.autocast():
+                logits = model(compute.inputs(batch.inputs))
+            logits = logits.float()
+            step_losses[step, 0] = criterion(logits, labels) * len(batch)
+            step_losses[step, 1] = len(batch)
+            own = features.pop().float()
+            if every > 1:
+                own = own[compute.move((batch.positions % every == 0).nonzero().flatten())]
+            parts.append(Outputs(batch.positions, batch.labels, logits, own))
     skipped.share(group)
     mine = [Outputs(*(torch.cat(column).cpu() for column in zip(*parts, strict=True)))] if parts else []
-    outputs = Outputs(*(torch.cat(column) for column in zip(*sum(group.gather(mine), []), strict=True)))
-    order = outputs.positions.argsort()
+    *columns, features = (torch.cat(column) for column in zip(*sum(group.gather(mine), []), strict=True))
+    order = columns[0].argsort()
     sums, counts = group.sum(step_losses).cpu().numpy().T
     sums, counts = sums[counts > 0], counts[counts > 0]
-    return Outputs(*(column[order] for column in outputs)), sums / counts, counts
+    return Outputs(*(column[order] for column in columns), features=features), sums / counts, counts
+
+
+@contextmanager
+def _inputs_of(module: torch.nn.Module) -> Iterator[list[torch.Tensor]]:
+    """Yield a list, to which each call of `module` adds its input."""
+    inputs: list[torch.Tensor] = []
+    watch = module.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0]))
+    try:
+        yield inputs
+    finally:
+        watch.remove()
 
 
 def scores(confusion: np.ndarray) -> Scores:

@@ -9,9 +9,10 @@ import torch
 from classifier import artifact, engine, machine, network, onnx_network
 from classifier.artifact import Artifact
 from classifier.artifact_fields import NETWORK_FILE
-from classifier.engine import OUTPUT, Engine
+from classifier.engine import OUTPUT, UNLIKENESS, Engine
 from classifier.errors import UserError
 from classifier.training.artifact_files import add_networks
+from classifier.unlikeness import Measure
 
 # Both add in float32, in another order.
 MOST_DIFFERENCE = 1e-3
@@ -24,19 +25,26 @@ def add_onnx(folder: Path) -> None:
     """
     about = artifact.read(folder)
     weights = artifact.read_weights(folder, about)
-    file = onnx_network.build(about, weights)
-    difference = compare(file, about, weights)
+    measure = artifact.read_measure(folder, about)
+    file = onnx_network.build(about, weights, measure=measure)
+    difference = compare(file, about, weights, measure)
     if difference > MOST_DIFFERENCE:
-        sentence = f"a probability differs by {difference:.3f} from the network's; accepted: up to {MOST_DIFFERENCE}"
+        sentence = f"an answer differs by {difference:.3f} from the network's; accepted: up to {MOST_DIFFERENCE}"
         raise UserError(f"{folder / NETWORK_FILE}: {sentence}")
     add_networks(folder, about, {NETWORK_FILE: file})
 
 
 @torch.inference_mode()
-def compare(file: bytes, about: Artifact, weights: Mapping[str, np.ndarray]) -> float:
-    """Return by how much a probability of the ONNX `file` differs at most from torch's network, for images of noise."""
+def compare(file: bytes, about: Artifact, weights: Mapping[str, np.ndarray], measure: Measure | None) -> float:
+    """Return by how much the ONNX `file` differs at most from torch's network, for images of noise.
+
+    That is in a probability, or in an unlikeness as a part of it if that is above 1.
+    """
     pixels = np.random.default_rng(0).integers(0, 256, (2, about.image_size, about.image_size, 3), dtype=np.uint8)
     model = network.load(about, weights)
-    logits = model(network.Normalize(about.mean, about.std)(torch.from_numpy(pixels)))
-    found = Engine(engine.read(file), "fp32", machine.usable_cores()).open()(pixels)[OUTPUT]
-    return float(np.abs(found - (logits / about.temperature).softmax(1).numpy()).max())
+    features = model.features(network.Normalize(about.mean, about.std)(torch.from_numpy(pixels)))
+    expected = {OUTPUT: (model.fc(features) / about.temperature).softmax(1).numpy()}
+    if measure:
+        expected[UNLIKENESS] = np.linalg.norm((features.sqrt().numpy() - measure.mean) @ measure.weight, axis=1)
+    found = Engine(engine.read(file), "fp32", machine.usable_cores()).open()(pixels)
+    return max(float((np.abs(found[name] - one) / np.maximum(1, one)).max()) for name, one in expected.items())

@@ -201,12 +201,12 @@ class Trainer:
         except UserError as error:
             raise Diverged(f"{error}: lr={self.hp.lr:g} is likely too high") from error
 
-    def evaluate(self, batches: Batches, temperature: float | None = None) -> Evaluation:
-        """Evaluate the model as it is on a phase."""
+    def evaluate(self, batches: Batches, fitted: Evaluation | None = None) -> Evaluation:
+        """Evaluate the model as it is on a phase, with what was `fitted` on another."""
         self.debugger.set_phase(batches.phase.name)
         return evaluate(
             *(self.step.network, self.step.loss, batches, self.compute, len(self.best_artifact.classes)),
-            *(self.skipped, self.interrupt, temperature),
+            *(self.skipped, self.interrupt, fitted),
         )
 
     def evaluate_test(self) -> Evaluation | None:
@@ -216,7 +216,7 @@ class Trainer:
         if self.test is None or best is None or epoch is None:
             return None
         with self.profiler.span(TEST):
-            evaluation = self.evaluate(self.test, best.temperature)
+            evaluation = self.evaluate(self.test, best)
         log_missing_classes(evaluation, self.best_artifact.classes)
         self.metrics_log.write(f"test, weights of epoch {epoch}", evaluation.metrics, best_epoch=epoch)
         self.best_artifact.save(self.history.best_row | evaluation.metrics)

@@ -14,7 +14,7 @@ from classifier.serving.answers import Answer
 JSON, CSV, LINES = "application/json", "text/csv", "application/jsonlines"
 PUG = {"class": "pug", "index": 1, "probability": 0.75}
 ODD = {"class": 'a, "b"\nç', "index": 0, "probability": 0.25}
-RESULTS = [{"predictions": [PUG, ODD]}, {"error": "not a JPEG, PNG or WebP image"}]
+RESULTS = [{"predictions": [PUG, ODD], "known": True}, {"error": "not a JPEG, PNG or WebP image"}]
 
 
 def test_top_classes():
@@ -63,7 +63,7 @@ def test_no_such_type(accept):
 
 
 def test_json_of_one_image():
-    assert json.loads(answers.format_answer(JSON, Answer(RESULTS[:1], many=False))) == {"predictions": [PUG, ODD]}
+    assert json.loads(answers.format_answer(JSON, Answer(RESULTS[:1], many=False))) == RESULTS[0]
 
 
 def test_json_of_many_images():
@@ -83,11 +83,11 @@ def test_json_lines():
 
 def test_csv():
     text = answers.format_answer(CSV, Answer(RESULTS, many=True))
-    assert text.startswith("image,class,index,probability,error\n0,pug,1,0.75,\n")
+    assert text.startswith("image,class,index,probability,error,known\n0,pug,1,0.75,,true\n")
     assert list(csv.reader(io.StringIO(text)))[1:] == [
-        ["0", "pug", "1", "0.75", ""],
-        ["0", 'a, "b"\nç', "0", "0.25", ""],
-        ["1", "", "", "", "not a JPEG, PNG or WebP image"],
+        ["0", "pug", "1", "0.75", "", "true"],
+        ["0", 'a, "b"\nç', "0", "0.25", "", "true"],
+        ["1", "", "", "", "not a JPEG, PNG or WebP image", ""],
     ]
 
 
@@ -99,4 +99,4 @@ def test_answers_to_lines():
         assert [json.loads(line) for line in text.splitlines()] == [{"results": RESULTS}, {"error": "line 2"}]
     found, text = answers.format_lines(CSV, given)
     assert found == CSV
-    assert text.endswith("2,,,,line 2\n")
+    assert text.endswith("2,,,,line 2,\n")

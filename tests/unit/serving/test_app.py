@@ -360,7 +360,7 @@ def test_csv(client):
     assert response.content_type == "text/csv; charset=utf-8"
     rows = list(csv.DictReader(io.StringIO(response.text)))
     assert {row["class"] for row in rows[:7]} == set(CLASSES)
-    assert rows[7] == {"image": "1", "class": "", "index": "", "probability": "", "error": NOT_AN_IMAGE}
+    assert rows[7] == {"image": "1", "class": "", "index": "", "probability": "", "error": NOT_AN_IMAGE, "known": ""}
 
 
 def test_json_lines(client):

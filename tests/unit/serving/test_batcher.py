@@ -42,7 +42,7 @@ def submit(batcher: Batcher, *values: int, deadline: float = LATER) -> list:
 
 
 def numbers(futures: list) -> list[int]:
-    return [int(future.result(timeout=PATIENCE_S).probabilities[0]) for future in futures]
+    return [int(future.result(timeout=PATIENCE_S).row[0]) for future in futures]
 
 
 def test_a_lone_image_starts_at_once_with_all_cores(model):

@@ -33,7 +33,7 @@ def test_a_model_answers_as_it_does_alone_until_it_is_unloaded(models, artifact_
     assert models.urls() == {"a": str(artifact_folder)}
     with models.lend("a") as model:
         assert model.classes == CLASSES
-        row = model.submit(PIXELS, time.monotonic() + PATIENCE_S).result(PATIENCE_S).probabilities
+        row = model.submit(PIXELS, time.monotonic() + PATIENCE_S).result(PATIENCE_S).row
     alone = load_predictor(artifact_folder, artifact.read(artifact_folder), "fp32")
     np.testing.assert_allclose(row, alone.in_lane(1)(PIXELS[None])[0], atol=1e-5)
     models.unload("a")

@@ -39,8 +39,8 @@ def test_a_gpu_that_cannot_be_used(artifact_folder, monkeypatch):
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        (np.full((8, 7), np.nan, np.float32), "damaged: its probabilities for an image of noise are not finite"),
-        (np.zeros((8, 9), np.float32), r"the network returns \(9,\) for an image; expected: 7 classes"),
+        (np.full((8, 7), np.nan, np.float32), "damaged: its answers for an image of noise are not finite"),
+        (np.zeros((8, 9), np.float32), r"the network returns \(9,\) for an image; expected: 7 values"),
     ],
 )
 def test_a_network_without_probabilities_for_the_classes_is_refused(artifact_folder, monkeypatch, answer, sentence):

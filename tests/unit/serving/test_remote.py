@@ -94,7 +94,7 @@ def test_errors_cross_the_link(slots, caplog):
     assert "ZeroDivisionError" in caplog.text
     with pytest.raises(Expired):
         front.submit(image(1), time.monotonic() - 1).result(PATIENCE_S)
-    assert front.submit(image(5), soon()).result(PATIENCE_S).probabilities.tolist() == [5] * CLASSES
+    assert front.submit(image(5), soon()).result(PATIENCE_S).row.tolist() == [5] * CLASSES
 
 
 def test_without_an_owner_nothing_waits(slots):

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -14,22 +16,29 @@ from classifier.training.data.batches import ImageBatches
 from classifier.training.data.folders import Phase
 from classifier.training.data.skipped import SkippedImages
 from classifier.training.evaluate import WORST_MISTAKES, evaluate, scores
+from classifier.training.familiarity import Familiarity
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt, Interrupted
 
 CLASSES = 4
 LOSS = torch.nn.CrossEntropyLoss()
 SHADES = (20, 90, 160, 230)
+# What another evaluation has fitted.
+UNFITTED = SimpleNamespace(temperature=1.0, familiarity=Familiarity())
 
 
 class ByBrightness(torch.nn.Module):
     """Takes an image for the class whose shade it is nearest to, so that the truth is known without training."""
 
+    def __init__(self):
+        super().__init__()
+        self.fc = torch.nn.Identity()
+
     def forward(self, inputs):
         assert not self.training
         normalize = Normalize()
         brightness = (inputs.permute(0, 2, 3, 1) * normalize.std + normalize.mean).mean((1, 2, 3))
-        return -(brightness[:, None] - torch.tensor(SHADES)).abs() / 30
+        return self.fc(-(brightness[:, None] - torch.tensor(SHADES)).abs() / 30)
 
 
 @pytest.fixture
@@ -48,12 +57,12 @@ def phase(tmp_path):
     return Phase("test", tmp_path, tuple(files), tuple(labels), {})
 
 
-def run(phase, batch_size, interrupt=None, dtype=torch.float32, temperature=1.0):
+def run(phase, batch_size, interrupt=None, dtype=torch.float32, fitted=UNFITTED):
     hp = Hyperparameters(image_size=32, batch_size=batch_size, workers=0)
     compute = Compute(torch.device("cpu"), dtype)
     loader = ImageBatches(phase, hp, compute)
     interrupt = interrupt or Interrupt()
-    return evaluate(ByBrightness(), LOSS, loader, compute, CLASSES, SkippedImages(), interrupt, temperature)
+    return evaluate(ByBrightness(), LOSS, loader, compute, CLASSES, SkippedImages(), interrupt, fitted)
 
 
 @pytest.fixture
@@ -124,7 +133,7 @@ def test_scores_agree_with_their_definitions_whatever_classes_never_occur(data):
 
 
 def test_few_images_are_not_calibrated(phase):
-    result = run(phase, 64, temperature=None)
+    result = run(phase, 64, fitted=None)
     assert result.temperature == 1
     assert result.why_not_calibrated == "too few photos (46) to calibrate, accepted: 100 or more"
     assert result.calibration_error == result.calibration_error_before
@@ -133,7 +142,7 @@ def test_few_images_are_not_calibrated(phase):
 def test_confidences_are_given_at_the_temperature_that_fits(phase, expected, monkeypatch):
     labels, _, probabilities = expected
     monkeypatch.setattr("classifier.training.evaluate.calibrate", lambda *outputs: (fit_temperature(*outputs), ""))
-    plain, fitted = run(phase, 64), run(phase, 64, temperature=None)
+    plain, fitted = run(phase, 64), run(phase, 64, fitted=None)
     assert (plain.temperature, plain.calibration_error) == (1.0, plain.calibration_error_before)
     scaled = probabilities ** (1 / fitted.temperature)
     scaled /= scaled.sum(1, keepdims=True)
@@ -155,9 +164,13 @@ def test_mistakes_are_the_wrong_ones_the_most_confident_first(phase, expected):
 
 def test_bf16_is_used_where_it_is_asked_for(phase):
     class Probe(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = torch.nn.Identity()
+
         def forward(self, inputs):
             self.dtype = torch.nn.functional.linear(inputs.flatten(1)[:, :4], torch.eye(4)).dtype
-            return inputs.flatten(1)[:, :4].to(self.dtype)
+            return self.fc(inputs.flatten(1)[:, :4].to(self.dtype))
 
     probe = Probe()
     hp = Hyperparameters(image_size=32, workers=0)

@@ -11,6 +11,7 @@ from PIL import Image
 from classifier import artifact, batches_compared, engine, images
 from classifier.artifact import Artifact
 from classifier.artifact_fields import INT8_FILE
+from classifier.layers import FEATURES
 from classifier.serving.openvino_predictor import OpenVinoPredictor, choose_precision
 from classifier.training import measure_int8
 from classifier.training.artifact_files import save_artifact
@@ -20,6 +21,7 @@ from classifier.training.data.folders import Phase
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt
 from classifier.training.measure_int8 import add_int8
+from classifier.unlikeness import Measure, Unlikeness
 from networks import trained
 
 SIZE = 64
@@ -99,3 +101,22 @@ def test_an_engine_that_is_wrong_for_an_image_alone_leaves_no_int8(tmp_path, mon
     add_int8(tmp_path, validation, Interrupt())
     assert artifact.read(tmp_path).quantization is None
     assert "no int8: a probability of an image alone differs by" in caplog.text
+
+
+def test_the_limit_of_what_is_known_is_measured_in_int8(tmp_path, validation):
+    """The same images are known in int8 as without it, although it changes their features."""
+    random = np.random.default_rng(3)
+    measure = Measure(np.full(FEATURES, 0.5, np.float32), random.normal(0, 0.01, (FEATURES,) * 2).astype(np.float32))
+    about = Artifact(tuple("abcdefghij"), SIZE, 1e-5, unlikeness=Unlikeness(0.95, 100))
+    save_artifact(tmp_path, about, trained().state_dict(), measure)
+    add_int8(tmp_path, validation, Interrupt())
+    about = artifact.read(tmp_path)
+    read = torch.cat([batch.inputs for batch in validation.epoch()]).numpy()
+    exact, found = (
+        OpenVinoPredictor(tmp_path, about, precision).in_lane(1)(read)[:, -1] for precision in ("fp32", "int8")
+    )
+    assert about.unlikeness.limit_int8 == pytest.approx(
+        np.median(found * about.unlikeness.limit_int8 / exact), rel=0.01
+    )
+    assert np.median(found / exact) == pytest.approx(1, abs=0.01)
+    assert about.networks_key == about.key
