@@ -17,7 +17,7 @@ from helpers import encode, photo
 from networks import stored_weights
 from waits import PATIENCE_S
 
-SAVED = {"model.json", "model.onnx", "model.safetensors"}
+SAVED = {"model.json", "model.onnx", "model.safetensors", "unlikeness.safetensors"}
 FOUR = range(4)
 OBSERVED = {"debug": "auto", "profile": "auto"}
 
