@@ -45,6 +45,12 @@ class BestArtifact:
         best = self.history.best and self.history.best.metrics[self.hp.objective]
         return better(self.hp.objective, validation.metrics[self.hp.objective], best)
 
+    def note(self, row: Mapping[str, float]) -> str:
+        """Return the objective in the metrics of the best epoch and its number, such as "best 27.0 (3)"."""
+        value = row[self.hp.objective]
+        shown = f"{100 * value:.1f}" if self.hp.objective.endswith("accuracy") else f"{value:.3g}"
+        return f"best {shown} ({row['epoch']:.0f})"
+
     def keep(self, validation: Evaluation, metrics: Mapping[str, float]) -> None:
         """Make the epoch under way, with its `validation` and all its `metrics`, the best."""
         history = self.history

@@ -63,9 +63,8 @@ class FeatureBatches(Batches):
         """Return features (images, 512) on the device; those of unreadable images are zero, and in `skipped`."""
         self.backbone.eval()
         features = torch.zeros(len(self.phase), FEATURES, device=self.compute.device)
-        for batch in progress(
-            self.interrupt.watch(self.images.epoch()), f"features of {self.phase.name}", len(self.images)
-        ):
+        label, batches = f"features of {self.phase.name}", self.interrupt.watch(self.images.epoch())
+        for batch in progress(batches, label, len(self.images), counted=False):
             self.interrupt.check(self.compute.group.any)
             self.skipped |= batch.skipped
             inputs = self.compute.inputs(batch.inputs)

@@ -42,6 +42,7 @@ from classifier.training.parallel.processes import Group, join_group
 from classifier.training.profiling.findings import Setting, list_findings
 from classifier.training.profiling.job_time import END, INT8, LABELS
 from classifier.training.profiling.profiler import make_profiler
+from classifier.training.progress import job_bar
 from classifier.training.reporting.csv_files import write_csv_files, write_labels
 from classifier.training.reporting.report import Observed, Summary, write_report
 from classifier.training.step import Step
@@ -78,10 +79,11 @@ def run_process(contract: Contract, interrupt: Interrupt, group: Group) -> None:
         trainer.resume()
         if group.is_first:
             remove_earlier_outputs(contract)
-        outcome = trainer.run()
-        trainer.best_artifact.log_metrics()
-        with trainer.profiler.span(LABELS):
-            labels = check_labels(trainer, outcome)
+        with job_bar(*trainer.count_steps()):
+            outcome = trainer.run()
+            trainer.best_artifact.log_metrics()
+            with trainer.profiler.span(LABELS):
+                labels = check_labels(trainer, outcome)
         if group.is_first:
             with trainer.profiler.span(INT8):
                 complete_artifact(contract, trainer, outcome, dataset)

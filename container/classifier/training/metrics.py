@@ -54,9 +54,10 @@ def better(objective: str, value: float, best: float | None) -> bool:
     return value > best if METRICS[objective].objective == "Maximize" else value < best
 
 
-def log_metrics(head: str, values: Mapping[str, float]) -> None:
-    """Log "head: name=value ..."."""
-    logger.info("%s: %s", head, " ".join(METRICS[name].format(value) for name, value in values.items()))
+def log_metrics(head: str, values: Mapping[str, float], notes: Iterable[str] = ()) -> None:
+    """Log "head: name=value ..."; in a terminal it is a shorter line, with the `notes` in it."""
+    text = " ".join(METRICS[name].format(value) for name, value in values.items())
+    logger.info("%s: %s", head, text, extra={"head": head, "values": values, "notes": notes})
 
 
 class MetricsLog:
@@ -70,9 +71,9 @@ class MetricsLog:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text("".join(_line(row) for row in rows), encoding="utf-8")
 
-    def write(self, head: str, values: Mapping[str, float], **about: float) -> None:
-        """Log "head: name=value ..." and append one JSON object of `about` and `values` to the file."""
-        log_metrics(head, values)
+    def write(self, head: str, values: Mapping[str, float], notes: Iterable[str] = (), **about: float) -> None:
+        """Call log_metrics(), and append one JSON object of `about` and `values` to the file."""
+        log_metrics(head, values, notes)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(_line({**about, **values}))
 

@@ -26,7 +26,7 @@ from classifier.training.model import set_training_mode
 from classifier.training.optimization import learning_rate
 from classifier.training.profiling.job_time import FIRST_BATCHES, SAVING, STEPS, TEST, VALIDATION
 from classifier.training.profiling.profiler import Profiler
-from classifier.training.progress import progress
+from classifier.training.progress import progress, time_left
 from classifier.training.step import Step
 from classifier.words import plural
 
@@ -100,6 +100,12 @@ class Trainer:
                 f"the GPU's memory is too small for batch_size={self.hp.batch_size} at "
                 f"image_size={self.hp.image_size}; lower one of them ({error})"
             ) from error
+
+    def count_steps(self) -> tuple[int, int]:
+        """Return how many batches the job goes through, at the end each phase for its labels, and how many it has."""
+        train, validation, test = len(self.train), len(self.validation), len(self.test) if self.test else 0
+        total = (self.hp.epochs + 1) * (train + validation) + 2 * test
+        return total, len(self.history.epochs) * (train + validation) + self.history.under_way.batches
 
     def keep_what_there_is(self, interrupted: Interrupted) -> Outcome:
         try:
@@ -179,8 +185,10 @@ class Trainer:
         if history.epoch == 1:
             log_missing_classes(validation, self.best_artifact.classes)
         row = training | validation.metrics
-        self.metrics_log.write(f"epoch {history.epoch}/{self.hp.epochs}", row, epoch=history.epoch)
-        if self.best_artifact.is_beaten_by(validation):
+        is_best = self.best_artifact.is_beaten_by(validation)
+        notes = self.best_artifact.note({"epoch": history.epoch} | row if is_best else history.best_row), time_left()
+        self.metrics_log.write(f"epoch {history.epoch}/{self.hp.epochs}", row, notes, epoch=history.epoch)
+        if is_best:
             with self.profiler.span(SAVING):
                 self.best_artifact.keep(validation, row)
         history.end_epoch(row, validation)

@@ -33,6 +33,32 @@ def test_the_table_fits_into_a_terminal():
     assert rows[2].split() == ["trial-003", "stopped", "early", *values, "0.2500", "99", "s"]
 
 
+def lines_of(tuning):
+    stream = io.StringIO()
+    Console(width=80, file=stream).print(of_tuning(tuning))
+    return [line.rstrip() for line in stream.getvalue().splitlines()]
+
+
+def test_the_running_trial_has_its_epoch_and_the_tuning_its_time(monkeypatch):
+    tuning = a_tuning()
+    given = tuning.trials[0].hyperparameters | {"epochs": "10"}
+    running = Trial(f"{tuning.name}/trial-001", given, seconds=6)
+    tuning.trials, tuning.settings = [running], {"max_jobs": 3}
+    before = lines_of(tuning)
+    assert before[0].split()[-1] == ACCURACY and before[3].split()[1] == "running"
+    running.metrics, running.value = {ACCURACY: [0.1, 0.2], "train:loss": [1, 1]}, 0.2
+    title, head, _, row = lines_of(tuning)
+    assert title.endswith(f"{ACCURACY}, 01:24 left")  # 3 trials of 10 epochs of 3 s, and 6 s are over
+    assert row.split()[1:3] == ["epoch", "2/10"]
+    tuning.trials.insert(0, Trial(f"{tuning.name}/trial-000", given, COMPLETED, 0.2, 40))
+    title, later, *_ = lines_of(tuning)
+    assert title.endswith("01:14 left")
+    tuning.trials[0].status, tuning.trials[0].value = STOPPED, 0.12345
+    assert before[1] == head == later == lines_of(tuning)[1]  # no column has moved
+    running.status = COMPLETED
+    assert "left" not in lines_of(tuning)[0]
+
+
 def test_words_in_brackets_are_printed_unchanged(capsys):
     failed = Trial("one/trial-001", {}, FAILED, reason="[/opt/ml] is full")
     terminal().print(of_tuning(Tuning("one", ACCURACY, [], [failed])))

@@ -33,3 +33,52 @@ def test_metrics_and_tracebacks_stay():
 def test_what_cannot_be_shown_is_escaped():
     text = written(logging.getLogger("any"), "a %s", f"\x1b[2J\r{os.fsdecode(bytes([0xF1]))}")
     assert text == "a \\x1b[2J\\r\\udcf1\n"
+
+
+ROW = {
+    "train:loss": 1.9713,
+    "train:accuracy": 0.2881,
+    "train:images_per_second": 1033.2,
+    "validation:loss": 2.161,
+    "validation:accuracy": 0.2702,
+    "validation:macro_f1": 0.25,
+}
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (200, "epoch 3/10  loss 1.97 -> 2.16  acc 28.8 -> 27.0 %  best 27.0 (3)  2:10 left  F1 0.250  1,033 img/s"),
+        (81, "epoch 3/10  loss 1.97 -> 2.16  acc 28.8 -> 27.0 %  best 27.0 (3)  2:10 left"),
+        (70, "epoch 3/10  loss 1.97 -> 2.16  acc 28.8 -> 27.0 %  best 27.0 (3)"),
+    ],
+)
+def test_a_short_line_has_what_fits(columns, expected):
+    assert log.short_line("epoch 3/10", ROW, ("best 27.0 (3)", "2:10 left"), columns) == expected
+
+
+def test_the_short_line_of_a_test():
+    row = {"test:loss": 2, "test:accuracy": 1, "test:macro_f1": 0.5}
+    assert log.short_line("test", row, ("",), 80) == "test  loss 2  acc 100.0 %  F1 0.500"
+
+
+def test_a_terminal_gets_the_short_line_and_a_file_the_metrics(tmp_path, monkeypatch, capsys):
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(log.sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    try:
+        log.set_up_log(tmp_path)
+        metrics.log_metrics("epoch 3/10", ROW, ("best 27.0 (3)", "2:10 left"))
+        logging.getLogger("any").info("a sentence")
+        shown = capsys.readouterr().out.splitlines()
+    finally:
+        for handler in root.handlers:
+            handler.close()
+        root.handlers, root.level = before, level
+    assert shown == ["epoch 3/10  loss 1.97 -> 2.16  acc 28.8 -> 27.0 %  best 27.0 (3)  2:10 left", "a sentence"]
+    kept = (tmp_path / "train.log").read_text().splitlines()
+    assert kept[1:] == ["a sentence"]
+    for name in ROW:
+        assert re.search(metrics.METRICS[name].regex, kept[0])
