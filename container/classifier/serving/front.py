@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from classifier.serving import accesslog, refusals, wsgi
 from classifier.serving.connection import Connection, State
+from classifier.serving.pools import start_pool
 from classifier.serving.refusals import FULL, Refusal
 from classifier.serving.room import Place, Room
 from classifier.serving.share import Share
@@ -54,8 +55,8 @@ class Front:
         self.most_bytes = most_mb << 20
         self.too_large = refusals.too_large(most_mb)
         self.room = Room(share.threads, share.of(QUEUE), max(share.of(QUEUE_BYTES), 2 * self.most_bytes))
-        self.threads = ThreadPoolExecutor(share.threads, "model")
-        self.spare_threads = ThreadPoolExecutor(SPARE_THREADS, "spare")
+        self.spare_threads = start_pool(SPARE_THREADS, "spare")
+        self.threads = start_pool(share.threads, "model")
 
     async def __call__(self, connection: Connection, scope: dict[str, Any], receive: Callable, send: Callable) -> None:
         """Answer one request, of which the head has arrived."""

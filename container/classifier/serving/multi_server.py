@@ -7,7 +7,6 @@ on what is loaded.
 import logging
 import re
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from flask import Flask
@@ -21,6 +20,7 @@ from classifier.serving.headroom import free_memory
 from classifier.serving.journal import Journal
 from classifier.serving.models import Models, NoMemory
 from classifier.serving.multi import create_app
+from classifier.serving.pools import start_pool
 from classifier.serving.processes import Processes, bind
 from classifier.serving.room import Room
 from classifier.serving.share import Share, choose_share
@@ -41,7 +41,7 @@ class MultiFront(Front):
     def __init__(self, application: Flask, most_mb: int, share: Share):
         super().__init__(application, most_mb, share)
         room = Room(LOADS, MOST_WAITING, 2 * self.most_bytes)
-        self.loads = Line(room, ThreadPoolExecutor(LOADS, "load"))
+        self.loads = Line(room, start_pool(LOADS, "load"))
 
     def line_for(self, method: str, path: str) -> Line | None:
         if method == "POST" and INVOKE.fullmatch(path):
@@ -61,9 +61,10 @@ class MultiServer(Processes):
         memory.share_heaps()
         models = Models(self.most_bytes, self.contract.precision, self.share.cores)
         is_ready = threading.Event()
-        threading.Thread(target=self._start, args=(models, is_ready), name="start").start()
         application = create_app(models, is_ready, self.journal, self.contract, self.share)
-        return MultiFront(application, self.contract.max_payload_mb, self.share)
+        front = MultiFront(application, self.contract.max_payload_mb, self.share)
+        threading.Thread(target=self._start, args=(models, is_ready), name="start").start()
+        return front
 
     def _start(self, models: Models, is_ready: threading.Event) -> None:
         """Load what a worker before this one had loaded, and be ready."""

@@ -48,17 +48,17 @@ class Server(Processes):
         """Return the ASGI application, or None in the model's own process; gunicorn calls this in each worker."""
         memory.share_heaps()
         model: Future[Model] = Future()
-        is_owner = self.seat in self.owners
-        if self.owners and not is_owner:
+        front = None
+        if self.seat not in self.owners:
+            application = create_app(model, self.contract.max_payload_mb, self.share)
+            front = Front(application, self.contract.max_payload_mb, self.share)  # its threads first, then an engine's
+        if front and self.owners:
             images.warm_up()
             model.set_result(self._remote_model())
             self.seat.be_ready()
         else:
             threading.Thread(target=self._load_model, args=(model,), name="load").start()
-        if is_owner:
-            return None
-        application = create_app(model, self.contract.max_payload_mb, self.share)
-        return Front(application, self.contract.max_payload_mb, self.share)
+        return front
 
     def _load_model(self, result: Future) -> None:
         start = time.monotonic()
@@ -76,7 +76,8 @@ class Server(Processes):
             exit_worker(f"serve: {error}")
         except Exception as error:
             log.exception("loading the model failed")
-            exit_worker(f"serve: the model in {self.folder} could not be loaded: {type(error).__name__}: {error}")
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            exit_worker(f"serve: the model in {self.folder} could not be loaded: {reason}")
         else:
             result.set_result(loaded)
             self.seat.be_ready()
