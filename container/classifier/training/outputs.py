@@ -9,13 +9,15 @@ from classifier.artifact import METADATA_FILE
 from classifier.artifact_fields import FILES
 from classifier.contract import Contract
 from classifier.errors import UserError
+from classifier.files import partial_of
 from classifier.training.answers import sample
-from classifier.training.profiling.trace import TRACE
+from classifier.training.debugging.config import CONFIG, TENSORS
+from classifier.training.profiling.trace import PARTIAL_TRACE, TRACE
 from classifier.training.reporting.csv_files import CSV_FILES
 
 METRICS_FILE, REPORT_FILE, DEBUG_FILE, PROFILE_FILE = "metrics.jsonl", "report.html", "debug.json", "profile.json"
 # All that a job writes to output/data, besides what the debugger saves there.
-WRITTEN = (METRICS_FILE, REPORT_FILE, DEBUG_FILE, PROFILE_FILE, TRACE, sample.FILE, *CSV_FILES)
+WRITTEN = (METRICS_FILE, REPORT_FILE, DEBUG_FILE, PROFILE_FILE, TRACE, PARTIAL_TRACE, sample.FILE, *CSV_FILES)
 
 
 def check_outputs(contract: Contract) -> None:
@@ -27,12 +29,20 @@ def check_outputs(contract: Contract) -> None:
     contract.failure.unlink(missing_ok=True)
     for path in [contract.model / name for name in (METADATA_FILE, *FILES)] + _written(contract):
         _check_file(path)
+    _check_file(contract.output_data / CONFIG)
+    tensors = contract.output_data / TENSORS
+    if os.path.lexists(tensors) and (tensors.is_symlink() or not tensors.is_dir()):
+        raise UserError(f"{tensors} is not a folder; accepted: nothing there, or a folder that this job may replace")
 
 
 def remove_earlier_outputs(contract: Contract) -> None:
-    """Remove from output/data what an earlier job wrote, of which a reader could not tell that it is not this one's."""
+    """Remove from output/data what an earlier job wrote, of which a reader could not tell that it is not this one's.
+
+    What it was writing when it was killed goes too.
+    """
     for path in _written(contract):
         path.unlink(missing_ok=True)
+        partial_of(path).unlink(missing_ok=True)
 
 
 def _written(contract: Contract) -> list[Path]:

@@ -28,6 +28,8 @@ COLLECTIONS = {
     RELU_ACTIVITY: {"include_regex": f"^{RELU_ACTIVITY}/"} | NEVER,
     UPDATE_RATIO: {"include_regex": f"^{UPDATE_RATIO}/"} | NEVER,
 }
+# In the folder of the job's outputs.
+TENSORS, CONFIG = "tensors", "debughookconfig.json"
 
 
 class Intervals(NamedTuple):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from classifier.files import write_file
 from classifier.training.debugging.rules.verdicts import Verdict
 
 # The context manager that times the part of a step named by its argument.
@@ -34,7 +35,7 @@ class Debugging:
     def write_json(self, path: Path) -> None:
         status = {"hook": "off" if self.why else "on", "why": self.why, "tensors": self.tensors}
         values = status | {"rules_error": self.rules_error, "rules": self.rules, "series": self.series}
-        path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+        write_file(path, f"{json.dumps(values, indent=1)}\n".encode())
 
 
 class Debugger(ABC):

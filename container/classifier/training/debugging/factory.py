@@ -10,15 +10,20 @@ import torch
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.training.debugging import smdebug_compat
-from classifier.training.debugging.config import copy_config, save_intervals, tensors_folder, write_config
+from classifier.training.debugging.config import (
+    CONFIG,
+    TENSORS,
+    copy_config,
+    save_intervals,
+    tensors_folder,
+    write_config,
+)
 from classifier.training.debugging.debugger import Debugger, NoDebugger, Timed
 from classifier.training.debugging.rules.client import RulesClient
 from classifier.training.hyperparameters import NO_RULE, Hyperparameters
 from classifier.training.parallel.processes import Group
 
 logger = logging.getLogger(__name__)
-TENSORS = "tensors"
-CONFIG = "debughookconfig.json"
 # What smdebug imports, declared by it or not.
 NEEDED = "smdebug==1.0.34 protobuf boto3 requests six packaging"
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from classifier.files import write_file
 from classifier.training.profiling.job_time import FIRST_BATCHES, STEPS, WAITING, JobTime
 from classifier.training.profiling.stopwatch import Stopwatch
 from classifier.training.profiling.system import Sample, Sampler
@@ -61,7 +62,7 @@ class Profile:
 
     def write_json(self, path: Path, findings: list[str]) -> None:
         values = vars(self) | {"findings": findings, "samples": [vars(sample) for sample in self.samples]}
-        path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+        write_file(path, f"{json.dumps(values, indent=1)}\n".encode())
 
 
 class Profiler(ABC):

@@ -13,6 +13,8 @@ from torch.autograd import DeviceType  # pyright: ignore[reportPrivateImportUsag
 logger = logging.getLogger(__name__)
 MOST_OPERATORS = 12
 TRACE = "trace.json.gz"
+# torch packs a trace if the end of its name says so.
+PARTIAL_TRACE = f".partial.{TRACE}"
 
 
 class Operator(TypedDict):
@@ -75,7 +77,12 @@ class Tracer:
     def _ready(self, profiler: torch.profiler.profile) -> None:
         if self.left:  # stopped early
             return
-        profiler.export_chrome_trace(str(self.folder / TRACE))
+        aside = self.folder / PARTIAL_TRACE
+        try:
+            profiler.export_chrome_trace(str(aside))
+            aside.replace(self.folder / TRACE)
+        finally:
+            aside.unlink(missing_ok=True)
         self.trace = TRACE
         self.operators = slowest_operators(profiler.key_averages(), self.device, self.steps)
         if not self.operators:

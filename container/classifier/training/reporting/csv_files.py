@@ -1,9 +1,11 @@
 """The job's CSV files: predictions, confusion matrix, per-class metrics and skipped images."""
 
 import csv
+import io
 from collections.abc import Iterable
 from pathlib import Path
 
+from classifier.files import write_file
 from classifier.training.data.folders import Dataset
 from classifier.training.data.skipped import SkippedImages
 from classifier.training.evaluate import Evaluation
@@ -66,7 +68,8 @@ def _predictions(dataset: Dataset, evaluation: Evaluation) -> Iterable[tuple]:
 
 
 def _write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    write_file(path, text.getvalue().encode())

@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 from classifier.activation_maps import ActivationMaps, png_text
+from classifier.files import write_file
 from classifier.training import hyperparameters, shares
 from classifier.training.artifact_files import VERSIONS
 from classifier.training.checking.in_job import DataCheck
@@ -103,7 +104,7 @@ def write_report(path: Path, summary: Summary) -> None:
         hyperparameters=_hyperparameters(summary.hp),
         environment={"device": summary.device, "machine": platform.platform()} | VERSIONS,
     )
-    path.write_text(page, encoding="utf-8")
+    write_file(path, page.encode())
 
 
 @guarded
