@@ -1,4 +1,6 @@
-"""Deploy the last trained model, to SageMaker or with --local to a server on this computer, and send it a picture.
+"""Deploy the last trained model, to SageMaker or with --local to a server on this computer, and compare its answers.
+
+A sample of the job's test images is sent; if the answers are not training's, this ends with code 1.
 
 An existing endpoint is updated in place, without interruption.
 """
@@ -7,14 +9,14 @@ if __name__ == "__main__":
     import boot  # noqa: F401 # goes on in .venv, whatever Python started this
 
 from argparse import Namespace
+from functools import partial
 from pathlib import Path
 
-from classifier.images import SUFFIXES
-from launch import console, cost, endpoints, hosting, multimodel, rollout, watching
+from launch import console, cost, endpoints, hosting, multimodel, proof, rollout, watching
+from launch.asking import ask_endpoint
 from launch.aws import Aws
-from launch.predict import ask_endpoint, show_answers
 from launch.settings import LOCAL, make_parser, path
-from local import many, pictures, places, sending, server
+from local import many, pictures, places, proving, results, sending, server
 
 OF_INSTANCES = (
     "instance_type",
@@ -60,11 +62,14 @@ def deploy_here(settings: Namespace, picture: Path | None) -> None:
     print(f"starting a server with {job}'s model, which takes some seconds", flush=True)
     model = (settings.model or job.replace("/", "-")) if settings.multi_model else ""
     url = many.add(root / "model", model, settings.image) if model else server.start(root, settings.image)
-    path = many.invoke_path(model)
-    show_answers([sending.classify("/".join(picture.parts[-2:]), picture.read_bytes(), sending.sender(url, path))])
+    path, taken = many.invoke_path(model), proving.sample_of(job)
+    results.show([sending.classify("/".join(picture.parts[-2:]), picture.read_bytes(), sending.sender(url, path))])
     page = "" if model else f"open {url}\nor "
     print(f"{page}curl --data-binary @FILE {sending.invocations_url(url, path)}")
     print(f"log: {(many.home() if model else root) / 'serve.log'}")
+    if taken:
+        send = sending.sender(url, path, proving.ATTRIBUTES)
+        proving.prove(taken, [sending.classify(*one, send) for one in proving.asked(taken)], "the server")
     print(f"next: launch/predict.py --local {multimodel.option(model)}FILE, and at the end launch/cleanup.py --local")
 
 
@@ -80,36 +85,27 @@ def deploy_on_aws(settings: Namespace, picture: Path | None) -> None:
     about = endpoints.if_free(aws, endpoint, lambda question: console.ask(question, settings.yes))
     if about:
         endpoints.check_kind(aws, about, kind)
-    sent = (str(picture), picture.read_bytes()) if picture else read_training_picture(aws, trained)
+    taken = proof.fetch_sample(aws, job)
+    sent = (str(picture), picture.read_bytes()) if picture else proof.training_picture(aws, trained)
     if about and model:
         multimodel.add(aws, about, endpoint, model, source)
         print(f"{endpoint} is there already, and its instances stay as they are")
     else:
         rollout.ask_to_start(settings, aws, f"{endpoint} for {job}", kind)
         source = multimodel.add(aws, about, endpoint, model, source) if model else source
-        watch = watching.watch_for(aws, endpoint, lambda: fault_of(aws, endpoint, sent))
+        ask = partial(ask_endpoint, aws, endpoint, attributes=proving.ATTRIBUTES)
+        watch = watching.watch_for(aws, endpoint, proof.Meanwhile(ask, taken, sent).fault)
         cost.first_with_capacity(settings, lambda: rollout.start(settings, aws, endpoint, source, watch))
     places.note(endpoint=endpoint)
     if sent:
-        show_answers(ask_endpoint(aws, endpoint, [sent], model))
+        results.show(ask_endpoint(aws, endpoint, [sent], model))
+    if taken:
+        answers = ask_endpoint(aws, endpoint, proving.asked(taken), model, proving.ATTRIBUTES)
+        proving.prove(taken, answers, f"{endpoint}, which is in service,")
     print(
         f"{endpoint} is in service; next: launch/predict.py {multimodel.option(model)}FILE, "
         "and at the end launch/cleanup.py"
     )
-
-
-def fault_of(aws: Aws, endpoint: str, sent: tuple[str, bytes] | None) -> str:
-    """Send the picture, and return the fault of the endpoint's answer; "" if there is none, or no picture."""
-    (answer,) = ask_endpoint(aws, endpoint, [sent]) if sent else [{}]
-    return answer.get("error", "")
-
-
-def read_training_picture(aws: Aws, trained: dict) -> tuple[str, bytes] | None:
-    """Return name and bytes of an image that the job was trained on, and any endpoint takes; None if there is none."""
-    objects = aws.objects_below(trained["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"])
-    found = (item for item in objects if item.key.lower().endswith(SUFFIXES))
-    item = next((item for item in found if item.size <= hosting.SERVERLESS_BYTES), None)
-    return item and (item.key, item.get()["Body"].read())
 
 
 if __name__ == "__main__":

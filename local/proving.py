@@ -1,12 +1,13 @@
 """Whether a server or an endpoint gives training's own answers to a sample of the job's images."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from classifier.errors import UserError
 from classifier.training.answers import sample
 from classifier.training.answers.sample import Sample, Sampled
+from classifier.words import is_are, plural
 from local import places
 
 # The server names the model that answered.
@@ -33,13 +34,18 @@ class Compared:
 
     @property
     def is_fine(self) -> bool:
-        return not self.strangers and 100 * self.differing <= MOST_PERCENT * self.images
+        return not self.strangers and self.differing <= most_differing(self.images)
 
     def __str__(self) -> str:
         if self.strangers:
-            return f"{self.strangers} of {self.images} answers are of another model than the job's"
+            return f"{self.strangers} of {plural(self.images, 'answer')} {is_are(self.strangers)} another model's"
         by = f"probabilities differ by {self.mean:.3f} on average and {self.most:.3f} at most ({self.worst})"
-        return f"{self.differing} of {self.images} answers differ from training's; {by}"
+        return f"{self.differing} of {plural(self.images, 'answer')} differ from training's, and {by}"
+
+
+def most_differing(images: int) -> int:
+    """Return how many of so many answers may differ from training's."""
+    return MOST_PERCENT * images // 100
 
 
 def sample_of(job: str) -> Sample | None:
@@ -47,9 +53,9 @@ def sample_of(job: str) -> Sample | None:
     return sample.read(places.run_folder(job) / "output/data" / sample.FILE)
 
 
-def asked(taken: Sample) -> Iterable[tuple[str, bytes]]:
-    """Yield name and bytes of each image, as senders take them."""
-    return ((one.file, one.data) for one in taken.images)
+def asked(taken: Sample) -> Iterator[tuple[str, bytes]]:
+    """Yield name and bytes of each image, as they are sent."""
+    yield from ((one.file, one.data) for one in taken.images)
 
 
 def compare(taken: Sample, results: Sequence[dict[str, Any]]) -> Compared:
@@ -87,5 +93,6 @@ def prove(taken: Sample, results: Sequence[dict[str, Any]], what: str) -> None:
     """Print how the results compare with training's answers. Raises UserError if they are not the same model's."""
     found = compare(taken, results)
     if not found.is_fine:
-        raise UserError(f"{what} does not answer as training did: {found}; accepted: up to {MOST_PERCENT} in 100")
+        most = plural(most_differing(found.images), "differing answer")
+        raise UserError(f"{what} does not answer as training did: {found}; accepted: {most}, all of the job's model")
     print(f"{what} answers as training did: {found}")

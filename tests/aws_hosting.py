@@ -6,6 +6,7 @@ import json
 import re
 import tarfile
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 from werkzeug.wrappers import Request, Response
@@ -41,6 +42,7 @@ class Hosting:
         self.targets: list[str] = []  # of the requests for one of many models
         self.watched: dict[str, dict] = {}
         self.broken_while = ""
+        self.answers: dict[str, Iterator[bytes]] = {}  # of what is not real, by the endpoint's state
         self.servers = ExitStack()
         self.server: Server | None = None
         self.many: ManyModels | None = None
@@ -195,7 +197,10 @@ class Hosting:
         headers = {name: request.headers[name] for name in wanted if name in request.headers}
         target = request.headers.get("X-Amzn-SageMaker-Target-Model", "")
         status, body, content_type = self.ask(request.get_data(), headers, target)
-        if self.endpoints[request.path.split("/")[2]]["EndpointStatus"] == self.broken_while:
+        state = self.endpoints[request.path.split("/")[2]]["EndpointStatus"]
+        if state in self.answers:
+            body = next(self.answers[state])
+        if state == self.broken_while:
             status, body = 500, b'{"error": "broken"}'
         if status >= 400:
             told = {"OriginalStatusCode": status, "OriginalMessage": body.decode(), "Message": "refused"}

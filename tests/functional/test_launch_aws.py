@@ -187,6 +187,7 @@ def test_deploy_and_predict(story, tmp_path):
     assert "quota is too small; new accounts have none for GPU instances" in sentence
     del story.aws.refused["CreateEndpoint"]
     out = story.does("deploy.py --role sm --yes --max-instances 2")
+    assert re.search(r"resnet18, which is in service, answers as training did: \d of 12 answers differ", out)
     assert re.search(r"digits/digit-\d/\d+\.jpg +digit-\d +\d\.\d{3}", out)
     assert f"{CONSOLE}/endpoints/resnet18\n" in out
     trial = next(iter(story.aws.trials.values()))[0]

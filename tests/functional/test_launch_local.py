@@ -136,6 +136,7 @@ def test_a_tuning_is_interrupted_and_resumed(checkout):
 
 def test_the_best_trial_is_deployed_asked_and_cleaned_up(checkout):
     out = checkout.does("deploy.py --local")
+    assert re.search(r"the server answers as training did: \d+ of \d+ answers differ", out)
     assert re.search(r"\.jpg +digit-\d +\d\.\d{3}", out)
     try:
         url = re.search(r"open (http://127.0.0.1:\d+)", out)[1]
@@ -143,6 +144,13 @@ def test_the_best_trial_is_deployed_asked_and_cleaned_up(checkout):
         assert len(answers) == 60
         assert {one["class"] for answer in answers for one in answer["predictions"]} == {"digit-0", "digit-1"}
         address = url.removeprefix("http://")
+        assert "the server answers as training did" in checkout.does(f"predict.py --url {address} --prove")
+        name = json.loads((checkout.folder / "runs/latest.json").read_text())["local_job"]
+        sample = checkout.folder / "runs" / name / "output/data/answers.json"
+        kept = sample.read_text()
+        sample.write_text(re.sub('"model_sha256": "[^"]*"', f'"model_sha256": "{"0" * 64}"', kept))
+        assert "answers are another model's" in checkout.refuses("predict.py --local --prove")
+        sample.write_text(kept)
         explained = checkout.does("predict.py --local --explain pictures/digit-0")
         assert explained.count(".jpg") == 30
         page = (checkout.folder / "runs/explained.html").read_text()

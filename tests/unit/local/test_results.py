@@ -2,7 +2,7 @@
 
 import pytest
 
-from launch.predict import common_folder, show_answers
+from local import results
 
 
 def answered(file, *classes):
@@ -11,8 +11,8 @@ def answered(file, *classes):
 
 
 def test_a_folder_of_classes(capsys):
-    results = [answered("/a/b/cat/1.jpg", "cat", "dog"), answered("/a/b/dog/2.jpg", "cat"), answered("/a/b/dog/3.jpg")]
-    show_answers(results)
+    answers = [answered("/a/b/cat/1.jpg", "cat", "dog"), answered("/a/b/dog/2.jpg", "cat"), answered("/a/b/dog/3.jpg")]
+    results.show(answers)
     out = capsys.readouterr().out
     assert "/a/b/: 3 pictures" in out
     assert out.count("/a/b/") == 1
@@ -21,7 +21,7 @@ def test_a_folder_of_classes(capsys):
 
 
 def test_folders_that_are_no_classes(capsys):
-    show_answers([answered("x/1.jpg", "cat"), answered("x/2.jpg", "cat")])
+    results.show([answered("x/1.jpg", "cat"), answered("x/2.jpg", "cat")])
     assert "right" not in capsys.readouterr().out
 
 
@@ -36,4 +36,4 @@ def test_folders_that_are_no_classes(capsys):
     ],
 )
 def test_the_folder_in_common(files, folder):
-    assert common_folder(files) == folder
+    assert results.common_folder(files) == folder

@@ -1,0 +1,36 @@
+"""Send pictures to an endpoint of any kind, and return its answers."""
+
+from collections.abc import Callable, Iterable
+
+from classifier.errors import UserError
+from launch import asynchronous, endpoints, multimodel
+from launch.aws import Aws
+from local import sending
+
+
+def ask_endpoint(
+    aws: Aws, name: str, sent: Iterable[tuple[str, bytes]], model: str = "", attributes: str = ""
+) -> list[dict]:
+    """Return the answers of the endpoint, or of one of its models, for pictures with their names."""
+    if endpoints.is_asynchronous(aws, name):
+        if model:
+            raise UserError(f"--model has no effect: {name} is asynchronous, and has one model")
+        submitted = [(file, data, asynchronous.submit(aws, name, data, attributes)) for file, data in sent]
+        return [sending.classify(*one) for one in submitted]
+    send = endpoint_sender(aws, name, model, attributes)
+    return [sending.classify(file, data, send) for file, data in sent]
+
+
+def endpoint_sender(aws: Aws, name: str, model: str = "", attributes: str = "") -> Callable[[bytes], bytes]:
+    """Return a function that sends bytes to the endpoint and returns its answer, an error's too."""
+    runtime = aws.session.client("sagemaker-runtime")
+    given = {"EndpointName": name, "ContentType": sending.IMAGE_TYPE} | multimodel.target(model)
+    given |= {"CustomAttributes": attributes} if attributes else {}
+
+    def send(data: bytes) -> bytes:
+        try:
+            return runtime.invoke_endpoint(**given, Body=data)["Body"].read()
+        except runtime.exceptions.ModelError as error:
+            return error.response.get("OriginalMessage", str(error)).encode()
+
+    return send

@@ -1,0 +1,45 @@
+"""Answers to pictures as a table on the terminal."""
+
+import os
+from contextlib import suppress
+from pathlib import PurePath
+
+from classifier.words import plural
+from local import tables
+
+
+def show(answers: list[dict]) -> None:
+    """Print a line for each picture, without the folder that all are in, and how many are right, if that is known."""
+    folder = common_folder([answer["file"] for answer in answers])
+    rows = []
+    for answer in answers:
+        best, second, *_ = [*answer.get("predictions", ()), {}, {}]
+        probability = f"{best['probability']:.3f}" if best else ""
+        then = f"{second['class']} {second['probability']:.3f}" if second else ""
+        name = answer["file"].removeprefix(folder)
+        rows.append((name, best.get("class") or answer["error"], probability, then, answer["milliseconds"]))
+    head = ("file", "class", "probability", "then", "ms")
+    title = f"{folder}: {plural(len(answers), 'picture')}" if folder else None
+    tables.terminal().print(tables.table(head, rows, ("probability", "ms"), title))
+    right = count_right(answers)
+    if right is not None:
+        print(f"{right:,} of {len(answers):,} right")
+
+
+def common_folder(files: list[str]) -> str:
+    """Return the folder, with its slash, that several files have in common; "" if there is none."""
+    parents = {PurePath(file).parent for file in files}
+    with suppress(ValueError):  # absolute and relative paths
+        common = os.path.commonpath(parents) if len(files) > 1 else ""
+        return f"{common.rstrip('/')}/" if common not in ("", ".") else ""
+    return ""
+
+
+def count_right(answers: list[dict]) -> int | None:
+    """Return how many pictures are of the class that their folder is named after; None unless all folders are."""
+    classes = {one["class"] for answer in answers for one in answer.get("predictions", ())}
+    truths = [PurePath(answer["file"]).parent.name for answer in answers]
+    if len(answers) < 2 or not classes.issuperset(truths):
+        return None
+    best = [answer["predictions"][0]["class"] if "predictions" in answer else None for answer in answers]
+    return sum(one == truth for one, truth in zip(best, truths, strict=True))
