@@ -114,6 +114,13 @@ def test_channels_without_a_declaration_are_the_folders(contract):
     assert list(contract.channels()) == ["test", "train"]
 
 
+def test_a_channel_that_is_a_link_to_nothing(contract):
+    add_channels(contract, "train")
+    (contract.data / "validation").symlink_to("absent")
+    with pytest.raises(UserError, match="/validation is a link to nothing; accepted: a link to a channel's folder$"):
+        contract.channels()
+
+
 def test_a_declared_channel_that_is_not_there(contract):
     write_config(contract, "inputdataconfig.json", {"train": {}})
     with pytest.raises(UserError, match="channel 'train' is in inputdataconfig.json, but .* is not a folder"):

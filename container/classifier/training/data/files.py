@@ -14,6 +14,7 @@ from classifier import images
 from classifier.contract import MOST_PAYLOAD_MB
 from classifier.errors import UserError
 from classifier.training.data.names import printable, quoted
+from classifier.training.data.packed import unpacking
 from classifier.words import plural
 
 # As large as the largest request that the server takes.
@@ -29,10 +30,6 @@ OF_A_SYSTEM = {
 }
 # Windows names the pieces of files that it repaired FOUND.000, FOUND.001, ...
 PIECES = re.compile(r"found\.\d{3}")
-# Files that hold many images.
-PACKED = re.compile(
-    r".*\.(zip|tar|tgz|tbz2?|txz|gz|bz2|xz|zst|7z|rar|rec|tfrecords?|lmdb|mdb|h5|hdf5|npz|parquet|arrow)"
-)
 
 
 class FileState(NamedTuple):
@@ -43,17 +40,22 @@ class FileState(NamedTuple):
     is_linked: bool
 
 
+NO_TARGET = "is a link to nothing; accepted: a link to a folder of images"
 # Of a link to nothing, which is named when it cannot be read.
 NO_FILE = FileState(-1, (-1, -1), False)
 
 
 @dataclass
 class Contents:
-    """What is directly in a folder: images and names of other files, the folders, and counts of the rest."""
+    """What is directly in a folder: images, folders, names of other files and links to nothing, and counts of the rest.
+
+    A link to nothing that has an image's name is among the images, which are read one by one.
+    """
 
     images: dict[str, FileState] = field(default_factory=dict)
     folders: "dict[str, Folder]" = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
+    broken_links: list[str] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
 
 
@@ -105,12 +107,15 @@ class Folder:
             contents.passed_over["system folder"] += 1
         elif is_folder:
             contents.folders[name] = Folder(self.path / name)
-        elif is_broken_link(entry) and not suffix:
-            raise UserError(f"{self}/{printable(name)} is a link to nothing; accepted: a link to a folder of images")
-        elif not _is(entry.is_file) and not is_broken_link(entry):
-            contents.passed_over["not a regular file"] += 1
-        elif suffix in images.SUFFIXES:
+        elif suffix in images.SUFFIXES and (_is(entry.is_file) or is_broken_link(entry)):
             contents.images[name] = _state(entry)
+        elif is_broken_link(entry):
+            if not suffix:
+                raise UserError(f"{self}/{printable(name)} {NO_TARGET}")
+            contents.broken_links.append(name)
+            contents.passed_over["link to nothing"] += 1
+        elif not _is(entry.is_file):
+            contents.passed_over["not a regular file"] += 1
         else:
             contents.others.append(name)
             contents.passed_over[printable(suffix) or "no suffix"] += 1
@@ -138,12 +143,6 @@ def is_broken_link(entry: os.DirEntry) -> bool:
     except OSError:
         return True
     return False
-
-
-def unpacking(names: list[str]) -> str:
-    """Return the advice to unpack the first archive among the files `names`; empty if there is none."""
-    packed = next((name for name in names if PACKED.fullmatch(name.lower())), None)
-    return f"; unpack {quoted(packed)} into image files, in a folder per class" if packed else ""
 
 
 def walk(top: Folder, strict: bool = False) -> Iterator[Folder]:

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
@@ -13,6 +13,7 @@ from classifier.training.data.files import FileState, Folder, walk
 from classifier.training.data.layout import OTHER_CHANNELS, find_classes, find_layout
 from classifier.training.data.leave_out import LeaveOut
 from classifier.training.data.names import printable, quoted
+from classifier.words import plural
 
 VALIDATION_FRACTION = 0.2
 MOST_KINDS = 20
@@ -91,7 +92,7 @@ def read_dataset(channels: Mapping[str, Path], seed: int) -> Dataset:
     phases = drop_repetitions(
         [_read_phase(name, folder, folders[name], classes, read, leave_out) for name, folder in layout.phases.items()]
     )
-    notes = (*layout.notes, *leave_out.notes())
+    notes = (*layout.notes, *leave_out.notes(), *_broken_links(read.values()))
     split = "validation" not in phases
     if split:
         phases["train"], phases["validation"] = split_phase(phases["train"], seed)
@@ -183,6 +184,12 @@ def _read_phase(
         labels += [classes.index(class_name)] * (len(files) - before)
     sizes = tuple(state.size for state in states)
     return Phase(name, folder.path, tuple(files), tuple(labels), _few_kinds(passed_over), sizes), states
+
+
+def _broken_links(folders: Iterable[Folder]) -> list[str]:
+    """Return a sentence about the links to nothing in class folders that are not named as images are."""
+    links = [f"{folder}/{printable(name)}" for folder in folders for name in folder.contents.broken_links]
+    return [f"{plural(len(links), 'link')} to nothing passed over, such as {links[0]}"] if links else []
 
 
 def _few_kinds(counts: Counter[str]) -> dict[str, int]:

@@ -1,12 +1,13 @@
 """The layout of a data set: which level of its folders are the splits, and which the classes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from classifier.errors import UserError
-from classifier.training.data.files import Folder, is_of_a_system, walk
+from classifier.training.data.files import NO_TARGET, Folder, is_of_a_system, walk
 from classifier.training.data.names import class_name, printable, quoted
+from classifier.training.data.packed import unpacking
 from classifier.training.data.split_names import PHASES, is_only_a_phase, names_of_a_split_class, phases_of
 from classifier.words import is_are, plural
 
@@ -44,12 +45,15 @@ def find_layout(channels: Mapping[str, Path]) -> Layout:
     return layout
 
 
-def match_phases(given: Iterable[str]) -> dict[str, str]:
+def match_phases(given: Mapping[str, Folder]) -> dict[str, str]:
     """Return the one of the names `given` that stands for each phase. Raises UserError if that is not clear."""
     found: dict[str, str] = {}
     for name, phase in phases_of(given).items():
         if phase is None:
-            raise UserError(f"channel {quoted(name)} is none of {', '.join([*PHASES, *OTHER_CHANNELS])}")
+            raise UserError(
+                f"channel {quoted(name)} is none of {', '.join([*PHASES, *OTHER_CHANNELS])}"
+                + unpacking(given[name].contents.others)
+            )
         if phase in found:
             raise UserError(
                 f"{quoted(found[phase])} and {quoted(name)} both hold the {phase} images; accepted: one of them"
@@ -67,6 +71,7 @@ def find_splits(folder: Folder, notes: list[str]) -> dict[str, Folder]:
     folder of another phase is beside it and folders in one of them hold images, or if all that there is beside it is
     named after a phase too. Raises UserError if a folder beside the splits holds images.
     """
+    refuse_broken_links(folder)
     phases = phases_of(folder.folders)
     named = {name: folder.folders[name] for name, phase in phases.items() if phase}
     all_named = len(named) == len(phases) and "train" in phases.values() and len(set(phases.values())) > 1
@@ -110,11 +115,12 @@ def find_classes(phase: str, folder: Folder) -> dict[str, Folder]:
     if not folder.folders:
         loose = len(folder.images)
         held = (
-            f"{plural(loose, 'image')} but no class folder"
+            f"{plural(loose, 'image')} but no class folder{unpacking(folder.contents.others)}"
             if loose
             else f"neither class folders nor images: {folder.held()}"
         )
         raise UserError(f"the {phase} folder {folder} holds {held}; accepted: {LAYOUT}")
+    refuse_broken_links(folder)
     classes: dict[str, Folder] = {}
     for name, inside in folder.folders.items():
         refuse_circle(folder, inside)
@@ -187,6 +193,12 @@ def has_image_folders(folder: Folder) -> bool:
 
 def holds_images(folder: Folder) -> bool:
     return any(below.images for below in walk(folder))
+
+
+def refuse_broken_links(folder: Folder) -> None:
+    """Raises UserError if `folder`, whose folders are classes or splits, has a link to nothing, which may be one."""
+    for name in folder.contents.broken_links:
+        raise UserError(f"{folder}/{printable(name)} {NO_TARGET}")
 
 
 def refuse_circle(folder: Folder, inside: Folder) -> None:

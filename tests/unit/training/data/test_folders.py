@@ -193,6 +193,8 @@ def test_split_phase_sets_a_fifth_aside(tmp_path):
         ("pictures.zip", "unpack 'pictures.zip' into image"),
         ("x.rec", "unpack 'x.rec'"),
         ("a.TAR.GZ", "unpack 'a.TAR.GZ'"),
+        ("x.lst", "'x.lst' only lists images, for im2rec: give these themselves"),
+        ("train.tfrecord-00003-of-00010", "unpack 'train.tfrecord-00003-of-00010'"),
     ],
 )
 def test_an_archive_is_to_be_unpacked(tmp_path, file, said):
@@ -252,6 +254,22 @@ def test_a_link_to_nothing_in_the_place_of_a_folder_is_refused(tmp_path, link, t
     fill(tmp_path / "train", a=3, b=3)
     (tmp_path / link).symlink_to(tmp_path / link if target == "itself" else tmp_path / "absent")
     assert refusal({"data": tmp_path}).startswith(f"{tmp_path}/{link} is a link to nothing; accepted: ")
+
+
+@pytest.mark.parametrize("link", ["train/v1.5", "test.set"])
+def test_a_link_to_nothing_may_be_a_class_or_a_split_whatever_its_name(tmp_path, link):
+    fill(tmp_path / "train", a=3, b=3)
+    (tmp_path / link).symlink_to("absent")
+    assert refusal({"data": tmp_path}).startswith(f"{tmp_path}/{link} is a link to nothing; accepted: ")
+
+
+def test_links_to_nothing_in_a_class_are_counted_and_named(tmp_path):
+    fill(tmp_path, a=3, b=3)
+    for name in ("notes.txt", "sizes.csv"):
+        (tmp_path / "b" / name).symlink_to("absent")
+    dataset = read_dataset({"train": tmp_path}, seed=0)
+    assert dataset.train.passed_over == {"link to nothing": 2}
+    assert dataset.notes == (f"2 links to nothing passed over, such as {tmp_path}/b/notes.txt",)
 
 
 @pytest.mark.parametrize("name", ["Recycled", "recycler", "@tmp"])

@@ -207,5 +207,9 @@ def test_things_may_be_classes_whatever_phases_are_called(tmp_path):
 
 def test_a_channel_of_lists_is_named(tmp_path):
     channels = {name: fill(tmp_path / name, a=1, b=1) for name in ("train", "train_lst")}
-    with pytest.raises(UserError, match="^channel 'train_lst' is none of train, validation, test, model, pretrained$"):
+    sentence = "channel 'train_lst' is none of train, validation, test, model, pretrained"
+    with pytest.raises(UserError, match=f"^{sentence}$"):
+        find_layout(channels)
+    (tmp_path / "train_lst/train.lst").touch()
+    with pytest.raises(UserError, match=f"^{sentence}; 'train.lst' only lists images, for im2rec: give these themselv"):
         find_layout(channels)
