@@ -1,4 +1,4 @@
-"""Classify all images below an S3 URI with a batch transform job, and write one CSV: file, class, probability."""
+"""Classify all images below an S3 URI by a batch transform job, and write one CSV: file, class, probability, known."""
 
 if __name__ == "__main__":
     import boot  # noqa: F401 # goes on in .venv, whatever Python started this
@@ -69,12 +69,14 @@ def write_predictions(aws: Aws, output: str, path: Path) -> int:
     _, prefix = split_uri(f"{output}/")
     answers = [item for item in aws.objects_below(f"{output}/") if item.key.endswith(SUFFIX)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(("file", "class", "probability"))
+    with path.open("w", newline="", encoding="utf-8") as table:
+        rows = csv.writer(table)
+        rows.writerow(("file", "class", "probability", "known"))
         for answer in answers:
-            best = json.load(answer.get()["Body"])["predictions"][0]
-            rows.writerow((answer.key.removeprefix(prefix).removesuffix(SUFFIX), best["class"], best["probability"]))
+            result = json.load(answer.get()["Body"])
+            best, known = result["predictions"][0], json.dumps(result["known"]) if "known" in result else ""
+            file = answer.key.removeprefix(prefix).removesuffix(SUFFIX)
+            rows.writerow((file, best["class"], best["probability"], known))
     return len(answers)
 
 

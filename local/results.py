@@ -17,10 +17,15 @@ def show(answers: list[dict]) -> None:
         probability = f"{best['probability']:.3f}" if best else ""
         then = f"{second['class']} {second['probability']:.3f}" if second else ""
         name = answer["file"].removeprefix(folder)
-        rows.append((name, best.get("class") or answer["error"], probability, then, answer["milliseconds"]))
-    head = ("file", "class", "probability", "then", "ms")
+        known = {True: "yes", False: "no", None: ""}[answer.get("known")]
+        rows.append((name, best.get("class") or answer["error"], probability, known, then, answer["milliseconds"]))
+    head = ("file", "class", "probability", "known", "then", "ms")
     title = f"{folder}: {plural(len(answers), 'picture')}" if folder else None
     tables.terminal().print(tables.table(head, rows, ("probability", "ms"), title))
+    unknown = sum(answer.get("known") is False for answer in answers)
+    if unknown:
+        why = "unlike what the model was validated on, so that their classes say nothing"
+        print(f"{unknown:,} of {len(answers):,} unknown: {why}")
     right = count_right(answers)
     if right is not None:
         print(f"{right:,} of {len(answers):,} right")

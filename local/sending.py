@@ -115,7 +115,8 @@ def read_answer(answer: bytes) -> dict[str, Any]:
         result: Any = parse_json(answer.decode())
         texts = [result["error"]] if "error" in result else [one["class"] for one in result["predictions"]]
         probabilities = [one["probability"] for one in result.get("predictions", ())]
-        if texts and all(isinstance(text, str) for text in texts) and all(0 <= value <= 1 for value in probabilities):
+        are_ours = all(isinstance(text, str) for text in texts) and result.get("known") in (None, True, False)
+        if texts and are_ours and all(0 <= value <= 1 for value in probabilities):
             return result
     except (ValueError, LookupError, TypeError, AttributeError):
         pass  # perhaps a proxy's page, or another server

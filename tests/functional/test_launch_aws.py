@@ -247,7 +247,7 @@ def test_transform(story):
     text = Path(re.search(r"59 images in (.*\.csv)", out)[1]).read_text(encoding="utf-8")
     rows = list(csv.DictReader(text.splitlines()))
     assert len(rows) == 59
-    assert list(rows[0]) == ["file", "class", "probability"]
+    assert list(rows[0]) == ["file", "class", "probability", "known"]
     assert (story.pictures / rows[0]["file"]).exists()
     assert {row["class"] for row in rows} <= {"digit-0", "digit-1"}
 

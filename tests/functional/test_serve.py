@@ -178,7 +178,7 @@ def test_several_images_as_csv(server):
     lines = answer.body.decode().splitlines()
     assert lines[0] == "image,class,index,probability,error,known"
     assert len(lines) == 3
-    assert lines[2] == '1,,,,"not a JPEG, PNG or WebP image"'
+    assert lines[2] == '1,,,,"not a JPEG, PNG or WebP image",'
 
 
 def test_json_lines_as_a_batch_transform_job_sends_them(server):
@@ -196,7 +196,7 @@ def test_execution_parameters(server):
 
 
 def test_errors_are_sentences(server):
-    assert_error(invoke(server, b"hello"), 400, "not a JPEG, PNG or WebP image")
+    assert_error(invoke(server, b"\xffhello"), 400, "not a JPEG, PNG or WebP image")
     assert_error(server.request("GET", "/x"), 404, "no such path")
     assert_error(server.request("PUT", "/ping"), 405, "does not take PUT")
     assert_error(invoke(server, Accept="text/html"), 406, "no answer in the type")

@@ -5,9 +5,10 @@ import pytest
 from local import results
 
 
-def answered(file, *classes):
+def answered(file, *classes, **more):
     predictions = [{"class": name, "probability": 1 / rank} for rank, name in enumerate(classes, 2)]
-    return {"file": file, "milliseconds": 5.0} | ({"predictions": predictions} if classes else {"error": "damaged"})
+    answer = {"predictions": predictions} if classes else {"error": "damaged"}
+    return {"file": file, "milliseconds": 5.0} | answer | more
 
 
 def test_a_folder_of_classes(capsys):
@@ -23,6 +24,18 @@ def test_a_folder_of_classes(capsys):
 def test_folders_that_are_no_classes(capsys):
     results.show([answered("x/1.jpg", "cat"), answered("x/2.jpg", "cat")])
     assert "right" not in capsys.readouterr().out
+
+
+def test_what_is_unknown_is_said(capsys):
+    results.show([answered("a/1.jpg", "cat", known=True), answered("a/2.jpg", "cat", known=False), answered("a/3.jpg")])
+    out = capsys.readouterr().out
+    assert [line.split()[3] for line in out.splitlines()[3:5]] == ["yes", "no"]
+    assert "1 of 3 unknown: unlike what the model was validated on" in out
+
+
+def test_a_model_that_does_not_say(capsys):
+    results.show([answered("a/1.jpg", "cat"), answered("a/2.jpg", "cat")])
+    assert "unknown" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,8 @@ def test_an_error_is_the_servers(serve):
         b'{"predictions": [{"class": "a", "probability": 1}, {}]}',
         b'{"predictions": [{"class": "a", "probability": "high"}]}',
         b'{"predictions": {"class": "a"}}',
+        b'{"predictions": [{"class": "a", "probability": 1}], "known": "yes"}',
+        b'{"predictions": [{"class": "a", "probability": 1}], "known": []}',
     ],
 )
 @pytest.mark.parametrize("status", ["200 OK", "502 Bad Gateway"])

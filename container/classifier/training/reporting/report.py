@@ -164,11 +164,26 @@ def _evaluation_parts(summary: Summary) -> dict[str, Any]:
         "images": images,
         "accuracy_between": shares.between(evaluation.accuracy, images),
         "why_not_calibrated": best.why_not_calibrated if best else "",
+        "known": known_images(best, evaluation) if best else "",
         "matrix": charts.draw_or_warn(charts.confusion_matrix, evaluation.confusion, classes),
         "per_class": sorted(per_class(classes, evaluation), key=lambda row: row[-1]),
         "confused": confused,
         "mistakes": [_mistake(mistake, phase, classes, summary) for mistake in shown],
     }
+
+
+def known_images(best: Evaluation, evaluation: Evaluation) -> str:
+    """Return how many images of the best validation, and of the `evaluation`, are known, as sentences."""
+    if why_not := best.familiarity.why_not:
+        return f"Answers do not say whether an image is known: {why_not}."
+    phases = {one.phase: one.familiarity for one in (best, evaluation) if one.familiarity.images}
+    counted = [f"of {name} {shares.words(one.share, one.images)}" for name, one in phases.items()]
+    if not counted:  # in a job that an earlier version began
+        return ""
+    return (
+        f"Answers call an image known if it is like the validation images: {' and '.join(counted)}. Of other images "
+        "confidence says nothing."
+    )
 
 
 def most_confused(

@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from classifier.training.familiarity import Familiarity
 from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.reporting import report
@@ -52,6 +53,21 @@ def test_the_page_has_the_calibration_error_with_and_without_temperature(tmp_pat
     assert "confidence and accuracy differ by 2.0% on these 6 images (expected calibration error); without" in text
     assert "they would differ by 8.0%" in text
     assert "The temperature, 1.50, was fitted on the validation images" in text
+
+
+def test_the_page_has_the_shares_of_known_images(tmp_path):
+    summary = make_summary(tmp_path)
+    summary.history.best = replace(summary.history.best, phase="validation", familiarity=Familiarity(None, 95, 100))
+    summary = replace(summary, evaluation=replace(summary.evaluation, familiarity=Familiarity(None, 5, 6)))
+    text = page_of(summary, tmp_path).text
+    assert "of validation 95.0 % of 100 images (95 %: 89 to 98) and of test 83.3 % of 6 images (95 %: 44 to 97)" in text
+
+
+def test_the_page_says_why_no_image_is_called_unknown(tmp_path):
+    summary = make_summary(tmp_path)
+    familiarity = Familiarity(why_not="too few photos (6)")
+    summary.history.best = replace(summary.history.best, familiarity=familiarity)
+    assert "do not say whether an image is known: too few photos (6)." in page_of(summary, tmp_path).text
 
 
 def test_the_page_says_why_there_is_no_temperature(tmp_path):
