@@ -2,7 +2,10 @@
 
 import math
 import os
+import re
 from pathlib import Path
+
+from classifier.cgroups import list_groups
 
 
 def usable_cores(system: Path = Path("/")) -> int:
@@ -50,13 +53,10 @@ def _text(file: Path) -> str:
 
 
 def _cgroup_cores(system: Path) -> float:
-    group = system / "sys" / "fs" / "cgroup"
-    for quota_file, period_file in (("cpu.max", None), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
-        try:
-            text = (group / quota_file).read_text() + (f" {(group / period_file).read_text()}" if period_file else "")
-            quota, period = text.split()
-            if quota not in ("max", "-1"):
-                return int(quota) / int(period)
-        except (OSError, ValueError):
-            continue
-    return math.inf
+    cores = math.inf
+    for group in list_groups("cpu", system):
+        quota, period = _text(group / "cpu.cfs_quota_us"), _text(group / "cpu.cfs_period_us")
+        for limit in (_text(group / "cpu.max"), f"{quota} {period}"):
+            if found := re.fullmatch("([1-9][0-9]*) ([1-9][0-9]*)", limit):  # else "max", or -1: no limit
+                cores = min(cores, int(found[1]) / int(found[2]))
+    return cores

@@ -19,9 +19,15 @@ from classifier import machine
         ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
         ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 8),
         ({"cpu.max": "garbage"}, 8),
+        ({"cpu.max": "300000 100000", "a/b/cpu.max": "200000 100000", "a/b/c/cpu.max": "100000 100000"}, 2),
+        ({"a/b/cpu.max": "max 100000", "a/cpu.max": "300000 100000"}, 3),
+        ({"cpu/d/cpu.cfs_quota_us": "400000", "cpu/d/cpu.cfs_period_us": "100000"}, 4),
     ],
 )
 def test_usable_cores(tmp_path: Path, monkeypatch, files, cores):
+    """The least that any group allows which this process is in."""
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("3:cpu,cpuacct:/d\n2:memory:/e\n0::/a/b\n")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     for name, text in files.items():
         (path := tmp_path / "sys/fs/cgroup" / name).parent.mkdir(parents=True, exist_ok=True)
