@@ -10,10 +10,10 @@ import numpy as np
 
 from classifier import images
 from classifier.formats.budget import MOST_EXCESS_S, READING, SECONDS_PER_PIXEL, Cost
+from classifier.headroom import free_memory
 from classifier.images import ImageError
 from classifier.serving.accesslog import Trace
 from classifier.serving.batcher import Expired
-from classifier.serving.headroom import free_memory
 from classifier.serving.share import Share
 from classifier.words import plural
 

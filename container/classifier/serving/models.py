@@ -9,7 +9,7 @@ from pathlib import Path
 from classifier import artifact, memory
 from classifier.artifact import Artifact
 from classifier.artifact_fields import WEIGHTS_FILE
-from classifier.serving.headroom import free_memory
+from classifier.headroom import free_memory
 from classifier.serving.model import Model, model_of
 from classifier.serving.openvino_predictor import BATCH, choose_precision
 from classifier.serving.predictor import load_on_cpu

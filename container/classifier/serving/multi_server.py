@@ -14,9 +14,9 @@ from flask import Flask
 from classifier import images, machine, memory
 from classifier.contract import Contract
 from classifier.errors import UserError
+from classifier.headroom import free_memory
 from classifier.serving.exits import exit_worker
 from classifier.serving.front import Front, Line
-from classifier.serving.headroom import free_memory
 from classifier.serving.journal import Journal
 from classifier.serving.models import Models, NoMemory
 from classifier.serving.multi import create_app

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from classifier import machine
-from classifier.serving.headroom import free_memory
+from classifier.headroom import free_memory
 
 # One process with two cores uses both: decoding and the model run outside Python's lock. With more cores, that lock
 # becomes the limit, at some 1,500 requests a second with no decoding and no model behind HTTP.

@@ -3,7 +3,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from classifier.serving.headroom import free_memory
+from classifier.headroom import count_kills, free_memory
 
 MB = 10**6
 
@@ -37,3 +37,18 @@ def test_without_a_limit_the_machine_counts(version, limit, tmp_path):
     if version:
         version(tmp_path, limit)
     assert 0 < free_memory(tmp_path) <= psutil.virtual_memory().total
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("memory.events", "low 0\noom 3\noom_kill 2\noom_group_kill 0"),
+        ("memory/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2"),
+    ],
+)
+def test_kills_for_memory_are_counted(file, text, tmp_path):
+    assert count_kills(tmp_path) == 0
+    path = tmp_path / "sys/fs/cgroup" / file
+    path.parent.mkdir(parents=True)
+    path.write_text(f"{text}\n")
+    assert count_kills(tmp_path) == 2

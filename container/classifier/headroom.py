@@ -16,6 +16,17 @@ def free_memory(system: Path = Path("/")) -> int:
     return min([psutil.virtual_memory().available, *_left_in_cgroup(system / "sys/fs/cgroup")])
 
 
+def count_kills(system: Path = Path("/")) -> int:
+    """Return how many processes the kernel has killed since this cgroup's limit was reached; 0 if it does not say."""
+    for file in ("memory.events", "memory/memory.oom_control"):
+        try:
+            counts = dict(line.split() for line in (system / "sys/fs/cgroup" / file).read_text().splitlines())
+            return int(counts["oom_kill"])
+        except (OSError, ValueError, KeyError):
+            continue
+    return 0
+
+
 def _left_in_cgroup(group: Path) -> list[int]:
     for limit, used, statistics, droppable in _FILES:
         try:
