@@ -1,6 +1,7 @@
 """Whole jobs on the GPU: epochs of 10,000 photos, the hook's cost, and where the time of a job goes."""
 
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,8 +34,11 @@ def make_photos(folder: Path, number: int = PHOTOS) -> Path:
     return folder
 
 
-def link(photos: Path, root: Path, images: int = IMAGES) -> Path:
-    """Make the channels of a job, with links to the photos as often as needed, and return `root`."""
+def make_channels(photos: Path, folder: Path, images: int = IMAGES) -> Path:
+    """Write the channels of a job, with copies of the photos as often as needed, and return `folder`.
+
+    Training takes a file with several names once, so links would not do.
+    """
     files = sorted(photos.rglob("*.jpg"))
     tenths = [files[place::10] for place in range(10)]  # no photo may be in two channels
     channels = (
@@ -45,29 +49,40 @@ def link(photos: Path, root: Path, images: int = IMAGES) -> Path:
     for channel, number, sources in channels:
         for place in range(number):
             source = sources[place % len(sources)]
-            target = root / "input/data" / channel / source.parent.name / f"{place:05}.jpg"
+            target = folder / channel / source.parent.name / f"{place:05}.jpg"
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.symlink_to(source.resolve())
-    return root
+            shutil.copyfile(source, target)
+    return folder
 
 
 def measure(where: torch.device, photos: Path) -> Iterator[tuple]:
     """Yield the tables."""
-    rows, parts = [], []
-    for name, values in JOBS.items():
-        dtype = gpu_steps.DTYPES[values["precision"]]
-        n = VALUES["batch_size"]
-        bare = gpu_steps.images_per_second(gpu_steps.bare_step(where, dtype, n), n, where)
-        with tempfile.TemporaryDirectory() as scratch:
-            root = link(photos, Path(scratch))
-            job = watched.ours(root, **VALUES | values)
-            first, *later = speeds(root)
-            later_speed = sum(later) / len(later)
-            rows.append((name, first, later_speed, bare, later_speed / bare, job.first_step, job.end, job.memory))
-            parts += [(name, part, seconds) for part, seconds in spans(root).items()]
+    rows, parts, n = [], [], VALUES["batch_size"]
+    with tempfile.TemporaryDirectory() as scratch:
+        few = make_channels(photos, Path(scratch) / "few", images=2 * n)
+        data = make_channels(photos, Path(scratch) / "data")
+        for name, values in JOBS.items():
+            run(few, VALUES | values | {"epochs": 1})  # warms up: libraries are read, and kernels chosen
+            bare = gpu_steps.images_per_second(
+                gpu_steps.bare_step(where, gpu_steps.DTYPES[values["precision"]], n), n, where
+            )
+            job, (first, *later), seconds = run(data, VALUES | values)
+            speed = sum(later) / len(later)
+            rows.append((name, first, speed, bare, speed / bare, job.first_step, job.end, job.memory))
+            parts += [(name, part, spent) for part, spent in seconds.items()]
     columns = ("job", "first epoch", "later epochs", "bare step", "of bare", "s to the first step", "s in all", "MB")
     yield f"{VALUES['epochs']} epochs of {IMAGES:,} photos, images/s", columns, rows
     yield "where the time of a job goes", ("job", "part", "s"), parts
+
+
+def run(data: Path, values: dict) -> tuple[watched.Job, list[float], dict[str, float]]:
+    """Return a job on the channels in `data`, the images/s of its epochs, and the seconds of its parts."""
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch)
+        (root / "input").mkdir()
+        (root / "input/data").symlink_to(data.resolve())
+        job = watched.ours(root, **values)
+        return job, speeds(root), spans(root)
 
 
 def speeds(root: Path) -> list[float]:

@@ -88,8 +88,10 @@ def make(where: torch.device) -> torch.nn.Module:
 
 def make_batch(n: int, where: torch.device) -> Batch:
     pixels = torch.randint(256, (n, SIZE, SIZE, 3), dtype=torch.uint8)
-    batch = Batch(pixels, torch.randint(CLASSES, (n,)), torch.arange(n), {})
-    return batch.pin_memory() if where.type == "cuda" else batch
+    labels = torch.randint(CLASSES, (n,))
+    if where.type == "cuda":
+        pixels, labels = pixels.pin_memory(), labels.pin_memory()
+    return Batch(pixels, labels, torch.arange(n), {})
 
 
 def bare_step(where: torch.device, dtype: torch.dtype, n: int) -> Callable[[], None]:
