@@ -67,7 +67,7 @@ def container_command(
     engine = next(filter(engine_answers, ENGINES), None)
     if engine is None:
         raise UserError("--image needs a container engine that runs; accepted: docker, podman or finch")
-    command = [engine, "run", "--rm", "--shm-size", "2g", "-v", f"{root}:/opt/ml"]
+    command = [engine, "run", "--rm", "-v", f"{root}:/opt/ml"]
     command += [part for name, value in environ.items() for part in ("-e", f"{name}={value}")]
     data = root / "input/data/train"
     if data.is_symlink():  # it must lead to the same path in the container

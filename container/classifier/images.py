@@ -151,7 +151,11 @@ def evaluation_pixels(data: bytes, size: int, turn: Turn = at_once) -> np.ndarra
 
     Returns uint8 pixels of shape (size, size, 3). Raises ImageError if the bytes are not a readable image.
     """
-    image = decode(data, math.ceil(size / CROP_FRACTION), turn)
+    return evaluation_crop(decode(data, math.ceil(size / CROP_FRACTION), turn), size)
+
+
+def evaluation_crop(image: Image.Image, size: int) -> np.ndarray:
+    """Return the centre crop of a decoded image that evaluation and serving use, (size, size, 3)."""
     side = min(image.size) * CROP_FRACTION
     left, top = (image.width - side) / 2, (image.height - side) / 2
     # Cropping and scaling in one step reads only the pixels that are kept.

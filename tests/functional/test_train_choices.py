@@ -33,7 +33,7 @@ def test_the_same_seed_gives_the_same_weights_also_where_shared_memory_is_small(
         )
         result = train(tmp_path / name, within)
         assert result.returncode == 0, result.stdout + result.stderr
-        assert ("/dev/shm has room for 2 of 4 workers" in result.stdout) == bool(within)
+        assert "workers" not in result.stdout
         weights.append((tmp_path / name / "model/model.safetensors").read_bytes())
     assert weights[0] == weights[1]
     assert weights[0] != weights[2]

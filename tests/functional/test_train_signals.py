@@ -63,7 +63,7 @@ def test_a_signal_before_the_first_step_leaves_no_artifact(tmp_path):
 
 # A file of a network disk that is gone: its reader waits for it forever.
 HANG = """
-from classifier.training.data import batches, files
+from classifier.training.data import dataset, files
 import time
 
 def read(path):
@@ -73,7 +73,7 @@ def read(path):
             time.sleep(1)
     return files.read_image_file(path)
 
-batches.read_image_file = read
+dataset.read_image_file = read
 """
 
 

@@ -58,8 +58,9 @@ def make_batch(n: int = N, seed: int = 0) -> Batch:
     random = torch.Generator().manual_seed(seed)
     pixels = torch.randint(256, (n, SIZE, SIZE, 3), dtype=torch.uint8, generator=random)
     labels = torch.randint(len(CLASSES), (n,), generator=random)
-    batch = Batch(pixels, labels, torch.arange(n), {})
-    return batch.pin_memory() if torch.cuda.is_available() else batch
+    if torch.cuda.is_available():
+        pixels, labels = pixels.pin_memory(), labels.pin_memory()
+    return Batch(pixels, labels, torch.arange(n), {})
 
 
 def take(step: Step, batch: Batch, change=lambda pixels: pixels) -> torch.Tensor:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensor, FakeTensorMode
 
 from classifier import network
 from classifier.artifact import Artifact
@@ -24,6 +24,7 @@ from classifier.training.data.folders import Phase
 from classifier.training.data.skipped import SkippedImages
 from classifier.training.evaluate import run_model
 from classifier.training.features import FeatureBatches
+from classifier.training.history import EpochUnderWay
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt
 from classifier.training.model import split
@@ -118,9 +119,13 @@ def test_a_step(compute, model, no_backward, balanced):
     one = batch([0, 1, 2, 3])
     inputs = compute.inputs(one.inputs, Augmentation("standard", 0).of(1, 0))
     assert (inputs.device.type, inputs.dtype) == ("cuda", torch.float32)
+    epoch = EpochUnderWay()
     for _ in range(2):
         found = step.take(inputs, compute.move(one.labels), 1.0, 0.001)
         assert (found.device.type, found.shape) == ("cuda", (2,))
+        epoch.add(len(one), *found)
+    with pytest.raises(DataDependentOutputException):  # so nothing before this has waited for a value of the GPU's
+        found[0].item()
     moments = [value for state in step.optimizer.state.values() for value in state.values() if value is not None]
     assert {value.device.type for value in moments} == {"cuda"}
     assert step.scaler.is_enabled() is (compute.dtype is torch.float16)

@@ -1,14 +1,16 @@
 """trainable=head: the frozen backbone's features of each image are computed once; epochs then use those alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 
 from classifier.layers import FEATURES
 from classifier.training.compute import Compute
 from classifier.training.data.batch import Batch, make_batch
-from classifier.training.data.batches import Batches, EpochBatches, ImageBatches
+from classifier.training.data.batches import Batches, ImageBatches
 from classifier.training.data.folders import Phase
+from classifier.training.data.order import Order
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt
 from classifier.training.progress import progress
@@ -22,7 +24,7 @@ class FeatureBatches(Batches):
     ):
         self.phase = phase
         self.images = ImageBatches(phase, hp, compute, once=True)
-        self.order = EpochBatches(len(phase), hp.batch_size, compute.group, hp.seed, shuffle=phase.name == "train")
+        self.order = Order(len(phase), hp.batch_size, compute.group, hp.seed, shuffle=phase.name == "train")
         self.backbone = backbone
         self.compute = compute
         self.interrupt = interrupt
@@ -46,11 +48,11 @@ class FeatureBatches(Batches):
             return features[positions.to(features.device)]
 
         self.order.start(number, first)
-        for keys in self.order:
-            yield make_batch(self.phase, [position for _, position in keys], self.skipped, take)
+        for _, positions in self.order:
+            yield make_batch(self.phase, positions.tolist(), self.skipped, take)
 
-    def pixels_of_some(self, most: int) -> Iterator[Batch]:
-        return self.images.pixels_of_some(most)
+    def pixels_of(self, positions: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        return self.images.pixels_of(positions)
 
     def lost_reader(self) -> str | None:
         return self.images.lost_reader()

@@ -179,7 +179,7 @@ class Hyperparameters:
         free=True,
     )
     workers: int = hyperparameter(
-        -1, Whole(-1, 256), "processes that read images; -1 is one per core, at most 16", free=True
+        -1, Whole(-1, 256), "processes that read images; -1 is one per core, at most 64", free=True
     )
     seed: int = hyperparameter(0, Whole(0, 2**31 - 1), "seed of every random choice")
     report_images: bool = hyperparameter(True, Flag(), "show the worst mistakes as pictures in the report", free=True)

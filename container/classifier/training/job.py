@@ -21,9 +21,8 @@ from classifier.training.best import BestArtifact
 from classifier.training.checking.in_job import check_data
 from classifier.training.checkpoint import Checkpoints, identity
 from classifier.training.compute import Compute
-from classifier.training.data.batches import explained_losses
 from classifier.training.data.folders import VALIDATION_FRACTION, Dataset, read_dataset
-from classifier.training.data.readers import count_workers
+from classifier.training.data.readers import check_memory, count_workers
 from classifier.training.data.skipped import SkippedImages
 from classifier.training.debugging.debugger import Debugging
 from classifier.training.debugging.factory import make_debugger
@@ -141,6 +140,7 @@ def make_trainer(
 ) -> Trainer:
     """Make the parts of a training, in the order in which they need each other."""
     group, writes = compute.group, compute.group.is_first
+    check_memory(hp, max(map(len, dataset.phases)), group.on_this_host)
     made = model.make_model(dataset.classes, hp, start)
     with interrupt.waiting():
         run_identity = identity(hp, dataset, made, compute.dtype)
@@ -197,9 +197,9 @@ def complete_artifact(contract: Contract, trainer: Trainer, outcome: Outcome, da
         return
     try:
         add_onnx(folder)
-        if not outcome.ending:
-            with explained_losses(trainer.validation), contextlib.suppress(Interrupted):
-                add_int8(folder, trainer.validation, interrupt)
+        if trainer.history.best and not outcome.ending:
+            with contextlib.suppress(Interrupted):
+                add_int8(folder, trainer.validation, trainer.history.best, interrupt)
             sampled = trainer.hp.answers_sample, trainer.compute.device, interrupt
             add_answers(contract.output_data, folder, dataset, *sampled)
     except (UserError, OSError) as error:
@@ -209,7 +209,7 @@ def complete_artifact(contract: Contract, trainer: Trainer, outcome: Outcome, da
 def observe(trainer: Trainer, outcome: Outcome, debugging: Debugging, folder: Path) -> Observed:
     """End profiling, and write its results and those of `debugging` to `folder`. A rule may fail the job even now."""
     profile, compute = trainer.profiler.finish(), trainer.compute
-    workers = count_workers(trainer.hp, trainers=compute.group.on_this_host)
+    workers = count_workers(trainer.hp, len(trainer.train.phase), compute.group.on_this_host)
     findings = list_findings(profile, Setting.of(compute.device, compute.dtype, workers))
     if profile.spans:
         logger.info("time of the job: %s", profile.describe_spans())

@@ -91,11 +91,6 @@ class Trainer:
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            if "pin memory" in str(error):
-                raise UserError(
-                    f"CUDA cannot keep batches of {plural(self.hp.batch_size, 'image')} in the machine's memory for "
-                    "the copy to the GPU; lower batch_size or workers"
-                ) from error
             raise UserError(
                 f"the GPU's memory is too small for batch_size={self.hp.batch_size} at "
                 f"image_size={self.hp.image_size}; lower one of them ({error})"

@@ -21,10 +21,6 @@ class Batch:
     positions: torch.Tensor
     skipped: dict[int, str]
 
-    def pin_memory(self) -> "Batch":
-        """Called by DataLoader, so that the copy to the GPU need not be waited for."""
-        return Batch(self.inputs.pin_memory(), self.labels.pin_memory(), self.positions, self.skipped)
-
     def __len__(self) -> int:
         return len(self.labels)
 

@@ -1,28 +1,33 @@
-"""Images to batches: reads each file once, keeps the decoded image, crops at random, and skips unreadable files."""
+"""Batches of images, which processes read while the network computes."""
 
-import math
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing.pool import ThreadPool
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader
 
 from classifier import images
+from classifier.machine import usable_cores
 from classifier.training.compute import Compute
-from classifier.training.data.augment import draw_crop, resize, whole_side
+from classifier.training.data.augment import whole_side
 from classifier.training.data.batch import Batch, make_batch
-from classifier.training.data.cache import Cache, NoCache, make_cache
-from classifier.training.data.files import read_image_file
+from classifier.training.data.cache import NoCache, make_cache
+from classifier.training.data.dataset import ImageDataset, Read
 from classifier.training.data.folders import Phase
 from classifier.training.data.names import quoted
-from classifier.training.data.readers import PREFETCH, ReaderLost, Reading, count_workers, start_reader
+from classifier.training.data.order import Order, Parts
+from classifier.training.data.readers import PREFETCH, ReaderLost, count_slots, count_workers, start_reader
+from classifier.training.data.slots import Slots
 from classifier.training.hyperparameters import Hyperparameters
-from classifier.training.parallel.processes import ALONE, Group
 
-Key = tuple[int, int]  # epoch, and position in the phase
-Sample = tuple[int, np.ndarray | str]  # position, and uint8 pixels (size, size, 3) or the reason why there are none
+# More workers than cores wait for a network disk side by side.
+warnings.filterwarnings("ignore", "This DataLoader will create")
+# Images that pixels_of() holds in memory: 39 MB at 224 px.
+READ_AT_ONCE = 256
 
 
 class Batches(Protocol):
@@ -33,11 +38,17 @@ class Batches(Protocol):
     def __len__(self) -> int: ...
 
     def epoch(self, number: int = 0, first: int = 0) -> Iterator[Batch]:
-        """Return the batches of the epoch `number`, without its `first` ones."""
+        """Return the batches of the epoch `number`, without its `first` ones.
+
+        Epoch 0 has all images in order, as validation sees them. The inputs of a batch last until the next is taken.
+        """
         ...
 
-    def pixels_of_some(self, most: int) -> Iterator[Batch]:
-        """Return batches of up to `most` images, spread evenly over the phase, as pixels and for this process alone."""
+    def pixels_of(self, positions: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        """Return position and uint8 pixels (size, size, 3) of each readable image, as validation sees it.
+
+        They are those of the `positions`, in their order, and this process alone reads them.
+        """
         ...
 
     def lost_reader(self) -> str | None:
@@ -49,121 +60,42 @@ class Batches(Protocol):
         ...
 
 
-class ImageDataset(Dataset):
-    """The images of a phase, by Key.
-
-    With `cropped` they are cropped at random, differently in each epoch; without it they are what serving sees.
-    """
-
-    def __init__(self, phase: Phase, image_size: int, cropped: bool, seed: int, cache: Cache, workers: int = 0):
-        self.phase = phase
-        self.image_size = image_size
-        self.cropped = cropped
-        self.seed = seed
-        self.cache = cache
-        self.reading = Reading(workers)
-
-    def __len__(self) -> int:
-        return len(self.phase)
-
-    def __getitem__(self, key: Key) -> Sample:
-        epoch, position = key
-        try:
-            with self.reading.note(position):
-                pixels = self.decoded(position)
-        except (images.ImageError, OSError) as error:
-            return position, str(error)
-        if self.cropped:
-            # The crop depends on epoch and image, and not on which of how many workers reads it.
-            random = np.random.default_rng((self.seed, epoch, position))
-            pixels = resize(pixels[draw_crop(random, *pixels.shape[:2])], self.image_size)
-        return position, pixels
-
-    def decoded(self, position: int) -> np.ndarray:
-        """Return the uint8 pixels (height, width, 3) that are the same in every epoch."""
-        pixels = self.cache.get(position)
-        if pixels is None:
-            data = read_image_file(self.phase.folder / self.phase.files[position])
-            if self.cropped:
-                pixels = images.whole_pixels(data, whole_side(self.image_size))
-            else:
-                pixels = images.evaluation_pixels(data, self.image_size)
-            self.cache.put(position, pixels)
-        return pixels
-
-    def collate(self, samples: list[Sample]) -> Batch:
-        pixels = {position: sample for position, sample in samples if not isinstance(sample, str)}
-        skipped = {position: sample for position, sample in samples if isinstance(sample, str)}
-
-        def stack(positions: torch.Tensor) -> torch.Tensor:
-            stacked = np.empty((len(positions), self.image_size, self.image_size, 3), np.uint8)
-            for row, position in zip(stacked, positions.tolist(), strict=True):
-                row[:] = pixels[position]
-            return torch.from_numpy(stacked)
-
-        return make_batch(self.phase, [position for position, _ in samples], skipped, stack)
-
-
-class EpochBatches(Sampler[list[Key]]):
-    """The keys of the batches of one epoch or several, of every `stride`-th image.
-
-    With `shuffle` they are in an order that seed and epoch give.
-
-    Of each batch a process of the `group` takes its share, every size-th image.
-    """
-
-    def __init__(self, length: int, batch_size: int, group: Group, seed: int = 0, shuffle: bool = False, stride=1):
-        self.length = length
-        self.batch_size = batch_size
-        self.group = group
-        self.seed = seed
-        self.shuffle = shuffle
-        self.stride = stride
-        self.start(0)
-
-    def start(self, epoch: int, first: int = 0, last: int | None = None) -> None:
-        """Choose the epochs to iterate over next: `epoch`, without its `first` batches, and those up to `last`."""
-        self.epochs = range(epoch, 1 + (epoch if last is None else max(epoch, last)))
-        self.first = first
-
-    def __len__(self) -> int:
-        return math.ceil(self.length / self.stride / self.batch_size)
-
-    def __iter__(self) -> Iterator[list[Key]]:
-        for epoch in self.epochs:
-            order = np.arange(0, self.length, self.stride)
-            if self.shuffle:
-                np.random.default_rng((self.seed, epoch)).shuffle(order)
-            first = self.first if epoch == self.epochs[0] else 0
-            for start in range(first * self.batch_size, len(order), self.batch_size):
-                share = order[start : start + self.batch_size][self.group.rank :: self.group.size]
-                yield [(epoch, int(position)) for position in share]
-
-
 class ImageBatches(Batches):
     """Batches of `phase`: shuffled and cropped at random for train, in order and as serving sees them otherwise.
 
-    With `once` there will be a single pass, over images as serving sees them.
+    With `once` there will be a single pass, over images as serving sees them; only train's are not kept after that.
     """
 
     def __init__(self, phase: Phase, hp: Hyperparameters, compute: Compute, once: bool = False):
         self.phase = phase
+        self.compute = compute
         training = phase.name == "train" and not once
         cropped = training and hp.augmentation != "none"
-        side = whole_side(hp.image_size) if cropped else hp.image_size
-        kept = not once and hp.epochs > 1
         group = compute.group
-        cache = make_cache(len(phase), 3 * side**2, caches=group.on_this_host) if kept else NoCache()
-        self.workers = count_workers(hp, trainers=group.on_this_host)
-        self.dataset = ImageDataset(phase, hp.image_size, cropped, hp.seed, cache, self.workers)
-        self.order = EpochBatches(len(phase), hp.batch_size, group, hp.seed, shuffle=training)
+        self.workers = count_workers(hp, len(phase), group.on_this_host)
+        self.order = Order(len(phase), hp.batch_size, group, hp.seed, shuffle=training)
+        self.slots = Slots(count_slots(self.order.share, self.workers), self.order.share, hp.image_size)
+        self.parts = Parts(self.order, self.slots.next)
+        side = whole_side(hp.image_size) if cropped else hp.image_size
+        kept = training or phase.name != "train"
+        writers = max(1, self.workers)
+        cache = make_cache(len(phase), 3 * side**2, None, group.on_this_host, writers) if kept else NoCache()
+        self.dataset = ImageDataset(phase, hp.image_size, cropped, hp.seed, cache, self.slots, self.workers)
         self.passes = 1 if once else hp.epochs
         self.is_numbered = training
-        self.stream: Iterator[Batch] = iter(())
+        self.stream: Iterator[Read] = iter(())
         self.place = (0, -1)  # the epoch and the number in it of the batch that `stream` has next
-        self.pin_memory = compute.device.type == "cuda"
-        self.loader = self._make_loader(self.order, persistent=True)
-        self.opened: list[Any] = []  # torch's iterators, which have the processes
+        self.loader = DataLoader(
+            self.dataset,
+            batch_size=None,
+            sampler=self.parts,
+            num_workers=self.workers,
+            collate_fn=as_it_is,
+            worker_init_fn=start_reader,
+            prefetch_factor=PREFETCH if self.workers else None,
+            persistent_workers=self.workers > 0,
+        )
+        self.opened: Any = None  # torch's iterator, which has the processes
 
     def __len__(self) -> int:
         return len(self.order)
@@ -176,55 +108,78 @@ class ImageBatches(Batches):
         if not self.is_numbered:
             number = self.place[0]  # all passes are alike
         if self.place != (number, first) or number not in self.order.epochs:
-            self.order.start(number, first, self.passes - (not self.is_numbered))
-            self.stream = self._open(self.loader)
+            last = self.passes if self.is_numbered else self.passes - 1
+            self.order.start(number, first, last if number or not self.is_numbered else None)
+            self.stream = self._open()
             self.place = number, first
         return self._take(number, first)
 
-    def pixels_of_some(self, most: int) -> Iterator[Batch]:
-        stride = math.ceil(len(self.phase) / most)
-        order = EpochBatches(len(self.phase), self.order.batch_size, ALONE, stride=stride)
-        return self._open(self._make_loader(order, persistent=False))
+    def pixels_of(self, positions: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        # Threads suffice for what is decoded already, and decoding leaves the lock of Python.
+        with ThreadPool(usable_cores()) as pool:
+            for start in range(0, len(positions), READ_AT_ONCE):
+                some = positions[start : start + READ_AT_ONCE]
+                for position, pixels in zip(some, pool.map(self._pixels_or_none, some), strict=True):
+                    if pixels is not None:
+                        yield position, pixels
 
     def lost_reader(self) -> str | None:
-        found = filter(None, (self.dataset.reading.find_lost(iterator._workers) for iterator in self.opened))
-        how, position = next(found, (None, None))
-        if how is None or position is None:
-            return how
-        return f"{how}, at the {self.phase.name} image {quoted(self.phase.files[position])}"
+        if self.opened is None:
+            return None
+        return self.dataset.reading.describe_lost(
+            self.opened._workers, lambda position: f"the {self.phase.name} image {quoted(self.phase.files[position])}"
+        )
 
     def close(self) -> None:
         """End the processes that read images, although an epoch's batches may still be referred to."""
-        for iterator in self.opened:  # there is no public way, and a traceback keeps what its frames refer to
-            self.dataset.reading.kill_readers(iterator._workers)
-            iterator._shutdown_workers()
-            for worker in iterator._workers:
+        if self.opened is not None:  # there is no public way, and a traceback keeps what its frames refer to
+            self.dataset.reading.kill_readers(self.opened._workers)
+            self.opened._shutdown_workers()
+            for worker in self.opened._workers:
                 worker.kill()  # those that did not come to their end within torch's 5 s
-        self.opened.clear()
+        self.opened = None
+        self.slots.close()
 
     def _take(self, number: int, first: int) -> Iterator[Batch]:
         for place in range(first, len(self)):
-            batch = next(self.stream)
+            read = [next(self.stream) for _ in range(self.parts.number)]
             self.place = (number, place + 1) if place + 1 < len(self) else (number + 1, 0)
-            yield batch
+            try:
+                yield self._join(read)
+            finally:
+                self.slots.leave(read[0].part.slot, self.compute.copying)
 
-    def _open(self, loader: DataLoader) -> Iterator[Batch]:
-        iterator = iter(loader)
-        if self.workers and iterator not in self.opened:
-            self.opened.append(iterator)
+    def _join(self, read: list[Read]) -> Batch:
+        """Return the batch of some parts, whose pixels lie in the rows of one slot."""
+        positions = sum((one.part.positions for one in read), [])
+        skipped = {position: reason for one in read for position, reason in one.skipped.items()}
+        pixels = self.slots.pixels[read[0].part.slot]
+        if skipped:
+            readable = [row for row, position in enumerate(positions) if position not in skipped]
+            pixels[: len(readable)] = pixels[readable]
+        batch = make_batch(self.phase, positions, skipped, lambda found: torch.from_numpy(pixels[: len(found)]))
+        if self.slots.is_pinned:
+            batch.labels = batch.labels.pin_memory()
+        return batch
+
+    def _pixels_or_none(self, position: int) -> np.ndarray | None:
+        try:
+            return self.dataset.pixels(0, position)
+        except (images.ImageError, OSError):
+            return None
+
+    def _open(self) -> Iterator[Read]:
+        iterator = iter(self.loader)
+        if self.workers:
+            self.opened = iterator
+        if self.compute.copying:
+            self.slots.pin()  # after the fork, of which the processes need not know
         return iterator
 
-    def _make_loader(self, order: EpochBatches, persistent: bool) -> DataLoader:
-        return DataLoader(
-            self.dataset,
-            batch_sampler=order,
-            num_workers=self.workers,
-            collate_fn=self.dataset.collate,
-            pin_memory=self.pin_memory,
-            worker_init_fn=start_reader,
-            prefetch_factor=PREFETCH if self.workers else None,
-            persistent_workers=persistent and self.workers > 0,
-        )
+
+def as_it_is(read: Any) -> Any:
+    """Collate nothing: a part's pixels are in its slot."""
+    return read
 
 
 @contextmanager
@@ -236,7 +191,4 @@ def explained_losses(*phases: Batches | None) -> Iterator[None]:
         if "DataLoader worker" not in str(error):
             raise
         lost = next(filter(None, (batches.lost_reader() for batches in phases if batches)), str(error).strip())
-        raise ReaderLost(
-            f"a process that reads images was ended by {lost}; SIGKILL usually means that memory ran out, and SIGBUS "
-            "that /dev/shm is full: accepted are fewer workers, and images that can be decoded"
-        ) from error
+        raise ReaderLost(f"a process that reads images was ended by {lost}") from error

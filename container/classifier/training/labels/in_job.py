@@ -8,7 +8,7 @@ import torch
 from classifier import network
 from classifier.errors import UserError
 from classifier.training import model
-from classifier.training.data.batches import Batches, ImageBatches, explained_losses
+from classifier.training.data.batches import explained_losses
 from classifier.training.data.folders import Phase
 from classifier.training.evaluate import Outputs, run_model
 from classifier.training.features import FeatureBatches
@@ -86,7 +86,8 @@ def _look(trainer: Trainer) -> LabelCheck:
     _, judge = model.split(made, trainer.hp.trainable)
     suspects, images = [], 0
     for batches in filter(None, (trainer.train, trainer.validation, trainer.test)):
-        outputs = _run(trainer, judge, batches)
+        parts = trainer.compute, trainer.skipped, trainer.interrupt
+        outputs, *_ = run_model(judge, NoLoss(), batches, *parts)  # of epoch 0, so that nothing is cropped at random
         features = batches.features if isinstance(batches, FeatureBatches) else None
         if batches is trainer.train and features is not None:
             own = features[outputs.positions.to(features.device)].cpu()
@@ -98,20 +99,6 @@ def _look(trainer: Trainer) -> LabelCheck:
         images += len(outputs.labels)
     suspects.sort(key=lambda suspect: suspect.probability_given)
     return LabelCheck(suspects, images, LEFT_OUT if isinstance(trainer.train, FeatureBatches) else IN_SAMPLE)
-
-
-def _run(trainer: Trainer, judge: torch.nn.Module, batches: Batches) -> Outputs:
-    """Return the outputs for all images of a phase, as serving sees them."""
-    opened = None
-    if batches is trainer.train and not isinstance(batches, FeatureBatches):  # its images are cropped at random
-        batches = opened = ImageBatches(batches.phase, trainer.hp, trainer.compute, once=True)
-    try:
-        with explained_losses(batches):
-            parts = trainer.compute, trainer.skipped, trainer.interrupt
-            return run_model(judge, NoLoss(), batches, *parts)[0]
-    finally:
-        if opened:
-            opened.close()
 
 
 class NoLoss(torch.nn.Module):

@@ -4,9 +4,7 @@ The first is on the largest part of the job's time, unless that is its steps, as
 """
 
 import math
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
@@ -31,7 +29,6 @@ HOOK = 0.05
 ON_THE_CPU = 0.5
 MOST_VALIDATION = 0.3
 MOST_SAVING = 0.1
-SHARED_MEMORY_FULL = 0.8
 # Of the job, and in seconds: a job of seconds has no part worth changing.
 LARGEST, WORTH_CHANGING_S = 0.3, 10.0
 # On parts of a job that have no finding of their own.
@@ -39,7 +36,7 @@ ADVICE = {
     START: "it is paid once a job, so train longer in one job rather than in several short ones",
     FIRST_BATCHES: "images are decoded there; smaller image files, or more CPU cores and workers, help",
     TEST: "use fewer test images",
-    LABELS: "all images are decoded once more; smaller image files or more CPU cores help",
+    LABELS: "all images pass through the network once more",
     INT8: "use fewer validation images",
     END: "the debugger still had steps to judge; set a longer save_interval, or debug=off",
 }
@@ -58,21 +55,12 @@ class Setting:
     dtype: torch.dtype
     workers: int
     cores: int
-    shared_memory: float  # used share of /dev/shm
     capability: tuple[int, int] | None  # of the GPU
 
     @classmethod
     def of(cls, device: torch.device, dtype: torch.dtype, workers: int) -> "Setting":
         capability = torch.cuda.get_device_capability(device) if device.type == "cuda" else None
-        return cls(device, dtype, workers, usable_cores(), used_share(Path("/dev/shm")), capability)
-
-
-def used_share(folder: Path) -> float:
-    """Return the used share of the file system of `folder`, 0 if there is no such folder."""
-    if not folder.is_dir():
-        return 0.0
-    usage = shutil.disk_usage(folder)
-    return usage.used / usage.total if usage.total else 0.0
+        return cls(device, dtype, workers, usable_cores(), capability)
 
 
 def list_findings(profile: Profile, setting: Setting) -> list[str]:
@@ -80,7 +68,7 @@ def list_findings(profile: Profile, setting: Setting) -> list[str]:
     if not profile.steps:
         return []
     checks = (largest_part, waiting, on_the_cpu, gpu_idle, full_precision, gpu_memory)
-    checks += (validating, saving, hook, shared_memory)
+    checks += (validating, saving, hook)
     return [sentence for check in checks if (sentence := check(profile, setting))]
 
 
@@ -163,9 +151,3 @@ def hook(profile: Profile, _setting: Setting) -> str | None:
     if share <= HOOK:
         return None
     return f"The debugging hook takes {share:.0%} of a step: set a longer save_interval, or debug=off."
-
-
-def shared_memory(_profile: Profile, setting: Setting) -> str | None:
-    if setting.shared_memory <= SHARED_MEMORY_FULL:
-        return None
-    return f"/dev/shm is {setting.shared_memory:.0%} full: use fewer workers, or enlarge it (docker run --shm-size)."

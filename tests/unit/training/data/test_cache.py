@@ -56,7 +56,7 @@ def test_a_disk_that_others_fill_is_survived(tmp_path, monkeypatch):
 def test_a_slow_disk_takes_no_more_than_stays_in_memory(tmp_path, monkeypatch, caplog, speed, memory, kept):
     """Four images of 900 bytes, where half of `memory` bytes may be taken."""
     caplog.set_level("INFO")
-    monkeypatch.setattr(cache.psutil, "virtual_memory", lambda: type("memory", (), {"available": memory}))
+    monkeypatch.setattr(cache, "free_memory", lambda: memory)
     monkeypatch.setattr(cache, "writing_speed", lambda _: speed)
     made = make_cache(4, 900, tmp_path)
     for position in range(4):
@@ -80,3 +80,21 @@ def test_without_a_place_to_write_there_is_none(tmp_path, caplog):
 def test_only_forked_processes_can_share_it(tmp_path, monkeypatch, method, expected):
     monkeypatch.setattr(cache.multiprocessing, "get_start_method", lambda: method)
     assert type(make_cache(2, 100, tmp_path)) is expected
+
+
+def test_each_writer_has_a_file_and_together_they_take_the_room_of_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: type("usage", (), {"free": 40_000}))
+    kept = make_cache(20, 100, tmp_path, writers=2)
+    for position in range(20):
+        kept.put(position, pixels(20, 20, position), writer=position % 2)
+    assert [kept.get(position) is not None for position in range(20)] == [True] * 16 + [False] * 4
+    assert all((kept.get(position) == position).all() for position in range(16))
+    assert [os.fstat(file.fileno()).st_blocks > 0 for file in kept.files] == [True] * 2
+
+
+def test_an_image_that_two_writers_put_is_one_of_theirs(tmp_path):
+    kept = make_cache(1, 100, tmp_path, writers=2)
+    kept.put(0, pixels(4, 5, 1), writer=1)
+    kept.put(0, pixels(6, 7, 2), writer=0)
+    assert kept.get(0).shape == (4, 5, 3)
+    assert (kept.get(0) == 1).all()

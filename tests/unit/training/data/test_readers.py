@@ -1,23 +1,64 @@
+import pytest
+
+from classifier.errors import UserError
 from classifier.training.data import readers as data
-from classifier.training.data.readers import count_workers
+from classifier.training.data.readers import PHASES, check_memory, count_slots, count_workers
 from classifier.training.hyperparameters import Hyperparameters
 
-SIZE = 32
+SIZE, IMAGES, BATCH = 32, 1000, 64
+SLOT = BATCH * SIZE * SIZE * 3
+GB = 10**9
 
 
-def hyperparameters(workers):
-    return Hyperparameters(image_size=SIZE, batch_size=4, workers=workers)
+@pytest.fixture
+def free(monkeypatch):
+    """Set the bytes of memory that are free, 64 GB if nothing else is said, and have 16 cores."""
+    monkeypatch.setattr(data, "usable_cores", lambda: 16)
+
+    def set_free(number):
+        monkeypatch.setattr(data, "free_memory", lambda: number)
+
+    set_free(64 * GB)
+    return set_free
 
 
-def test_workers_default_to_the_cores_but_no_more_than_fit(tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "usable_cores", lambda: 64)
-    assert count_workers(hyperparameters(-1), tmp_path / "absent") == data.MOST_WORKERS
-    assert count_workers(hyperparameters(-1), tmp_path / "absent", trainers=8) == 8
-    assert count_workers(hyperparameters(3), tmp_path / "absent") == 3
+def hyperparameters(workers=-1, **values):
+    return Hyperparameters(**{"image_size": SIZE, "batch_size": BATCH, "workers": workers} | values)
 
 
-def test_a_small_shared_memory_is_noticed(tmp_path, monkeypatch, caplog):
-    batch = 4 * SIZE * SIZE * 3
-    monkeypatch.setattr(data.shutil, "disk_usage", lambda _: type("usage", (), {"free": 13 * batch}))
-    assert count_workers(hyperparameters(8), tmp_path) == 2
-    assert caplog.messages == [f"{tmp_path} has room for 2 of 8 workers; --shm-size gives it more"]
+def test_workers_default_to_the_cores_but_no_more_than_help(free, monkeypatch):
+    assert count_workers(hyperparameters(), IMAGES) == 16
+    assert count_workers(hyperparameters(), IMAGES, trainers=8) == 2
+    assert count_workers(hyperparameters(3), IMAGES) == 3
+    monkeypatch.setattr(data, "usable_cores", lambda: 192)
+    assert count_workers(hyperparameters(), IMAGES) == data.MOST_WORKERS
+
+
+def test_slots_are_for_all_parts_under_way():
+    assert count_slots(64, 0) == 2
+    assert count_slots(64, 1) == 3  # two parts are a batch
+    assert count_slots(256, 16) == 2 + 4
+    assert count_slots(8, 16) == 2 + 32
+
+
+def test_where_memory_is_short_there_are_fewer_workers_and_that_is_said(free, caplog):
+    room = PHASES * count_slots(BATCH, 3) * SLOT
+    free(int(room / data.MOST_OF_THE_MEMORY) + 4)
+    assert count_workers(hyperparameters(), IMAGES) == 3
+    check_memory(hyperparameters(), IMAGES)
+    assert caplog.messages == ["there is memory for the batches of 3 of 16 workers: 0.0 GB are free"]
+    caplog.clear()
+    check_memory(hyperparameters(3), IMAGES)
+    assert not caplog.messages
+
+
+def test_where_no_batch_fits_the_job_is_refused(free):
+    free(3 * GB)
+    large = hyperparameters(image_size=512, batch_size=1024)
+    with pytest.raises(UserError) as error:
+        check_memory(large, 100_000)
+    assert str(error.value) == (
+        "batch_size=1024 at image_size=512 takes 4.8 GB of memory for images on their way to the network, and 3.0 GB "
+        "are free; lower one of them"
+    )
+    check_memory(large, 100)  # of which no batch is larger

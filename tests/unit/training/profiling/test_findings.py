@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from classifier.training.profiling.findings import Setting, list_findings, used_share, workers_needed
+from classifier.training.profiling.findings import Setting, list_findings, workers_needed
 from classifier.training.profiling.job_time import PARTS
 from classifier.training.profiling.profiler import Profile
 from classifier.training.profiling.system import Sample
 
-CPU = Setting(torch.device("cpu"), torch.float32, workers=2, cores=4, shared_memory=0.1, capability=None)
-GPU = Setting(torch.device("cuda"), torch.float16, workers=2, cores=4, shared_memory=0.1, capability=(7, 5))
+CPU = Setting(torch.device("cpu"), torch.float32, workers=2, cores=4, capability=None)
+GPU = Setting(torch.device("cuda"), torch.float16, workers=2, cores=4, capability=(7, 5))
 BUSY = [Sample(0.5, 0.5, 0.5, gpu=0.9, gpu_memory=0.8, part="steps")] * 4
 
 
@@ -113,14 +113,7 @@ def test_the_hook():
     assert finding.startswith("The debugging hook takes 6% of a step")
 
 
-def test_shared_memory():
-    (finding,) = list_findings(profile(), replace(CPU, shared_memory=0.93))
-    assert finding.startswith("/dev/shm is 93% full")
-
-
-def test_the_setting_is_read_from_the_machine(tmp_path):
+def test_the_setting_is_read_from_the_machine():
     setting = Setting.of(torch.device("cpu"), torch.float32, 3)
     assert (setting.workers, setting.capability) == (3, None)
     assert setting.cores >= 1
-    assert 0 < used_share(tmp_path) < 1
-    assert used_share(tmp_path / "absent") == 0
