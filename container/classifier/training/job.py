@@ -18,7 +18,7 @@ from classifier.errors import UserError
 from classifier.training import hyperparameters, model
 from classifier.training.answers.in_job import add_answers
 from classifier.training.best import BestArtifact
-from classifier.training.checking.in_job import check_data
+from classifier.training.checking.in_job import LAST_SECONDS, Checking
 from classifier.training.checkpoint import Checkpoints, identity
 from classifier.training.compute import Compute
 from classifier.training.data.folders import VALIDATION_FRACTION, Dataset, read_dataset
@@ -65,14 +65,25 @@ def run(contract: Contract, interrupt: Interrupt) -> None:
 def run_process(contract: Contract, interrupt: Interrupt, group: Group) -> None:
     """Do the share of this process of the `group` in the job."""
     hp = hyperparameters.parse(contract.hyperparameters())
-    channels = contract.channels()
     with interrupt.waiting():
-        dataset = read_dataset(channels, hp.seed)
+        dataset = read_dataset(contract.channels(), hp.seed)
     log_dataset(dataset)
-    data = check_data(dataset, interrupt) if group.is_first else None
+    with Checking(dataset) if group.is_first else contextlib.nullcontext() as checking:
+        train_and_report(contract, hp, dataset, checking, interrupt, group)
+
+
+def train_and_report(
+    contract: Contract,
+    hp: Hyperparameters,
+    dataset: Dataset,
+    checking: Checking | None,
+    interrupt: Interrupt,
+    group: Group,
+) -> None:
+    """Train on `dataset`, whose check is under way, and have the first process of the `group` write everything."""
     torch.manual_seed(hp.seed)
     compute = make_compute(hp, group)
-    start = model.starting_point(hp, channels)
+    start = model.starting_point(hp, contract.channels())
     trainer = make_trainer(contract, hp, dataset, start, compute, interrupt)
     try:
         trainer.resume()
@@ -91,6 +102,7 @@ def run_process(contract: Contract, interrupt: Interrupt, group: Group) -> None:
                 if labels:
                     write_labels(contract.output_data, dataset, labels)
                 debugging = trainer.debugger.finish()
+                data = checking.finish(0 if interrupt.signal else LAST_SECONDS) if checking else None
             observed = observe(trainer, outcome, debugging, contract.output_data)
             summary = Summary(
                 hp=hp,

@@ -97,7 +97,7 @@ def spread(images: int, most: int) -> np.ndarray:
 
 
 def observe(network: Engine, images: list[Image]) -> tuple[dict[str, Range], np.ndarray]:
-    """Return the range of each convolution's results, over all images and 0, and each image's unlikeness (n,), if any."""
+    """Return the range of each convolution's results, over all images and 0, and the images' unlikeness (n,) if any."""
     ranges: dict[str, Range] = dict.fromkeys(CONVOLUTIONS, (0.0, 0.0))
     unlikeness, run = [NONE], network.open()
     for start in range(0, len(images), BATCH):

@@ -1,45 +1,113 @@
-"""The check of a training job's own data, before its first step."""
+"""The check of a training job's own data, in a process beside the first epoch: nothing waits for it."""
 
 import logging
-from dataclasses import dataclass
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from itertools import takewhile
+from multiprocessing.connection import Connection
 
 from classifier.training.checking.findings import Finding, find_faults
 from classifier.training.checking.survey import Survey, survey
 from classifier.training.data.folders import Dataset
-from classifier.training.interrupt import Interrupt
 from classifier.words import plural
 
 logger = logging.getLogger(__name__)
-# The other processes of a job wait meanwhile, and give up after two minutes. 10,000 photos of 400 px take 20 s.
-MOST_SECONDS = 60
+# 10,000 photos of 400 px take 20 s of two idle cores; beside training it has a tenth of them.
+MOST_SECONDS = 300
+# What is worth waiting for once training has ended, and then for a check that was told to end.
+LAST_SECONDS, ENDING_SECONDS = 10, 2
+NICENESS = 10
 
 
 @dataclass(frozen=True)
 class DataCheck:
-    """A survey and the faults that it shows, the worst first."""
+    """A survey, without its thumbnails, and the faults that it shows, the worst first."""
 
     survey: Survey
     findings: list[Finding]
 
 
-def check_data(dataset: Dataset, interrupt: Interrupt, seconds: float = MOST_SECONDS) -> DataCheck | None:
-    """Look at the images of `dataset`, at most for so many seconds, and log what is wrong; None if the check fails.
+class Checking:
+    """Looks at the images of `dataset` in another process, and logs what is wrong as soon as that is known.
 
-    It ends at a signal, and raises Interrupted if it waits for a file then.
+    The process ends with the context.
     """
+
+    def __init__(self, dataset: Dataset):
+        self.dataset = dataset
+        self.found: DataCheck | None = None
+        self.is_over = False
+        context = multiprocessing.get_context("fork")
+        self.enough = context.Event()
+        self.results, results = context.Pipe(duplex=False)
+        arguments = (dataset, self.enough.is_set, results)
+        self.process = context.Process(target=_check, args=arguments, daemon=True)
+        self.process.start()
+        results.close()  # so that the other end is the only one, and its end can be noticed
+        self.listener = threading.Thread(target=self._listen, daemon=True)
+        self.listener.start()
+
+    def finish(self, seconds: float) -> DataCheck | None:
+        """Return what was found of the images seen until now, or within `seconds`; None if the check failed."""
+        self.listener.join(seconds)
+        self.enough.set()
+        self.listener.join(ENDING_SECONDS)
+        self._kill()  # it may wait for a file forever
+        return self.found
+
+    def __enter__(self) -> "Checking":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.is_over = True
+        self._kill()
+
+    def _kill(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.listener.join()
+
+    def _listen(self) -> None:
+        try:
+            found = self.results.recv()
+        except (EOFError, OSError):
+            if self.is_over:
+                return
+            found = "its process has ended"
+        if isinstance(found, str):  # the job can do without
+            logger.warning("the data were not checked: %s", found)
+            return
+        paths = Survey.of(self.dataset).paths
+        self.found = found = replace(found, survey=replace(found.survey, dataset=self.dataset, paths=paths))
+        _log(found)
+
+
+def _check(dataset: Dataset, is_enough: Callable[[], bool], results: Connection) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C comes to both; the job decides when this is over
+    os.nice(NICENESS)
+    job = os.getppid()
+
+    def goes_on(_look: object) -> bool:
+        return not is_enough() and os.getppid() == job
+
     try:
-        found = survey(
-            dataset,
-            seconds,
-            lambda looks, **_about: takewhile(lambda _look: not interrupt.signal, interrupt.watch(looks)),
-        )
+        found = survey(dataset, MOST_SECONDS, lambda looks, **_about: takewhile(goes_on, looks))
         findings = find_faults(found)
-    except Exception as error:  # the job can do without
-        logger.warning("the data were not checked: %s: %s", type(error).__name__, error)
-        return None
-    for finding in findings:
+        # The job has the names, and needs no thumbnails: of a million images these are 500 MB.
+        little = replace(found, dataset=None, paths=[], thumbnails=found.thumbnails[:0], digests=found.digests[:0])
+        results.send(DataCheck(little, findings))
+    except Exception as error:
+        results.send(f"{type(error).__name__}: {error}")
+
+
+def _log(check: DataCheck) -> None:
+    for finding in check.findings:
         logger.warning("data: %s; %s", finding.what, finding.advice)
+    found = check.survey
     looked = f"{found.looked_at:,} of {plural(len(found), 'image')} were looked at in {found.seconds:.1f} s"
-    logger.info("data: %s%s", looked, "" if findings else ", and no fault was found")
-    return DataCheck(found, findings)
+    logger.info("data: %s%s", looked, "" if check.findings else ", and no fault was found")

@@ -12,7 +12,7 @@ START, FIRST_BATCHES, WAITING, STEPS = "start", "first batches", "waiting", "ste
 VALIDATION, TEST, SAVING, LABELS, INT8, END = "validation", "test", "saving", "labels", "int8", "end"
 # What each part is, in the order of a job.
 PARTS = {
-    START: "imports, reading the folders, checking the data, loading the network",
+    START: "imports, reading the folders, loading the network",
     FIRST_BATCHES: "waiting for the first batch of an epoch",
     WAITING: "waiting for the other batches of an epoch",
     STEPS: "training steps",
@@ -21,7 +21,7 @@ PARTS = {
     TEST: "the test phase",
     LABELS: "looking for wrong labels",
     INT8: "writing the ONNX network and measuring int8",
-    END: "ending the debugger, and the files until this report",
+    END: "ending the debugger and the check of the data, and the files until this report",
     OTHER: "everything else",
 }
 

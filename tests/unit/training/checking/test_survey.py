@@ -2,10 +2,8 @@ import os
 import threading
 
 from classifier.training.checking import survey as module
-from classifier.training.checking.in_job import check_data
 from classifier.training.checking.survey import survey
 from classifier.training.data.folders import read_dataset
-from classifier.training.interrupt import Interrupt
 from helpers import photo
 
 
@@ -43,19 +41,6 @@ def test_after_its_seconds_a_survey_is_what_was_seen(tmp_path, monkeypatch):
     assert found.looked_at == 6
     assert len(found) == 8
     waiting.set()
-
-
-def test_a_signal_ends_the_check_of_a_job(tmp_path):
-    interrupt = Interrupt()
-    interrupt.signal = "SIGTERM"
-    check = check_data(make_dataset(tmp_path), interrupt)
-    assert check.survey.looked_at < len(check.survey)
-
-
-def test_a_check_that_fails_does_not_fail_the_job(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("classifier.training.checking.in_job.find_faults", lambda found: 1 / 0)
-    assert check_data(make_dataset(tmp_path), Interrupt()) is None
-    assert "the data were not checked: ZeroDivisionError" in caplog.text
 
 
 def test_what_is_no_file_is_unreadable(tmp_path):

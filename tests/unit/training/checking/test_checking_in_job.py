@@ -1,0 +1,96 @@
+"""The check of a job's data in its process."""
+
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+from classifier.training.checking import in_job
+from classifier.training.checking import survey as looking
+from classifier.training.checking.in_job import Checking
+from classifier.training.data.folders import read_dataset
+from helpers import photo
+from waits import PATIENCE_S, wait_until
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """Eight photos, of which two are the same."""
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for number in range(4):
+            seed = 0 if number == 3 else number + 10 * (name == "dog")
+            photo(60 + number, 40, seed=seed).save(tmp_path / name / f"{number}.jpg")
+    return read_dataset({"train": tmp_path}, seed=0)
+
+
+def test_faults_are_logged_and_reported_with_their_images(dataset, caplog):
+    caplog.set_level("INFO")
+    found = Checking(dataset).finish(PATIENCE_S)
+    assert found.survey.looked_at == 8
+    assert found.survey.dataset is dataset
+    assert found.findings
+    assert "data: 8 of 8 images were looked at in " in caplog.text
+    assert caplog.text.count(f"data: {found.findings[0].what}; {found.findings[0].advice}") == 1
+    shown = [found.survey.shown(one) for finding in found.findings for group in finding.groups for one in group]
+    assert any(name.endswith("cat/3.jpg") for name in shown)
+
+
+def test_the_job_goes_on_meanwhile_and_takes_what_was_seen_at_its_end(dataset, monkeypatch):
+    look = looking._look
+    monkeypatch.setattr(looking, "_look", lambda numbered: (time.sleep(0.3 * (numbered[0] < 6)), look(numbered))[1])
+    monkeypatch.setattr(looking, "usable_cores", lambda: 1)
+    started = time.monotonic()
+    checking = Checking(dataset)
+    assert time.monotonic() - started < 0.3
+    found = checking.finish(0.2)
+    assert 1 <= found.survey.looked_at < 8
+    assert not checking.process.is_alive()
+
+
+def test_a_file_that_hangs_does_not_hang_the_job(dataset, monkeypatch, caplog):
+    monkeypatch.setattr(looking, "_look", lambda numbered: time.sleep(2 * PATIENCE_S))
+    monkeypatch.setattr(in_job, "ENDING_SECONDS", 0.1)
+    assert Checking(dataset).finish(0) is None
+    assert "the data were not checked: its process has ended" in caplog.text
+
+
+def test_a_check_that_fails_does_not_fail_the_job(dataset, monkeypatch, caplog):
+    monkeypatch.setattr(in_job, "find_faults", lambda found: 1 / 0)
+    assert Checking(dataset).finish(PATIENCE_S) is None
+    assert "the data were not checked: ZeroDivisionError: division by zero" in caplog.text
+
+
+def test_a_check_that_is_killed_does_not_fail_the_job(dataset, monkeypatch, caplog):
+    monkeypatch.setattr(looking, "_look", lambda numbered: os.kill(os.getpid(), signal.SIGKILL))
+    assert Checking(dataset).finish(PATIENCE_S) is None
+    assert "the data were not checked: its process has ended" in caplog.text
+
+
+def test_a_job_that_fails_ends_its_check_without_a_word(dataset, monkeypatch, caplog):
+    monkeypatch.setattr(looking, "_look", lambda numbered: time.sleep(2 * PATIENCE_S))
+    with pytest.raises(ZeroDivisionError), Checking(dataset) as checking:
+        raise ZeroDivisionError
+    assert not checking.process.is_alive()
+    assert not caplog.messages
+
+
+def test_a_check_whose_job_was_killed_ends(dataset, monkeypatch):
+    look = looking._look
+    monkeypatch.setattr(looking, "_look", lambda numbered: (time.sleep(0.1), look(numbered))[1])
+    reader, writer = os.pipe()
+    if not (job := os.fork()):
+        os.write(writer, str(Checking(dataset).process.pid).encode())
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(job, 0)
+    check = int(os.read(reader, 20))
+    wait_until(lambda: not is_running(check), "the check ends")
+
+
+def is_running(pid):
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE  # which nobody has asked about
+    except psutil.NoSuchProcess:
+        return False
