@@ -3,6 +3,7 @@
 import logging
 import math
 import mmap
+import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -129,6 +130,8 @@ def check_memory(hp: Hyperparameters, images: int, trainers: int = 1) -> None:
 
 
 def _wanted_workers(hp: Hyperparameters, trainers: int) -> int:
+    if multiprocessing.get_start_method() != "fork":  # as on macOS: they would not share the slots
+        return 0
     return min(-(-usable_cores() // trainers), MOST_WORKERS) if hp.workers < 0 else hp.workers
 
 

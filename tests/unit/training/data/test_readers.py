@@ -34,6 +34,11 @@ def test_workers_default_to_the_cores_but_no_more_than_help(free, monkeypatch):
     assert count_workers(hyperparameters(), IMAGES) == data.MOST_WORKERS
 
 
+def test_processes_that_would_not_share_the_slots_are_not_started(free, monkeypatch):
+    monkeypatch.setattr(data.multiprocessing, "get_start_method", lambda: "spawn")
+    assert count_workers(hyperparameters(4), IMAGES) == 0
+
+
 def test_slots_are_for_all_parts_under_way():
     assert count_slots(64, 0) == 2
     assert count_slots(64, 1) == 3  # two parts are a batch
