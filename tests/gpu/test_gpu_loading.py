@@ -24,7 +24,10 @@ def phase(tmp_path_factory) -> Phase:
 
 
 def sums_of_epochs(phase: Phase, workers: int) -> list[list[int]]:
-    """Return the sum of each batch's pixels after their copy to the GPU, in two epochs."""
+    """Return the sum of each batch's pixels after their copy to the GPU, in two epochs.
+
+    The copies come late, when the processes would long have written other images to the same memory.
+    """
     compute = Compute(GPU, torch.float32)
     compute.normalize(torch.zeros(1, SIZE, SIZE, 3, dtype=torch.uint8, device=GPU))  # so that workers fork a CUDA user
     hp = Hyperparameters(weights="none", image_size=SIZE, batch_size=4, workers=workers, epochs=2)
@@ -32,12 +35,16 @@ def sums_of_epochs(phase: Phase, workers: int) -> list[list[int]]:
     try:
         epochs = []
         for epoch in (1, 2):
-            moved = []
+            moved, expected = [], []
             for batch in batches.epoch(epoch):
                 assert batch.inputs.is_pinned() and batch.labels.is_pinned()
+                with torch.cuda.stream(compute.copying):
+                    torch.cuda._sleep(20_000_000)  # cycles: some 10 ms
                 moved.append((compute.move(batch.inputs), compute.move(batch.labels)))
+                expected.append(int(batch.inputs.sum()))
             assert sum(len(labels) for _, labels in moved) == 19
             epochs.append([int(pixels.sum()) for pixels, _ in moved])
+            assert epochs[-1] == expected
         return epochs
     finally:
         batches.close()
