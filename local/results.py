@@ -24,7 +24,7 @@ def show(answers: list[dict]) -> None:
     tables.terminal().print(tables.table(head, rows, ("probability", "ms"), title))
     unknown = sum(answer.get("known") is False for answer in answers)
     if unknown:
-        why = "unlike what the model was validated on, so that their classes say nothing"
+        why = "unlike what the model was validated on, so that their classes mean nothing"
         print(f"{unknown:,} of {len(answers):,} unknown: {why}")
     right = count_right(answers)
     if right is not None:
