@@ -127,7 +127,7 @@ class Aws:
         _ = self.image, self.role
         uri = f"{(uri or places.latest('data')).rstrip('/')}/"
         if not self.exists(uri):
-            raise UserError(f"there are no images at {uri}: run launch/upload.py FOLDER")
+            raise UserError(f"there are no images at {uri}: run launch/upload.py FOLDER, or use --data FOLDER")
         return uri
 
     def link(self, page: str) -> str:

@@ -7,12 +7,13 @@ from classifier.errors import UserError
 from launch import console, cost, jobs, notice, tracking
 from launch.aws import Aws
 from launch.following import follow_training
+from launch.uploading import images_for_job
 from local import places
 
 
 def train_anew(settings: Namespace, aws: Aws, texts: dict[str, str]) -> str:
     """Train with the hyperparameters `texts` on the images of the settings, and return the job's name."""
-    uri = aws.data_for_job(settings.data)
+    uri = images_for_job(aws)
     what = f"a training job on {uri} with {' '.join(f'{key}={value}' for key, value in texts.items()) or 'defaults'}"
     return start_and_follow(settings, aws, what, texts, uri, jobs.new_checkpoints(settings, aws))
 

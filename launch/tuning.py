@@ -9,6 +9,7 @@ from classifier.training.hyperparameters import Between, OneOf, text_of
 from classifier.words import plural
 from launch import cost, instances, jobs, notice
 from launch.aws import Aws, tags
+from launch.uploading import images_for_job
 from local import places
 from local.search import as_texts, search_space
 from local.trials import direction
@@ -25,7 +26,7 @@ def start_tuning(settings: Namespace, aws: Aws) -> str:
     space = search_space(settings)
     settings.max_parallel_jobs = min(settings.max_parallel_jobs, settings.max_jobs)  # a grid may have few combinations
     fixed = as_texts(settings.hyperparameters | {"objective": settings.objective})
-    uri = aws.data_for_job(settings.data)
+    uri = images_for_job(aws)
     what = f"{plural(settings.max_jobs, 'training job')} on {uri}, {settings.max_parallel_jobs} at a time"
     trainer = jobs.model_trainer(settings, aws, fixed, uri, jobs.new_checkpoints(settings, aws))
     resources(settings)  # raises UserError for what AWS would refuse

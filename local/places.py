@@ -21,7 +21,7 @@ RUN = Text(
     "a name such as resnet18-260102-030405, or resnet18-260102-030405/trial-001",
 )
 MISSING = {
-    "data": "no images: run launch/upload.py FOLDER, or use --data",
+    "data": "no images: run launch/upload.py FOLDER, or use --data FOLDER",
     "tuning": "no tuning job was started from here: run launch/tune.py",
     "job": "no model was trained: run launch/tune.py or launch/train.py",
     "endpoint": "nothing is deployed: run launch/deploy.py",
