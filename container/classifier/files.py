@@ -73,18 +73,24 @@ def written_aside(path: Path, *contents: bytes | memoryview) -> Iterator[Path]:
     """
     aside = partial_of(path)
     try:
-        try:
-            with aside.open("wb") as file:
-                for content in contents:
-                    file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:  # without a path where a disk is full
-            raise OSError(error.errno, error.strerror, str(path)) from error
+        with errors_named(path), aside.open("wb") as file:
+            for content in contents:
+                file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         yield aside
     finally:
         with suppress(OSError):
             aside.unlink()
+
+
+@contextmanager
+def errors_named(path: Path) -> Iterator[None]:
+    """Give an OSError of the block the `path`, which it lacks where a disk is full."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def partial_of(path: Path) -> Path:

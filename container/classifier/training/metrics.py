@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from classifier.files import errors_named
+
 logger = logging.getLogger(__name__)
 
 
@@ -69,12 +71,13 @@ class MetricsLog:
     def start(self, rows: Iterable[Mapping[str, float]]) -> None:
         """Start the file with the `rows` of an interrupted run, if any, without logging them again."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text("".join(_line(row) for row in rows), encoding="utf-8")
+        with errors_named(self.path):
+            self.path.write_text("".join(_line(row) for row in rows), encoding="utf-8")
 
     def write(self, head: str, values: Mapping[str, float], notes: Iterable[str] = (), **about: float) -> None:
         """Call log_metrics(), and append one JSON object of `about` and `values` to the file."""
         log_metrics(head, values, notes)
-        with self.path.open("a", encoding="utf-8") as file:
+        with errors_named(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(_line({**about, **values}))
 
 

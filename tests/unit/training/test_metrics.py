@@ -2,6 +2,7 @@ import json
 import logging
 import math
 import re
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,15 @@ def test_the_file_has_one_json_object_per_line(tmp_path):
     log.write("epoch 2/2", {"train:loss": math.nan}, epoch=2)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert lines == [{"epoch": 1, "train:loss": 0.5}, {"epoch": 2, "train:loss": None}]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_an_error_with_the_path():
+    log = MetricsLog(Path("/dev/full"))
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        log.start([{"epoch": 1}])
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        log.write("epoch 1/2", {"train:loss": 0.5}, epoch=1)
 
 
 def test_better_follows_the_objective():
