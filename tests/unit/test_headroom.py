@@ -32,6 +32,15 @@ def test_the_limit_of_a_container_less_what_is_used(version, tmp_path):
     assert free_memory(tmp_path) == 14 * MB
 
 
+def test_the_least_that_any_group_around_this_process_leaves(tmp_path):
+    version_2(tmp_path, 90 * MB)
+    statistics = f"inactive_file {1 * MB}"
+    write(tmp_path / "sys/fs/cgroup/a.slice", memory__max=20 * MB, memory__current=9 * MB, memory__stat=statistics)
+    write(tmp_path / "sys/fs/cgroup/a.slice/b", memory__max="max", memory__current=2 * MB, memory__stat=statistics)
+    write(tmp_path / "proc/self", cgroup="0::/a.slice/b")
+    assert free_memory(tmp_path) == 12 * MB
+
+
 @pytest.mark.parametrize(("version", "limit"), [(version_2, "max"), (version_1, 2**63 - 4096), (None, None)])
 def test_without_a_limit_the_machine_counts(version, limit, tmp_path):
     if version:
