@@ -74,6 +74,11 @@ class Contract:
         named = self.environ.get("SMDEBUG_CONFIG_FILE_PATH")
         return Path(named) if named else self.root / "input" / "config" / "debughookconfig.json"
 
+    @property
+    def is_worker(self) -> bool:
+        """Whether the launcher has started this process as one of several."""
+        return "TORCHELASTIC_RUN_ID" in self.environ
+
     def hyperparameters(self) -> dict[str, object]:
         """Return the job's hyperparameters as SageMaker wrote them: names to strings."""
         return self._config("hyperparameters.json")

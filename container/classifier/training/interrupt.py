@@ -7,6 +7,7 @@ from typing import TypeVar
 
 # After a signal a file may take this long; then it is given up. SageMaker kills a job 120 s after its signal.
 SECONDS_FOR_A_FILE = 10
+BEFORE_THE_FIRST_STEP = "stopped by %s before the first step: there is no artifact"
 Item = TypeVar("Item")
 
 

@@ -15,13 +15,13 @@ from classifier.artifact import METADATA_FILE
 from classifier.artifact_fields import NETWORK_FILE
 from classifier.contract import Contract
 from classifier.errors import UserError
-from classifier.training import hyperparameters, model
+from classifier.training import model
 from classifier.training.answers.in_job import add_answers
 from classifier.training.best import BestArtifact
 from classifier.training.checking.in_job import LAST_SECONDS, Checking
 from classifier.training.checkpoint import Checkpoints, identity
 from classifier.training.compute import Compute
-from classifier.training.data.folders import VALIDATION_FRACTION, Dataset, read_dataset
+from classifier.training.data.folders import VALIDATION_FRACTION, Dataset
 from classifier.training.data.readers import check_memory, count_workers
 from classifier.training.data.skipped import SkippedImages
 from classifier.training.debugging.debugger import Debugging
@@ -31,7 +31,8 @@ from classifier.training.export_onnx import add_onnx
 from classifier.training.features import open_batches
 from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
-from classifier.training.interrupt import Interrupt, Interrupted
+from classifier.training.inputs import Inputs, read_inputs
+from classifier.training.interrupt import BEFORE_THE_FIRST_STEP, Interrupt, Interrupted
 from classifier.training.labels.in_job import check_labels
 from classifier.training.measure_int8 import add_int8
 from classifier.training.metrics import MetricsLog
@@ -51,22 +52,23 @@ from classifier.words import plural
 logger = logging.getLogger(__name__)
 
 
-def run(contract: Contract, interrupt: Interrupt) -> None:
-    """Train, validate, test, and write artifact, outputs and report. Raises UserError for what the user can correct."""
+def run(contract: Contract, interrupt: Interrupt, inputs: Inputs | None = None) -> None:
+    """Train, validate, test, and write artifact, outputs and report; the inputs are read unless they are given.
+
+    Raises UserError for what the user can correct.
+    """
     with join_group(contract) as group:
         if not group.is_first:
             logging.getLogger().setLevel(logging.WARNING)
         try:
-            run_process(contract, interrupt, group)
+            run_process(contract, interrupt, inputs, group)
         except Interrupted as interrupted:
-            logger.warning("stopped by %s before the first step: there is no artifact", interrupted)
+            logger.warning(BEFORE_THE_FIRST_STEP, interrupted)
 
 
-def run_process(contract: Contract, interrupt: Interrupt, group: Group) -> None:
+def run_process(contract: Contract, interrupt: Interrupt, inputs: Inputs | None, group: Group) -> None:
     """Do the share of this process of the `group` in the job."""
-    hp = hyperparameters.parse(contract.hyperparameters())
-    with interrupt.waiting():
-        dataset = read_dataset(contract.channels(), hp.seed)
+    hp, dataset = inputs or read_inputs(contract, interrupt)
     log_dataset(dataset)
     with Checking(dataset) if group.is_first else contextlib.nullcontext() as checking:
         train_and_report(contract, hp, dataset, checking, interrupt, group)

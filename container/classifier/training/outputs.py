@@ -1,4 +1,7 @@
-"""The job's output folders: checked before hours of training, and emptied of what an earlier job wrote there."""
+"""The job's output folders: checked before hours of training, and emptied of what an earlier job wrote there.
+
+Without torch, so that what is wrong is said at once.
+"""
 
 import os
 import stat
@@ -12,12 +15,20 @@ from classifier.errors import UserError
 from classifier.files import partial_of
 from classifier.training.answers import sample
 from classifier.training.debugging.config import CONFIG, TENSORS
-from classifier.training.profiling.trace import PARTIAL_TRACE, TRACE
-from classifier.training.reporting.csv_files import CSV_FILES
+from classifier.training.labels.columns import LABELS_FILE
 
 METRICS_FILE, REPORT_FILE, DEBUG_FILE, PROFILE_FILE = "metrics.jsonl", "report.html", "debug.json", "profile.json"
+TRACE_FILE, SKIPPED_FILE = "trace.json.gz", "skipped_images.csv"
+# torch packs a trace if the end of its name says so.
+PARTIAL_TRACE = f".partial.{TRACE_FILE}"
+# The tables of an evaluation, behind the phase's name.
+PREDICTIONS, MATRIX, PER_CLASS = "predictions.csv", "confusion_matrix.csv", "per_class.csv"
+TABLES = [f"{phase}_{table}" for phase in ("validation", "test") for table in (PREDICTIONS, MATRIX, PER_CLASS)]
 # All that a job writes to output/data, besides what the debugger saves there.
-WRITTEN = (METRICS_FILE, REPORT_FILE, DEBUG_FILE, PROFILE_FILE, TRACE, PARTIAL_TRACE, sample.FILE, *CSV_FILES)
+WRITTEN = (
+    *(METRICS_FILE, REPORT_FILE, DEBUG_FILE, PROFILE_FILE, TRACE_FILE, PARTIAL_TRACE),
+    *(sample.FILE, SKIPPED_FILE, LABELS_FILE, *TABLES),
+)
 
 
 def check_outputs(contract: Contract) -> None:

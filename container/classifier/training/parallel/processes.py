@@ -114,18 +114,13 @@ class Processes(Group):
             distributed.broadcast(buffer, 0)
 
 
-def is_worker(contract: Contract) -> bool:
-    """Return whether the launcher has started this process as one of several."""
-    return "TORCHELASTIC_RUN_ID" in contract.environ
-
-
 @contextlib.contextmanager
 def join_group(contract: Contract) -> Iterator[Group]:
     """Meet the other processes, if there are any: with GPUs over NCCL, for everything else over gloo.
 
     Raises PeerLost if another process is lost.
     """
-    if not is_worker(contract):
+    if not contract.is_worker:
         yield ALONE
         return
     backend = "gloo"

@@ -10,11 +10,10 @@ from typing import TypedDict
 import torch
 from torch.autograd import DeviceType  # pyright: ignore[reportPrivateImportUsage]  # the type of the rows
 
+from classifier.training.outputs import PARTIAL_TRACE, TRACE_FILE
+
 logger = logging.getLogger(__name__)
 MOST_OPERATORS = 12
-TRACE = "trace.json.gz"
-# torch packs a trace if the end of its name says so.
-PARTIAL_TRACE = f".partial.{TRACE}"
 
 
 class Operator(TypedDict):
@@ -80,10 +79,10 @@ class Tracer:
         aside = self.folder / PARTIAL_TRACE
         try:
             profiler.export_chrome_trace(str(aside))
-            aside.replace(self.folder / TRACE)
+            aside.replace(self.folder / TRACE_FILE)
         finally:
             aside.unlink(missing_ok=True)
-        self.trace = TRACE
+        self.trace = TRACE_FILE
         self.operators = slowest_operators(profiler.key_averages(), self.device, self.steps)
         if not self.operators:
             self.why = "CUDA's profiler, CUPTI, delivered no times of the GPU's kernels"

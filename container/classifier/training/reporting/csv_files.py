@@ -11,21 +11,13 @@ from classifier.training.data.skipped import SkippedImages
 from classifier.training.evaluate import Evaluation
 from classifier.training.labels.columns import LABELS_COLUMNS, LABELS_FILE
 from classifier.training.labels.in_job import LabelCheck
-
-SKIPPED = "skipped_images.csv"
-# The table of an evaluation, behind the phase's name.
-PREDICTIONS, MATRIX, PER_CLASS = "predictions.csv", "confusion_matrix.csv", "per_class.csv"
-CSV_FILES = (
-    SKIPPED,
-    LABELS_FILE,
-    *(f"{phase}_{table}" for phase in ("validation", "test") for table in (PREDICTIONS, MATRIX, PER_CLASS)),
-)
+from classifier.training.outputs import MATRIX, PER_CLASS, PREDICTIONS, SKIPPED_FILE
 
 
 def write_csv_files(folder: Path, dataset: Dataset, evaluation: Evaluation | None, skipped: SkippedImages) -> None:
     """Write the files to `folder`, named after the evaluated phase; without `evaluation`, only the skipped images."""
     folder.mkdir(parents=True, exist_ok=True)
-    _write_csv(folder / SKIPPED, ("phase", "file", "reason"), skipped.rows())
+    _write_csv(folder / SKIPPED_FILE, ("phase", "file", "reason"), skipped.rows())
     if evaluation is None:
         return
     name = evaluation.phase

@@ -1,0 +1,77 @@
+"""What is wrong with arguments or data is said at once, by the path that the user typed, before anything is made."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from checkout import ROOT
+from datasets import TRAIN, altered_train, digit_jpegs, touch_images, write_channel, write_hyperparameters
+
+# Of the processor, which other programs do not lengthen; importing torch alone takes more.
+MOST_SECONDS = 2
+LATER = (
+    "import atexit, sys; atexit.register(lambda: print('with torch' if 'torch' in sys.modules else 'without torch'))"
+)
+
+
+def seconds_of(command: list[str], folder: Path) -> tuple[float, str]:
+    """Return the processor's time and the output of a command that fails."""
+    before = os.times()
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    after = os.times()
+    assert result.returncode == 1, result.stdout + result.stderr
+    taken = after.children_user - before.children_user + after.children_system - before.children_system
+    return taken, result.stdout + result.stderr
+
+
+def one_class(root):
+    write_channel(root, "train", digit_jpegs([3], 0, 4))
+
+
+def bad_hyperparameter(root):
+    write_channel(root, "train", digit_jpegs([3, 4], 0, 4))
+    write_hyperparameters(root, learning_rate=0.1)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "sentence"),
+    [
+        (lambda root: None, "no input channel with images; accepted: "),
+        (one_class, "has 1 class folder"),
+        (bad_hyperparameter, "learning_rate"),
+        (lambda root: touch_images(root / "input/data/other", a=1, b=1), "'other'"),
+    ],
+)
+def test_a_job_says_it_before_torch_is_imported(tmp_path, prepare, sentence):
+    prepare(tmp_path)
+    command = altered_train(f"{LATER}; sys.path.insert(0, {str(TRAIN.parent)!r})")
+    seconds, output = seconds_of([*command, "--root", str(tmp_path)], tmp_path)
+    assert sentence in (tmp_path / "output/failure").read_text()
+    assert output.endswith("without torch\n"), output
+    assert seconds < MOST_SECONDS
+
+
+@pytest.mark.parametrize("script", ["train.py --tuning none", "tune.py"])
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ("--data nowhere", "nowhere is not a folder; "),
+        ("--data photos", "photos has 1 class folder"),
+        ("--data photos/a/000.jpg", "photos/a/000.jpg is not a folder; "),
+        ("--data photos epochs=x", "hyperparameter epochs is 'x'; "),
+    ],
+)
+def test_a_script_names_the_path_that_was_typed_and_makes_nothing(tmp_path, script, flags, sentence):
+    touch_images(tmp_path / "photos", a=0)
+    (tmp_path / "photos/a/000.jpg").touch()
+    runs = ROOT / "runs"
+    before = set(runs.glob("*"))
+    command = f"{sys.executable} {ROOT}/launch/{script} --local {flags}"
+    seconds, output = seconds_of(command.split(), tmp_path)
+    assert output.startswith(f"{script.partition('.')[0]}: {sentence}"), output
+    assert output.count("\n") == 1 and str(tmp_path) not in output
+    assert seconds < MOST_SECONDS
+    assert set(runs.glob("*")) == before
