@@ -22,9 +22,11 @@ from classifier.files import partial_of, write_file
 from classifier.training.data.contents import hash_contents
 from classifier.training.data.folders import Dataset
 from classifier.training.evaluate import Evaluation, Mistake
+from classifier.training.familiarity import Familiarity
 from classifier.training.history import EpochUnderWay, History
 from classifier.training.hyperparameters import FREE, Hyperparameters
 from classifier.training.parallel.processes import Group
+from classifier.unlikeness import Measure
 
 logger = logging.getLogger(__name__)
 # The newest, and the one before it in case the newest is damaged.
@@ -37,7 +39,7 @@ RUN = "run"
 DIGEST_BYTES = hashlib.sha256().digest_size
 # Reading a checkpoint runs no code from it: it may hold tensors, plain values and these classes.
 HELD = [
-    *(History, EpochUnderWay, Evaluation, Mistake),
+    *(History, EpochUnderWay, Evaluation, Mistake, Familiarity, Measure),
     *(np.ndarray, np.dtype, np.dtypes.Int64DType),
     np._core.multiarray._reconstruct,  # pyright: ignore[reportAttributeAccessIssue]
     *(np.dtypes.Float32DType, np.dtypes.Float64DType),

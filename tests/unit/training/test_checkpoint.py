@@ -5,6 +5,7 @@ import io
 import logging
 import os
 import shutil
+import typing
 
 import numpy as np
 import pytest
@@ -198,6 +199,20 @@ def test_all_that_training_keeps_comes_back_without_running_anything(checkpoints
     assert back.best.mistakes == mistakes
     assert np.array_equal(back.best.confusion, np.eye(2))
     assert torch.equal(back.best_weights["weight"], model.weight)
+
+
+def classes_within(kind: object) -> set[type]:
+    """Return our own classes that a value of this type may hold, its own included."""
+    found = set().union(*map(classes_within, typing.get_args(kind)))
+    if isinstance(kind, type) and kind.__module__.startswith("classifier."):
+        found |= {kind}.union(*map(classes_within, typing.get_type_hints(kind).values()))
+    return found
+
+
+def test_every_class_that_the_history_may_hold_can_be_read():
+    found = classes_within(History)
+    assert {Evaluation, Mistake} < found
+    assert found <= set(checkpoint.HELD)
 
 
 def test_it_is_due_at_the_end_of_an_epoch_and_every_few_minutes(checkpoints, monkeypatch):
