@@ -20,7 +20,7 @@ from local import places, server
 
 MADE_BY_PUSH = {"Key": "created-by", "Value": "build_and_push.sh"}
 DATA = ("data", "captured")
-OUTPUTS = ("output", "checkpoints", "debugger", "transform", "async", "registry", "models")
+OUTPUTS = ("output", "checkpoints", "debugger", "transform", "async", "registry", "models", "tensorboard")
 
 
 def main() -> int:

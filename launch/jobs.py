@@ -49,7 +49,7 @@ def model_trainer(
     key = {"kms_key_id": settings.kms_key} if settings.kms_key else {}
     images = shapes.S3DataSource(s3_data_type="S3Prefix", s3_uri=uri, s3_data_distribution_type="FullyReplicated")
     channel = shapes.Channel(channel_name="train", data_source=shapes.DataSource(s3_data_source=images))
-    return ModelTrainer(
+    trainer = ModelTrainer(
         training_image=aws.image,
         role=aws.role,
         sagemaker_session=Session(boto_session=aws.session, sagemaker_config=QUIET),
@@ -74,6 +74,10 @@ def model_trainer(
         hyperparameters=dict(hyperparameters),
         tags=[shapes.Tag(key=tag["Key"], value=tag["Value"]) for tag in tags(settings)],
     ).with_metric_definitions([shapes.MetricDefinition(name=m.name, regex=m.regex) for m in METRICS.values()])
+    if hyperparameters.get("tensorboard") == "true":
+        files = shapes.TensorBoardOutputConfig(s3_output_path=f"{aws.home}/tensorboard")
+        trainer = trainer.with_tensorboard_output_config(files)
+    return trainer
 
 
 def start_training(aws: Aws, trainer: "ModelTrainer", name: str, **debugging: Any) -> None:

@@ -65,6 +65,11 @@ class Contract:
         return self.root / "output" / "data"
 
     @property
+    def tensorboard(self) -> Path:
+        """The folder that SageMaker copies to S3 while the job runs, if its TensorBoardOutputConfig says where."""
+        return self.root / "output" / "tensorboard"
+
+    @property
     def failure(self) -> Path:
         return self.root / "output" / "failure"
 

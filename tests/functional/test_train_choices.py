@@ -52,7 +52,13 @@ def test_every_choice_trains(tmp_path):
     """The values that the other tests leave out, in one job."""
     write_channel(tmp_path, "train", [*digit_jpegs([0], 0, 30), *digit_jpegs([1, 2], 0, 10)])
     choices = {"optimizer": "sgd", "precision": "bf16", "class_weights": "balanced", "label_smoothing": 0.1}
-    more = {"objective": "validation:loss", "trainable": "layer2", "eps": 1e-9, "report_images": "false"}
+    more = {
+        "objective": "validation:loss",
+        "trainable": "layer2",
+        "eps": 1e-9,
+        "report_images": "false",
+        "tensorboard": "true",
+    }
     write_hyperparameters(tmp_path, **QUICK | {"augmentation": "standard"} | choices | more)
     result = train(tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -63,6 +69,7 @@ def test_every_choice_trains(tmp_path):
     assert "data:image/jpeg" not in page
     assert (tmp_path / "output/data/validation_predictions.csv").exists()
     assert artifact.read(tmp_path / "model").eps == 1e-9
+    assert (tmp_path / "output/tensorboard/metrics.tfevents").stat().st_size > 0
 
 
 def test_fp16_scales_the_loss(tmp_path):

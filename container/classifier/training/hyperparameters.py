@@ -190,6 +190,7 @@ class Hyperparameters:
         "auto", "off", meaning="save losses, gradients, weights and activations, and look at them", free=True
     )
     profile: str = choice("auto", "off", meaning="time some steps after the warm-up, and trace a few", free=True)
+    tensorboard: bool = hyperparameter(False, Flag(), "write every epoch's metrics for TensorBoard too", free=True)
     stop_on_rule: str = hyperparameter(
         NO_RULE, Several(tuple(RuleName), NO_RULE), "rules that end the job when they have found something", free=True
     )

@@ -46,6 +46,7 @@ from classifier.training.progress import job_bar
 from classifier.training.reporting.csv_files import write_csv_files, write_labels
 from classifier.training.reporting.report import Observed, Summary, write_report
 from classifier.training.step import Step
+from classifier.training.tensorboard import TensorBoard
 from classifier.training.trainer import Diverged, Outcome, Trainer
 from classifier.words import plural
 
@@ -185,12 +186,17 @@ def make_trainer(
         history=history,
         best_artifact=BestArtifact(contract.model if writes else None, hp, dataset.classes, made, history),
         checkpoints=Checkpoints(contract.checkpoints, run_identity, group),
-        metrics_log=MetricsLog(contract.output_data / METRICS_FILE if writes else Path(os.devnull)),
+        metrics_log=open_metrics_log(contract, hp) if writes else MetricsLog(Path(os.devnull)),
         debugger=debugger,
         profiler=profiler,
         skipped=SkippedImages(),
         interrupt=interrupt,
     )
+
+
+def open_metrics_log(contract: Contract, hp: Hyperparameters) -> MetricsLog:
+    tensorboard = TensorBoard(contract.tensorboard) if hp.tensorboard else None
+    return MetricsLog(contract.output_data / METRICS_FILE, tensorboard)
 
 
 def open_maps(folder: Path) -> ActivationMaps | None:

@@ -4,11 +4,12 @@ import json
 import logging
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from classifier.files import errors_named
+from classifier.training.tensorboard import TensorBoard
 
 logger = logging.getLogger(__name__)
 
@@ -63,22 +64,27 @@ def log_metrics(head: str, values: Mapping[str, float], notes: Iterable[str] = (
 
 
 class MetricsLog:
-    """Writes each epoch's metrics to the log, for people and tuning jobs, and to metrics.jsonl."""
+    """Writes each epoch's metrics to the log, for people and tuning jobs, to metrics.jsonl, and for TensorBoard."""
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, tensorboard: TensorBoard | None = None):
+        self.path, self.tensorboard = path, tensorboard
 
-    def start(self, rows: Iterable[Mapping[str, float]]) -> None:
+    def start(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Start the file with the `rows` of an interrupted run, if any, without logging them again."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with errors_named(self.path):
             self.path.write_text("".join(_line(row) for row in rows), encoding="utf-8")
+        if self.tensorboard:
+            self.tensorboard.start(rows)
 
-    def write(self, head: str, values: Mapping[str, float], notes: Iterable[str] = (), **about: float) -> None:
+    def write(self, head: str, values: Mapping[str, float], notes: Iterable[str] = (), **about: int) -> None:
         """Call log_metrics(), and append one JSON object of `about` and `values` to the file."""
         log_metrics(head, values, notes)
         with errors_named(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(_line({**about, **values}))
+        if self.tensorboard:
+            (epoch,) = about.values()  # or of test the best one
+            self.tensorboard.write(epoch, values)
 
 
 def finite(values: Mapping[str, float]) -> dict[str, float | None]:

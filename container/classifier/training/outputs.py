@@ -16,6 +16,7 @@ from classifier.files import partial_of
 from classifier.training.answers import sample
 from classifier.training.debugging.config import CONFIG, TENSORS
 from classifier.training.labels.columns import LABELS_FILE
+from classifier.training.tensorboard import FILE as EVENTS_FILE
 
 METRICS_FILE, REPORT_FILE, DEBUG_FILE, PROFILE_FILE = "metrics.jsonl", "report.html", "debug.json", "profile.json"
 TRACE_FILE, SKIPPED_FILE = "trace.json.gz", "skipped_images.csv"
@@ -33,7 +34,8 @@ WRITTEN = (
 
 def check_outputs(contract: Contract) -> None:
     """Raise UserError if a folder or file that this job will write cannot be one, and remove an earlier failure."""
-    for folder in (contract.failure.parent, contract.output_data, contract.model, contract.checkpoints):
+    folders = contract.output_data, contract.tensorboard, contract.model, contract.checkpoints
+    for folder in (contract.failure.parent, *folders):
         _check_folder(folder)
     if contract.failure.is_dir():
         raise UserError(f"{contract.failure} is a folder; accepted: nothing there, or a regular file")
@@ -47,7 +49,7 @@ def check_outputs(contract: Contract) -> None:
 
 
 def remove_earlier_outputs(contract: Contract) -> None:
-    """Remove from output/data what an earlier job wrote, of which a reader could not tell that it is not this one's.
+    """Remove from the outputs what an earlier job wrote, of which a reader could not tell that it is not this one's.
 
     What it was writing when it was killed goes too.
     """
@@ -57,7 +59,7 @@ def remove_earlier_outputs(contract: Contract) -> None:
 
 
 def _written(contract: Contract) -> list[Path]:
-    return [contract.output_data / name for name in WRITTEN]
+    return [contract.output_data / name for name in WRITTEN] + [contract.tensorboard / EVENTS_FILE]
 
 
 def _check_folder(folder: Path) -> None:

@@ -115,6 +115,15 @@ def test_a_setting_changes_training_and_tuning_requests(aws, flags):
     assert SETTINGS[flags](definition)
 
 
+def test_files_for_tensorboard_are_copied_to_s3(aws):
+    checkpoints = jobs.new_checkpoints(parsed(), aws)
+    trainer = jobs.model_trainer(parsed(), aws, {"tensorboard": "true"}, f"{HOME}/data/dogs/", checkpoints)
+    jobs.start_training(aws, trainer, "resnet18-261122-120000")
+    assert only(aws, "CreateTrainingJob")["TensorBoardOutputConfig"] == {"S3OutputPath": f"{HOME}/tensorboard"}
+    aws.sent.clear()
+    assert "TensorBoardOutputConfig" not in training_request(aws)
+
+
 def test_the_users_tags(aws):
     own = {"Key": "team", "Value": "dogs"}
     assert own in training_request(aws, "--tags", "team=dogs")["Tags"]

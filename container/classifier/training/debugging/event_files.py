@@ -35,6 +35,11 @@ def header(length: int) -> bytes:
     return packed + struct.pack("I", masked_crc32c(packed))
 
 
+def record(event: bytes, write_checksum: bool) -> bytes:
+    """Return an event as event files have it; TensorBoard's readers want its checksum, smdebug's do not."""
+    return header(len(event)) + event + (struct.pack("I", masked_crc32c(event)) if write_checksum else FOOTER)
+
+
 class EventFileWriter:
     """Writes a step's events when it is closed, in the caller's thread, so that the caller gets every error.
 
@@ -43,7 +48,7 @@ class EventFileWriter:
     """
 
     def __init__(self, path: str, index_writer: Any = None, write_checksum: bool = False, **_: object):
-        self.write_checksum = write_checksum  # TensorBoard's readers want one
+        self.write_checksum = write_checksum
         self.path = Path(path)
         self.index_writer = index_writer
         self.relative_path = get_relative_event_file_path(str(self.path))
@@ -69,8 +74,7 @@ class EventFileWriter:
 
     def write_summary(self, summary, step, timestamp=None) -> None:
         event = Event(summary=summary, wall_time=timestamp or time.time(), step=step).SerializeToString()
-        checksum = struct.pack("I", masked_crc32c(event)) if self.write_checksum else FOOTER
-        self.records += header(len(event)) + event + checksum
+        self.records += record(event, self.write_checksum)
 
     def flush(self) -> None:
         """Do nothing: the step is written as a whole."""
