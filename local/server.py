@@ -15,6 +15,8 @@ from local import places, programs
 
 # SageMaker's own time limits: until the first successful /ping, and between SIGTERM and SIGKILL.
 START_SECONDS, STOP_SECONDS = 240, 30
+# What people and their scripts expect, as the image has it.
+PORT = 8080
 # How far the system's clock may be set while the server runs, which its start time is counted from.
 CLOCK_SECONDS = 60
 
@@ -34,9 +36,7 @@ def start(root: Path, image: str, environ: Mapping[str, str] = MappingProxyType(
     Raises UserError if the server does not answer in time.
     """
     stop()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     url, log = f"http://127.0.0.1:{port}", root / "serve.log"
     with log.open("ab") as stream:
         process = programs.start_program("serve", root, image, port, stream, detached=True, environ=environ)
@@ -45,10 +45,28 @@ def start(root: Path, image: str, environ: Mapping[str, str] = MappingProxyType(
     end = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < end:
         with suppress(OSError), urllib.request.urlopen(f"{url}/ping", timeout=2):
-            return url
+            if image or listens(process.pid, port):
+                return url
         time.sleep(0.2)
     stop()
     raise UserError(f"the server did not answer within {START_SECONDS} s, or ended; {log} says why")
+
+
+def free_port() -> int:
+    """Return PORT or, if a program listens there, another port that is free."""
+    for port in (PORT, 0):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that have ended do not count
+            probe.bind(("", port))
+            return probe.getsockname()[1]
+    raise UserError("no port is free on this computer")
+
+
+def listens(pid: int, port: int) -> bool:
+    """Return whether it is this process that listens at `port`, and not one that was quicker."""
+    with suppress(psutil.Error):
+        return any(one.laddr and one.laddr.port == port for one in psutil.Process(pid).net_connections("tcp"))
+    return False
 
 
 def running() -> psutil.Process | None:

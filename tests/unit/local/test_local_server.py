@@ -1,5 +1,7 @@
 """Only the server that deploy.py --local started is ended."""
 
+import os
+import socket
 import subprocess
 import sys
 import time
@@ -60,3 +62,15 @@ def test_another_process_with_its_id_is_left_alone(runs, changes):
 )
 def test_a_server_in_a_container_is_known_by_its_folder(runs, command, expected):
     assert server.serves(command.format(runs=runs).split()) is expected
+
+
+def test_the_usual_port_is_taken_if_it_is_free(monkeypatch):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        monkeypatch.setattr(server, "PORT", port)
+        other.listen()
+        assert server.free_port() not in (port, 0)
+        assert server.listens(os.getpid(), port)
+    assert server.free_port() == port
+    assert not server.listens(os.getpid(), port)
