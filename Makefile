@@ -4,6 +4,12 @@ BIN := .venv/bin
 INSTALL_LOCKED := bin/python -m pip install --no-deps --require-hashes --disable-pip-version-check -r
 # Makes the packages of this repository importable, by paths from .venv, so that a checkout may be moved or copied with it.
 LINK_OURS := bin/python -c 'import sysconfig, pathlib; pathlib.Path(sysconfig.get_path("purelib"), "checkout.pth").write_text("../../../..\n../../../../container\n")'
+# With TORCH=cpu PyTorch comes from its own index of wheels without CUDA. The locked files lack their hashes, so of them only the
+# version is checked.
+CPU_WHEELS := https://download.pytorch.org/whl/cpu
+TORCH_VERSIONS = $(shell sed -n 's/^\(torch\|torchvision\)==\([0-9.]*\).*/\1==\2/p' $<)
+WITHOUT_CUDA := awk '/^[a-z]/ { is_kept = !/^(torch|torchvision|triton|cuda-.*|nvidia-.*-cu[0-9]+)==/ } is_kept'
+$(if $(filter-out cpu,$(TORCH)),$(error TORCH is $(TORCH); accepted: cpu))
 SCRIPTS := build_and_push.sh requirements/lock.sh .ci/run
 
 .PHONY: demo launch test test-code test-image test-gpu resume soak fuzz bench bench-multi bench-serving bench-gpu recipe lint image weights audit lock clean
@@ -94,6 +100,11 @@ clean:
 # demo needs only local.txt; launch.txt is for AWS.
 .venv/local .venv/launch .venv/dev: .venv/%: requirements/%.txt pyproject.toml
 	$(PYTHON) -m venv .venv
+ifeq ($(TORCH),cpu)
+	$(if $(TORCH_VERSIONS),.venv/bin/python -m pip install --no-deps --disable-pip-version-check --index-url $(CPU_WHEELS) $(TORCH_VERSIONS))
+	$(WITHOUT_CUDA) $< | .venv/$(INSTALL_LOCKED) /dev/stdin
+else
 	.venv/$(INSTALL_LOCKED) $<
+endif
 	.venv/$(LINK_OURS)
 	touch $@
