@@ -4,11 +4,14 @@ Usage: python benchmarks/unknown.py DATA MODEL [OTHER ...]
 
 DATA has validation/ and test/, each with a folder per class, and MODEL is an artifact trained on it. The test images
 are told apart from those of the folders OTHER, from crops of scikit-learn's two photos, and from three kinds made up.
-Each score is fitted on the validation images alone; "found" is the share above the limit that lets 95 % of them pass.
+Each score is fitted on the validation images alone; "found" is the share above the limit that lets 95 % of them pass. A
+second table has what the processor's engine says in each precision, and what saying it costs.
 """
 
 import argparse
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import machine
@@ -18,11 +21,13 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 from sklearn.metrics import roc_auc_score
 
-from classifier import artifact, network
+from classifier import artifact, engine, network
+from classifier.artifact import Artifact
 from classifier.images import SUFFIXES, evaluation_pixels
+from classifier.serving.openvino_predictor import OpenVinoPredictor
 from classifier.training import familiarity
 
-MADE = 100
+MADE, CALLS = 100, 1000
 NEIGHBOURS = 5
 # Of features and logits, to a number that is larger for images unlike the validation's.
 Score = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -36,19 +41,48 @@ def main() -> None:
     settings = parser.parse_args()
     about = artifact.read(settings.model)
     model, size = network.load(about, artifact.read_weights(settings.model, about)), about.image_size
-    validation, test = (run(model, read(settings.data / name, size)) for name in ("validation", "test"))
+    pixels = {name: read(settings.data / name, size) for name in ("validation", "test")}
     unlike = {str(folder): read(folder, size) for folder in settings.others} | made_up(size)
-    outputs = {name: run(model, pixels) for name, pixels in unlike.items()}
+    validation, test, *others = (run(model, part) for part in (*pixels.values(), *unlike.values()))
     print(f"{machine.heading()}; {len(test[0])} test images, {len(validation[0])} of validation, {size} px\n")
-    print(f"| score | test images known | {' | '.join(f'{name}: AUROC, found' for name in outputs)} |")
-    print("|---|---|" + "---|" * len(outputs))
+    print(f"| score | test images known | {' | '.join(f'{name}: AUROC, found' for name in unlike)} |")
+    print("|---|---|" + "---|" * len(others))
     for name, (score, held_out) in scores(*validation).items():
         limit, own = familiarity.limit_of(held_out.numpy()), score(*test)
-        cells = [
-            f"{auroc(own, other):.3f}, {share_above(limit, other):.2f}"
-            for other in (score(*one) for one in outputs.values())
-        ]
-        print(f"| {name} | {1 - share_above(limit, own):.3f} | {' | '.join(cells)} |")
+        apart = [(auroc(own, other), share_above(limit, other)) for other in (score(*one) for one in others)]
+        cells = " | ".join(f"{area:.3f}, {found:.2f}" for area, found in apart)
+        print(f"| {name} | {1 - share_above(limit, own):.3f} | {cells} |")
+    print_precisions(settings.model, about, pixels["test"], np.concatenate(list(unlike.values())))
+
+
+def print_precisions(folder: Path, about: Artifact, own: np.ndarray, other: np.ndarray) -> None:
+    """Print what the engine says of a model's `own` test images and of the others, uint8 (n, size, size, 3)."""
+    print("\n| precision | test images known | others found | unlike fp32 | ms of CPU, without it |")
+    print("|---|---|---|---|---|")
+    exact = known(folder, about, "fp32", np.concatenate((own, other)))
+    for precision in engine.list_precisions():
+        found = known(folder, about, precision, np.concatenate((own, other)))
+        shares = f"{found[: len(own)].mean():.3f} | {1 - found[len(own) :].mean():.3f}"
+        times = costs(folder, about, precision, own[:1])
+        print(f"| {precision} | {shares} | {(found != exact).sum()} of {len(found)} | {times[0]:.2f}, {times[1]:.2f} |")
+
+
+def known(folder: Path, about: Artifact, precision: str, pixels: np.ndarray) -> np.ndarray:
+    """Return whether each image is known (n,)."""
+    forward = OpenVinoPredictor(folder, about, precision, cores=1).in_lane(1)
+    return np.concatenate([forward(pixels[i : i + 8])[:, -1] <= 1 for i in range(0, len(pixels), 8)])
+
+
+def costs(folder: Path, about: Artifact, precision: str, pixels: np.ndarray) -> list[float]:
+    """Return the milliseconds of CPU of an image alone, the medians of CALLS in turn: as it is, and saying nothing."""
+    ways = [about, replace(about, unlikeness=None)]
+    forwards = [OpenVinoPredictor(folder, one, precision, cores=1).in_lane(1) for one in ways]
+    times = np.empty((CALLS, len(ways)))
+    for call, way in np.ndindex(times.shape):
+        start = time.process_time()
+        forwards[way](pixels)
+        times[call, way] = 1000 * (time.process_time() - start)
+    return np.median(times, axis=0).tolist()
 
 
 def scores(features: torch.Tensor, logits: torch.Tensor) -> dict[str, tuple[Score, torch.Tensor]]:

@@ -19,6 +19,7 @@ from classifier.training.artifact_files import save_artifact
 from classifier.training.export_onnx import add_onnx
 from classifier.unlikeness import Measure, Unlikeness
 from helpers import Server, encode, photo, serve
+from local import Model
 from networks import stored_weights
 from serving_helpers import invoke
 
@@ -61,6 +62,12 @@ def test_several_images(server):
     assert [result.get("known") for result in results] == [True, None, False]
     text = server.request("POST", "/invocations", body, headers | {"Accept": "text/csv"}).body.decode()
     assert [row["known"] for row in csv.DictReader(io.StringIO(text))] == ["true", "", "false"]
+
+
+def test_from_python(server, artifact_folder, module_path):
+    model = Model(module_path / "model")
+    assert (model.knows(ONE), model.knows(OTHER)) == (True, False)
+    assert Model(artifact_folder).knows(ONE) is None
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
