@@ -17,7 +17,8 @@ ALIKE = 0.99
 LEAST_CONTRAST = 3.0
 # Of one image: in a film's frames everything is alike, and one link to the others is enough.
 MOST_LINKS = 50
-BLOCK_BYTES = 64_000_000
+# Of the comparisons that are made at a time.
+BLOCK_BYTES = 8_000_000
 
 
 def exact_groups(survey: Survey) -> list[list[int]]:
@@ -50,12 +51,12 @@ def near_groups(survey: Survey, exact: Iterable[list[int]]) -> list[list[int]]:
 
 def _alike(vectors: np.ndarray) -> Iterator[tuple[int, int]]:
     """Yield the pairs of rows that look alike, as they are or mirrored, up to MOST_LINKS of a row."""
-    mirrored = vectors.reshape(-1, THUMBNAIL, THUMBNAIL)[:, :, ::-1].reshape(vectors.shape)
     rows = max(1, BLOCK_BYTES // (4 * max(1, len(vectors))))
     for start in range(0, len(vectors), rows):
-        block = slice(start, start + rows)
-        for turned in (vectors, mirrored):
-            alike = turned[block] @ vectors[: start + rows].T > ALIKE
+        block = vectors[start : start + rows]
+        mirrored = block.reshape(-1, THUMBNAIL, THUMBNAIL)[:, :, ::-1].reshape(block.shape)
+        for turned in (block, mirrored):
+            alike = turned @ vectors[: start + rows].T > ALIKE
             for row in np.flatnonzero(alike.any(1)).tolist():
                 others = np.flatnonzero(alike[row, : start + row])[:MOST_LINKS]
                 yield from ((start + row, other) for other in others.tolist())
