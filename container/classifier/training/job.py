@@ -22,6 +22,7 @@ from classifier.training.checking.in_job import LAST_SECONDS, Checking
 from classifier.training.checkpoint import Checkpoints, identity
 from classifier.training.compute import Compute
 from classifier.training.data.folders import VALIDATION_FRACTION, Dataset
+from classifier.training.data.order import Order
 from classifier.training.data.readers import check_memory, count_workers
 from classifier.training.data.skipped import SkippedImages
 from classifier.training.debugging.debugger import Debugging
@@ -155,7 +156,8 @@ def make_trainer(
 ) -> Trainer:
     """Make the parts of a training, in the order in which they need each other."""
     group, writes = compute.group, compute.group.is_first
-    check_memory(hp, max(map(len, dataset.phases)), group.on_this_host)
+    largest = Order(max(map(len, dataset.phases)), hp.batch_size, group)
+    check_memory(hp, largest.share, group.on_this_host)
     made = model.make_model(dataset.classes, hp, start)
     with interrupt.waiting():
         run_identity = identity(hp, dataset, made, compute.dtype)
@@ -229,7 +231,8 @@ def complete_artifact(contract: Contract, trainer: Trainer, outcome: Outcome, da
 def observe(trainer: Trainer, outcome: Outcome, debugging: Debugging, folder: Path) -> Observed:
     """End profiling, and write its results and those of `debugging` to `folder`. A rule may fail the job even now."""
     profile, compute = trainer.profiler.finish(), trainer.compute
-    workers = count_workers(trainer.hp, len(trainer.train.phase), compute.group.on_this_host)
+    share = Order(len(trainer.train.phase), trainer.hp.batch_size, compute.group).share
+    workers = count_workers(trainer.hp, share, compute.group.on_this_host)
     findings = list_findings(profile, Setting.of(compute.device, compute.dtype, workers))
     if profile.spans:
         logger.info("time of the job: %s", profile.describe_spans())

@@ -72,8 +72,8 @@ class ImageBatches(Batches):
         training = phase.name == "train" and not once
         cropped = training and hp.augmentation != "none"
         group = compute.group
-        self.workers = count_workers(hp, len(phase), group.on_this_host)
         self.order = Order(len(phase), hp.batch_size, group, hp.seed, shuffle=training)
+        self.workers = count_workers(hp, self.order.share, group.on_this_host)
         self.slots = Slots(count_slots(self.order.share, self.workers), self.order.share, hp.image_size)
         self.parts = Parts(self.order, self.slots.next)
         side = whole_side(hp.image_size) if cropped else hp.image_size

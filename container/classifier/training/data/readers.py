@@ -97,33 +97,33 @@ def start_reader(_number: int) -> None:
     memory.keep_small()
 
 
-def count_slots(images: int, workers: int) -> int:
-    """Return the slots for batches of so many `images`: for all parts under way, a batch in use, and one copied."""
-    return math.ceil(PREFETCH * workers / math.ceil(images / PART)) + 2
+def count_slots(share: int, workers: int) -> int:
+    """Return the slots for batches of up to `share` images: for all parts under way, one in use, and one copied."""
+    return math.ceil(PREFETCH * workers / math.ceil(share / PART)) + 2
 
 
-def count_workers(hp: Hyperparameters, images: int, trainers: int = 1) -> int:
-    """Return how many processes read a phase of so many `images` for each of the `trainers` of this host.
+def count_workers(hp: Hyperparameters, share: int, trainers: int = 1) -> int:
+    """Return how many processes read for each of the `trainers` of this host, which share its cores.
 
-    These share its cores. That is hp.workers, or fewer if there is no memory for their batches.
+    That is hp.workers, or fewer if there is no memory for their batches, of up to `share` images.
     """
     workers = _wanted_workers(hp, trainers)
     room = free_memory() * MOST_OF_THE_MEMORY / trainers
-    return next((fewer for fewer in range(workers, 0, -1) if _slot_bytes(hp, images, fewer) <= room), 0)
+    return next((fewer for fewer in range(workers, 0, -1) if _slot_bytes(hp, share, fewer) <= room), 0)
 
 
-def check_memory(hp: Hyperparameters, images: int, trainers: int = 1) -> None:
-    """Log if there is memory for the batches of fewer workers than hp asks for; `images` are those of a phase.
+def check_memory(hp: Hyperparameters, share: int, trainers: int = 1) -> None:
+    """Log if there is memory for the batches of fewer workers than hp asks for: see count_workers().
 
     Raises UserError if it does not even suffice for one batch at a time.
     """
     free = free_memory()
-    if (least := _slot_bytes(hp, images, 0) * trainers) > free:
+    if (least := _slot_bytes(hp, share, 0) * trainers) > free:
         raise UserError(
             f"batch_size={hp.batch_size} at image_size={hp.image_size} takes {least / 1e9:,.1f} GB of memory for "
             f"images on their way to the network, and {free / 1e9:,.1f} GB are free; lower one of them"
         )
-    wanted, workers = _wanted_workers(hp, trainers), count_workers(hp, images, trainers)
+    wanted, workers = _wanted_workers(hp, trainers), count_workers(hp, share, trainers)
     if workers < wanted:
         what = "there is memory for the batches of %d of %s: %.1f GB are free"
         logger.warning(what, workers, plural(wanted, "worker"), free / 1e9)
@@ -135,7 +135,6 @@ def _wanted_workers(hp: Hyperparameters, trainers: int) -> int:
     return min(-(-usable_cores() // trainers), MOST_WORKERS) if hp.workers < 0 else hp.workers
 
 
-def _slot_bytes(hp: Hyperparameters, images: int, workers: int) -> int:
-    """Return what the batches of all phases take, if each has so many images."""
-    batch = min(hp.batch_size, images)
-    return PHASES * count_slots(batch, workers) * batch * hp.image_size**2 * 3
+def _slot_bytes(hp: Hyperparameters, share: int, workers: int) -> int:
+    """Return what the batches of all phases take in one trainer."""
+    return PHASES * count_slots(share, workers) * share * hp.image_size**2 * 3
