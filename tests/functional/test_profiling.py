@@ -90,6 +90,7 @@ def test_profiling_can_be_turned_off(tmp_path):
     assert "Profiling was off: profile=off" in report
     assert "The hook was off: debug=off" in report
     assert sorted(path.name for path in (tmp_path / "output/data").iterdir() if "validation" not in path.name) == [
+        "answers.json",
         "debug.json",
         "labels.csv",
         "metrics.jsonl",
