@@ -11,6 +11,7 @@ COPY = re.compile(
     r"(.+?)(?:[ _-]*\(\d+\)|[ _-]+(?:copy|kopie|copie|copia|cópia)[ _-]*(?:\d+|\(\d+\))?)|"
     r"(?:copy of|kopie von|copie de|copia de|cópia de) (.+)"
 )
+WITHOUT_LABELS = {"unlabeled", "unlabelled", "unsup", "pred", "predict", "prediction", "inference"}
 SEPARATORS = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
 
 
@@ -23,8 +24,8 @@ def same_classes(classes: Iterable[str]) -> list[list[str]]:
 
 
 def phase_names(classes: Iterable[str]) -> list[str]:
-    """Return the names that a folder of train, validation or test images could have too."""
-    return [name for name in classes if phases_of([name])[name]]
+    """Return the names that a folder of train, validation or test images could have too, or one without labels."""
+    return [name for name in classes if phases_of([name])[name] or name.casefold() in WITHOUT_LABELS]
 
 
 def _essence(name: str) -> str:

@@ -27,4 +27,4 @@ def test_other_names(names):
 
 
 def test_names_of_phases():
-    assert phase_names(["car", "train", "valid", "trainer"]) == ["train", "valid"]
+    assert phase_names(["car", "train", "valid", "trainer", "Unlabeled"]) == ["train", "valid", "Unlabeled"]

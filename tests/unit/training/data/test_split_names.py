@@ -1,4 +1,5 @@
 import pytest
+from torchvision.models._meta import _IMAGENET_CATEGORIES
 
 from classifier.training.data.split_names import PHASES, is_only_a_phase, names_of_a_split_class, phases_of
 
@@ -36,7 +37,8 @@ def test_words_that_all_share_do_not_count():
     assert list(phases_of(["dogs train", "cats val"]).values()) == [None, None]
 
 
-def test_a_shared_word_counts_if_a_name_has_no_other():
+def test_a_shared_phase_counts_if_a_name_has_no_other_word():
+    assert phases_of(["dogs", "dogs_train"]) == {"dogs": None, "dogs_train": "train"}
     assert phases_of(["train", "train_lst"]) == {"train": "train", "train_lst": None}
     assert phases_of(["train1", "train2"]) == {"train1": "train", "train2": "train"}
 
@@ -51,6 +53,10 @@ SPLIT_CLASSES = [
     ("validCAT holdoutCAT", ("validCAT", "holdoutCAT")),
     ("traina trainb testa testb", ("traina", "testa")),
     ("cattrain cattest dogtrain dogtest", ("cattrain", "cattest")),
+    ("CatTrainSet CatTestSet", ("CatTrainSet", "CatTestSet")),
+    ("cat_train_images dog_train_images cat_test_images", ("cat_train_images", "cat_test_images")),
+    ("cat dog test_cat test_dog", ("cat", "test_cat")),
+    ("cat catval dog dogval", ("cat", "catval")),
 ]
 
 
@@ -71,11 +77,18 @@ def test_a_class_in_several_phases(names, found):
         "steam_train diesel_train",
         "valid invalid",
         "train test",
+        "tube test_tube cat",
+        "car train_car",
         "",
     ],
 )
 def test_classes_that_only_have_such_words(names):
     assert names_of_a_split_class(names.split()) == ()
+
+
+def test_the_classes_of_imagenet_are_no_splits():
+    assert names_of_a_split_class(_IMAGENET_CATEGORIES) == ()
+    assert not any(map(is_only_a_phase, _IMAGENET_CATEGORIES))
 
 
 def test_names_that_no_class_has():
