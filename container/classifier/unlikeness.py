@@ -34,6 +34,10 @@ class Measure(NamedTuple):
     mean: np.ndarray  # (FEATURES,)
     weight: np.ndarray  # (FEATURES, FEATURES)
 
+    def of(self, features: np.ndarray) -> np.ndarray:
+        """Return the unlikeness (n,) of `features` (n, FEATURES), as every engine computes it."""
+        return np.linalg.norm((np.sqrt(features) - self.mean) @ self.weight, axis=1)
+
     def with_limit(self, limit: float) -> "Measure":
         """Return the Measure whose 1 is this one's `limit`."""
         return Measure(self.mean, self.weight / np.float32(limit))

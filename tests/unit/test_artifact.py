@@ -129,6 +129,10 @@ def measured(**changes):
     }
 
 
+def unlike(**changes):
+    return {"unlikeness": {"share": 0.95, "images": 100, "limit_int8": 1.0} | changes}
+
+
 def ranges(**changes):
     return measured(ranges=dict.fromkeys(CONVOLUTIONS, [0.0, 1.0]) | changes)
 
@@ -152,6 +156,10 @@ NAN, INFINITE = float("nan"), float("inf")
     + [{"quantization": {}}, {"quantization": {"ranges": []}}, {"quantization": [1]}, measured(ranges=[1])]
     + [measured(images=number) for number in (0, -1, 1.5, "1", True, None)]
     + [measured(accuracy_lost=lost) for lost in (NAN, INFINITE, 1.1, "0", None, True)]
+    + [{"unlikeness": {}}, {"unlikeness": [1]}, {"unlikeness": {"share": 0.95, "images": 100}}]
+    + [unlike(share=value) for value in (0, 1.1, NAN, "1", None, True)]
+    + [unlike(images=value) for value in (0, 1.5, True)]
+    + [unlike(limit_int8=value) for value in (0, -1, NAN, INFINITE, 1e300, "1", None)]
     + [measured(ranges={}), measured(ranges={"conv1": [0.0, 1.0]})]
     + [
         ranges(conv1=pair)

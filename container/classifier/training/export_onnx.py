@@ -45,6 +45,6 @@ def compare(file: bytes, about: Artifact, weights: Mapping[str, np.ndarray], mea
     features = model.features(network.Normalize(about.mean, about.std)(torch.from_numpy(pixels)))
     expected = {OUTPUT: (model.fc(features) / about.temperature).softmax(1).numpy()}
     if measure:
-        expected[UNLIKENESS] = np.linalg.norm((features.sqrt().numpy() - measure.mean) @ measure.weight, axis=1)
+        expected[UNLIKENESS] = measure.of(features.numpy())
     found = Engine(engine.read(file), "fp32", machine.usable_cores()).open()(pixels)
     return max(float((np.abs(found[name] - one) / np.maximum(1, one)).max()) for name, one in expected.items())

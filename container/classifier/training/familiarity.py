@@ -10,7 +10,7 @@ from classifier.unlikeness import Measure
 
 # Of the validation images as many are known. With 99 % and some 200 images the limit is that of the oddest one.
 SHARE = 0.95
-# The limit that fewer images give is too uncertain: with 100 their true share is 90 to 99 %, 19 times in 20.
+# The limit that fewer images give is too uncertain: with 100 the true share is 90 to 98 %, 19 times in 20.
 FEWEST = 100
 # The features of so many images, spread evenly, are kept at most.
 MOST = 2_000
@@ -35,7 +35,7 @@ class Familiarity:
 def fit(features: torch.Tensor) -> Familiarity:
     """Return a measure by which SHARE of these images are known, each of them judged by the others.
 
-    `features` is (n, f), not negative.
+    `features` is float32 (n, f), not negative.
     """
     n = len(features)
     if n < FEWEST:
@@ -44,18 +44,18 @@ def fit(features: torch.Tensor) -> Familiarity:
         )
     if not features.isfinite().all():
         return Familiarity(why_not="the network's features are not finite")
-    roots = features.double().sqrt()
+    roots = features.sqrt()
     mean = roots.mean(0)
     centred = roots - mean
-    covariance = centred.T @ centred / n
+    covariance = (centred.T @ centred / n).double()
     ridge = RIDGE * covariance.diagonal().mean() + torch.finfo(torch.float32).eps
     inverse = torch.linalg.inv(covariance + ridge * torch.eye(len(mean), dtype=torch.float64))
-    weight = torch.linalg.cholesky(inverse)
+    weight = torch.linalg.cholesky(inverse).float()
     distances = held_out((centred @ weight).square().sum(1))
     limit = limit_of(distances.numpy())
     if not limit:
         return Familiarity(why_not="the validation images are all alike")
-    measure = Measure(mean.float().numpy(), weight.float().numpy()).with_limit(limit)
+    measure = Measure(mean.numpy(), weight.numpy()).with_limit(limit)
     return Familiarity(measure, int((distances <= limit).sum()), n)
 
 
@@ -63,9 +63,8 @@ def judge(features: torch.Tensor, fitted: Familiarity) -> Familiarity:
     """Return how many of the images with `features` (n, f) are known by the measure of `fitted`, if it has one."""
     if fitted.measure is None:
         return fitted
-    mean, weight = map(torch.from_numpy, fitted.measure)
-    unlikeness = ((features.sqrt() - mean) @ weight).norm(dim=1)
-    return Familiarity(fitted.measure, int((unlikeness <= 1).sum()), len(features))
+    known = fitted.measure.of(features.numpy()) <= 1
+    return Familiarity(fitted.measure, int(known.sum()), len(known))
 
 
 def held_out(squares: torch.Tensor) -> torch.Tensor:
