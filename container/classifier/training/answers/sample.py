@@ -69,9 +69,9 @@ def read(path: Path) -> Sample | None:
     except FileNotFoundError:
         return None
     except UserError as error:
-        raise UserError(f"{path} is damaged: {error}") from error
+        raise UserError(f"{path} is damaged: {error}; without it nothing is compared") from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is damaged: it is not what training writes; deploy again after training") from error
+        raise UserError(f"{path} is damaged: it is not what training writes; without it nothing is compared") from error
 
 
 def _sampled(values: dict[str, Any]) -> Sampled:
