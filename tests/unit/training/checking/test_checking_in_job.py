@@ -1,5 +1,6 @@
 """The check of a job's data in its process."""
 
+import multiprocessing
 import os
 import signal
 import time
@@ -39,14 +40,22 @@ def test_faults_are_logged_and_reported_with_their_images(dataset, caplog):
 
 
 def test_the_job_goes_on_meanwhile_and_takes_what_was_seen_at_its_end(dataset, monkeypatch):
-    look = looking._look
-    monkeypatch.setattr(looking, "_look", lambda numbered: (time.sleep(0.3 * (numbered[0] < 6)), look(numbered))[1])
+    look, third = looking._look, multiprocessing.Event()
+
+    def slow(numbered):
+        if numbered[0] == 5:  # after two, as the last ones come first
+            third.set()
+            time.sleep(0.5)
+        return look(numbered)
+
+    monkeypatch.setattr(looking, "_look", slow)
     monkeypatch.setattr(looking, "usable_cores", lambda: 1)
-    started = time.monotonic()
+    monkeypatch.setattr(in_job, "ENDING_SECONDS", PATIENCE_S)
     checking = Checking(dataset)
-    assert time.monotonic() - started < 0.3
-    found = checking.finish(0.2)
-    assert 1 <= found.survey.looked_at < 8
+    assert third.wait(PATIENCE_S)
+    assert checking.found is None
+    found = checking.finish(0)
+    assert found.survey.looked_at < 8
     assert not checking.process.is_alive()
 
 
