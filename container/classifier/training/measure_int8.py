@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 BATCH = 8
 # More images only widen the ranges, and each step of int8 with them: benchmarks/diary.md.
 RANGE_IMAGES = 96
-# 2,000 images of 224 px, for which two cores take 20 s.
+# 2,000 images of 224 px, each 20 ms of a core: benchmarks/diary.md.
 MOST_PIXELS = 100_000_000
 NONE = np.empty(0, np.float32)
 # Position, and uint8 pixels (size, size, 3).
