@@ -1,6 +1,6 @@
 """Measure how well a job finds wrong labels: 5 % of them are changed at random, and labels.csv is held against that.
 
-Usage: python benchmarks/labels.py [PHOTOS] [NAME=VALUE ...]
+Usage: python benchmarks/labels.py [--photos PHOTOS] [NAME=VALUE ...]
 
 PHOTOS is a folder per class, or splits with a folder per class; by default the handwritten digits. NAME=VALUE are the
 job's hyperparameters. "Top n" are as many of the list's first images as labels were changed.
@@ -24,7 +24,7 @@ SHARE = 0.05
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", type=Path, nargs="?")
+    parser.add_argument("--photos", type=Path)
     parser.add_argument("hyperparameters", nargs="*", metavar="NAME=VALUE")
     settings = parser.parse_args()
     given = dict(pair.split("=", 1) for pair in settings.hyperparameters)

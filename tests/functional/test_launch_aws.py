@@ -199,7 +199,7 @@ def test_deploy_and_predict(story, tmp_path):
     (target,) = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
     assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 2)
     assert re.search(r"\.jpg +digit-\d +\d\.\d{3}", story.does(f"predict.py {story.picture}"))
-    (tmp_path / "no.jpg").write_text("no picture")
+    (tmp_path / "no.jpg").write_bytes(b"\xff\0 no picture")
     code, out, _ = story.run(f"predict.py --json {story.picture} {tmp_path / 'no.jpg'}")
     assert code == 1
     answered, error = map(json.loads, out.splitlines())
@@ -214,7 +214,7 @@ def test_deploy_and_predict(story, tmp_path):
 
 def test_an_asynchronous_endpoint(story, tmp_path):
     assert re.search(r"\.jpg +digit-\d +\d\.\d{3}", story.does("deploy.py --role sm --yes --async --endpoint queue"))
-    (tmp_path / "no.jpg").write_text("no picture")
+    (tmp_path / "no.jpg").write_bytes(b"\xff\0 no picture")
     code, out, _ = story.run(f"predict.py --json --endpoint queue {story.picture} {tmp_path / 'no.jpg'}")
     answered, error = map(json.loads, out.splitlines())
     assert code == 1
