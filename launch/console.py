@@ -20,20 +20,39 @@ def run(main: Callable[[], int | None]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs with SIGINT ignored
         signal.signal(number, signal.default_int_handler)
     try:
-        sys.exit(main() or 0)
+        code = main() or 0
+        if sys.stdout:  # which is None where a shell has closed it
+            sys.stdout.flush()  # or a full disk, or a reader such as head that has gone, would be told after the end
+        sys.exit(code)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
         if isinstance(error, UserError):
             sentence = str(error)
-        elif isinstance(error, OSError) and error.filename:
-            sentence = f"{os.fsdecode(error.filename)}: {error.strerror}"
+        elif isinstance(error, OSError) and not type(error).__module__.startswith("boto"):
+            sentence = _sentence_of(error)
         elif type(error).__module__.startswith(("botocore", "boto3", "pydantic")):  # the SDK checks with it
             sentence = sentence_for(error)
         else:
             raise
         print(f"{Path(sys.argv[0]).stem}: {printable(sentence)}", file=sys.stderr)
+        _drop_output()
         sys.exit(1)
+
+
+def _sentence_of(error: OSError) -> str:
+    """Return what failed: Python names no file where that is a pipe, a connection or standard output."""
+    why = error.strerror or str(error) or type(error).__name__
+    return f"{os.fsdecode(error.filename)}: {why}" if isinstance(error.filename, str | bytes) else why
+
+
+def _drop_output() -> None:
+    """Let Python, which writes what is left of the output at its end, write it to nowhere if it cannot be written."""
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
@@ -50,7 +69,11 @@ def ask(question: str, yes: bool) -> None:
     """Ask on the terminal, unless `yes`. Raises UserError if the answer is not yes, or if there is no terminal."""
     if yes:
         return
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():  # None where a shell has closed it
         raise UserError(f"{question} There is no terminal to answer on: repeat the command with --yes")
-    if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
+    try:
+        answer = input(f"{question} [y/N] ")
+    except EOFError:  # Ctrl-D
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
         raise UserError("nothing was done")

@@ -75,16 +75,21 @@ def _rows(labels: Path) -> list[dict[str, str]]:
         text = files.read_text(labels)
     except FileNotFoundError:
         raise UserError(f"{labels} is missing; accepted: the labels.csv of a training job") from None
-    dialect = csv.excel
-    if ";" in text.partition("\n")[0]:  # as spreadsheets of many countries write it
-        dialect = type("Semicolons", (csv.excel,), {"delimiter": ";"})
-    table = csv.DictReader(io.StringIO(text), dialect=dialect)
+    head = text.partition("\n")[0]
+    # Spreadsheets of many countries write semicolons, and "Unicode text" has tabs.
+    delimiter = next((other for other in ";\t" if other in head), ",")
+    # Strict, or a quote that is not closed would make the rest of the file, with its marks, one field.
+    table = csv.DictReader(io.StringIO(text), delimiter=delimiter, strict=True)
+    try:
+        rows = list(table)
+    except csv.Error as error:
+        raise UserError(f"{labels}, line {table.line_num}, cannot be read: {error}; accepted: CSV") from error
     missing = [name for name in LABELS_COLUMNS[:5] if name not in (table.fieldnames or ())]
     if missing:
         raise UserError(
             f"{labels} has no column {missing[0]}; accepted: a labels.csv, with {', '.join(LABELS_COLUMNS)}"
         )
-    return [{name: row.get(name) or "" for name in LABELS_COLUMNS} for row in table]
+    return [{name: row.get(name) or "" for name in LABELS_COLUMNS} for row in rows]
 
 
 def _find(

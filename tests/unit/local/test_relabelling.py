@@ -19,9 +19,9 @@ def data(tmp_path):
     return tmp_path / "data"
 
 
-def write_labels(folder, *rows, delimiter=","):
+def write_labels(folder, *rows, delimiter=",", encoding="utf-8"):
     path = folder.parent / "labels.csv"
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding=encoding) as file:
         writer = csv.writer(file, delimiter=delimiter)
         writer.writerow(LABELS_COLUMNS)
         writer.writerows((mark, phase, name, "cat", likely, 0.01, 0.9) for mark, phase, name, likely in rows)
@@ -32,15 +32,15 @@ def files_of(folder):
     return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*.jpg")}
 
 
-@pytest.mark.parametrize("delimiter", [",", ";"])
-def test_marked_images_move_and_back(data, delimiter):
+@pytest.mark.parametrize(("delimiter", "encoding"), [(",", "utf-8"), (";", "utf-8-sig"), ("\t", "utf-16")])
+def test_marked_images_move_and_back(data, delimiter, encoding):
     before = files_of(data)
     rows = (
         ("x", "train", "cat/001.jpg", "dog"),
         ("", "train", "cat/002.jpg", "dog"),
         (" Yes", "test", "cat/000.jpg", "dog"),
     )
-    labels = write_labels(data, *rows, delimiter=delimiter)
+    labels = write_labels(data, *rows, delimiter=delimiter, encoding=encoding)
     for path in ("train/dog/001.jpg", "test/dog/000.jpg"):
         (data / path).rename(data / path.replace("/0", "/9"))
     renamed = files_of(data)
@@ -90,6 +90,17 @@ def test_another_file_is_refused(data):
         marked_moves(data.parent / "labels.csv", data)
     with pytest.raises(UserError, match="is missing; accepted: the labels.csv of a training job"):
         marked_moves(data.parent / "absent.csv", data)
+
+
+@pytest.mark.parametrize("length", [10, 200_000])
+def test_a_quote_that_is_not_closed_hides_no_marks(data, length):
+    labels = write_labels(data, ("", "train", "cat/000.jpg", "dog"), ("x", "train", "cat/001.jpg", "dog"))
+    lines = labels.read_text().splitlines()
+    lines[1] += '"' if length == 10 else f',"{"x" * length}'
+    lines[1] = lines[1].replace('0.9"', '"0.9')
+    labels.write_text("\n".join(lines))
+    with pytest.raises(UserError, match=r"labels.csv, line \d, cannot be read: .*; accepted: CSV"):
+        marked_moves(labels, data)
 
 
 def test_a_record_that_leads_out_of_the_folder_is_refused(data):

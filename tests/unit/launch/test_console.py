@@ -1,0 +1,52 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from classifier.errors import UserError
+from launch import console
+from local import places
+
+PRINTS = "from launch import console; console.run(lambda: print('x' * 100_000))"
+
+
+def run(**streams):
+    return subprocess.run([sys.executable, "-c", PRINTS], cwd=places.ROOT, stderr=subprocess.PIPE, text=True, **streams)
+
+
+def test_output_that_cannot_be_written_is_one_sentence():
+    with Path("/dev/full").open("w") as full:
+        done = run(stdout=full)
+    assert (done.returncode, done.stderr) == (1, "-c: No space left on device\n")
+
+
+def test_a_reader_that_has_gone_is_one_sentence():
+    process = subprocess.Popen(
+        [sys.executable, "-c", PRINTS], cwd=places.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stdout.close()
+    assert process.stderr.read() == "-c: Broken pipe\n"
+    assert process.wait() == 1
+    process.stderr.close()
+
+
+class Terminal:
+    def isatty(self):
+        return True
+
+
+def test_ctrl_d_is_no(monkeypatch):
+    def end(question):
+        raise EOFError
+
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("builtins.input", end)
+    with pytest.raises(UserError, match="nothing was done"):
+        console.ask("Upload?", yes=False)
+
+
+def test_without_standard_input_the_question_is_told(monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(UserError, match=r"Upload\? There is no terminal to answer on: repeat the command with --yes"):
+        console.ask("Upload?", yes=False)
