@@ -10,7 +10,7 @@ from PIL import Image
 from classifier import artifact, engine, network, onnx_network
 from classifier.activation_maps import OPAQUE, SIDE, ActivationMaps, png
 from classifier.engine import Engine
-from classifier.training.measure_int8 import Observed
+from classifier.training.measure_int8 import observe
 from conftest import CLASSES, IMAGE_SIZE
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
@@ -53,9 +53,9 @@ def test_in_int8_they_are_nearly_the_same(artifact_folder):
     about = replace(artifact.read(artifact_folder), image_size=64)
     weights = artifact.read_weights(artifact_folder, about)
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    observed = Observed(Engine(engine.read(onnx_network.build_observed(about, weights)), "fp32", 1))
-    observed(pixels[None])
-    networks = [onnx_network.build(about, weights, ranges) for ranges in (None, observed.ranges)]
+    observed = Engine(engine.read(onnx_network.build_observed(about, weights)), "fp32", 1)
+    ranges, _ = observe(observed, [(0, pixels)])
+    networks = [onnx_network.build(about, weights, given) for given in (None, ranges)]
     plain, quantized = (
         ActivationMaps(lambda one=one: one, artifact_folder).maps(pixels, range(len(CLASSES))) for one in networks
     )

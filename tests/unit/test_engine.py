@@ -10,7 +10,7 @@ from classifier import engine, onnx_network
 from classifier.artifact import Artifact
 from classifier.engine import Engine
 from classifier.errors import UserError
-from classifier.training.measure_int8 import Observed
+from classifier.training.measure_int8 import observe
 from networks import trained
 
 SIZE = 64
@@ -89,9 +89,10 @@ print(*engine.list_precisions())
 @pytest.mark.parametrize("instructions", ["ALL", "AVX2"])
 def test_int8_agrees_with_fp32_also_on_a_processor_with_avx2_alone(tmp_path, instructions):
     """Newer instructions are switched off in a process of its own."""
-    fp32 = Observed(Engine(engine.read(onnx_network.build_observed(ABOUT, WEIGHTS)), "fp32", 1))
-    expected = fp32(PIXELS)
-    (tmp_path / "int8.onnx").write_bytes(onnx_network.build(ABOUT, WEIGHTS, fp32.ranges))
+    fp32 = Engine(engine.read(onnx_network.build_observed(ABOUT, WEIGHTS)), "fp32", 1)
+    expected = fp32.open()(PIXELS)["probabilities"]
+    ranges, _ = observe(fp32, list(enumerate(PIXELS)))
+    (tmp_path / "int8.onnx").write_bytes(onnx_network.build(ABOUT, WEIGHTS, ranges))
     np.save(tmp_path / "pixels.npy", PIXELS)
     environ = os.environ | {"ONEDNN_MAX_CPU_ISA": instructions, "OV_CPU_MAX_ISA": instructions}
     command = [sys.executable, "-c", RUN, str(tmp_path)]

@@ -12,7 +12,9 @@ PROGRAMS = {"train", "serve", "self_test", "fetch_weights"}
 # What may stand between a number and its noun: an adjective, but no preposition or verb.
 ADJECTIVE = r"(?:(?!of |in |with |into |no |have )[\w-]*[a-rt-z] )?"
 # Values that are text; constants, which are 2 and more; and those that a format shows with decimals.
-NO_COUNT = re.compile(r"'|.*phase|name\b|names\b|sides$|quoted|shown|printable|plural\(|[\w.]*[A-Z_]{3,}$")
+NO_COUNT = re.compile(
+    r"'|.*phase|self\.endpoint$|what$|name\b|names\b|sides$|quoted|shown|printable|plural\(|[\w.]*[A-Z_]{3,}$"
+)
 
 
 def programs() -> dict[Path, ast.Module]:

@@ -6,6 +6,7 @@ if it loses less accuracy than classifier.artifact allows.
 """
 
 import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from classifier import artifact, batches_compared, engine, machine, onnx_network
-from classifier.artifact import Quantization, Range
+from classifier.artifact import Artifact, Quantization, Range
 from classifier.artifact_fields import INT8_FILE, LIMITS_INT8
 from classifier.engine import OUTPUT, UNLIKENESS, Engine
 from classifier.layers import CONVOLUTIONS
@@ -33,6 +34,8 @@ MOST_PIXELS = 100_000_000
 NONE = np.empty(0, np.float32)
 # Position, and uint8 pixels (size, size, 3).
 Image = tuple[int, np.ndarray]
+# A network: pixels to its results by their names.
+Run = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 
 
 def add_int8(folder: Path, validation: Batches, validated: Evaluation, interrupt: Interrupt) -> None:
@@ -53,36 +56,50 @@ def add_int8(folder: Path, validation: Batches, validated: Evaluation, interrupt
     ranges, exact = observe(observed, first)
     if not first or not all(np.isfinite(ranges[name]).all() for name in CONVOLUTIONS):
         return
-    run = Engine(engine.read(onnx_network.build(about, weights, ranges, measure)), "int8", cores).open()
-    _, difference = batches_compared.compare(
-        [lambda pixels: run(pixels)[OUTPUT]], about.image_size, BATCH, len(about.classes)
-    )
-    if difference > batches_compared.MOST_DIFFERENCE:
-        logger.info("no int8: a probability of an image alone differs by %.2f from that in a batch", difference)
+    network = onnx_network.build(about, weights, ranges, measure)
+    run = Engine(engine.read(network), "int8", cores).open()
+    if not are_batches_right(run, about):
         return
-    found: dict[int, int] = {}
-    unlikeness: list[np.ndarray] = []
-    every = chain(first, images)
-    while some := list(islice(every, BATCH)):
-        if interrupt.signal:
-            return
-        positions, pixels = zip(*some, strict=True)
-        results = run(np.stack(pixels))
-        found.update(zip(positions, results[OUTPUT].argmax(1).tolist(), strict=True))
-        unlikeness.append(results.get(UNLIKENESS, NONE))
-    right, in_int8, seen = compare(found, validated)
-    if not seen:
+    predicted, unlikeness = classify(run, chain(first, images))
+    right, in_int8, seen = compare(predicted, validated)
+    if interrupt.signal or not seen:
         return
     quantization = Quantization(ranges, seen, (right - in_int8) / seen)
     about = replace(about, quantization=quantization)
     if about.unlikeness:
-        limit = limit_in_int8(np.concatenate(unlikeness)[: len(exact)], exact)
+        limit = limit_in_int8(unlikeness[: len(exact)], exact)
         about = replace(about, unlikeness=replace(about.unlikeness, limit_int8=limit))
-    networks = {}
-    if quantization.loses_little:
-        networks[INT8_FILE] = onnx_network.build(about, weights, ranges, measure)
-    add_networks(folder, about, networks)
+        network = onnx_network.build(about, weights, ranges, measure)
+    add_networks(folder, about, {INT8_FILE: network} if quantization.loses_little else {})
     logger.info("int8: right in %d of %s, without it in %d", in_int8, plural(seen, "validation image"), right)
+
+
+def are_batches_right(run: Run, about: Artifact) -> bool:
+    """Return whether an image alone has the probabilities that it has in a batch."""
+    compared = [lambda pixels: run(pixels)[OUTPUT]]
+    _, difference = batches_compared.compare(compared, about.image_size, BATCH, len(about.classes))
+    if difference > batches_compared.MOST_DIFFERENCE:
+        logger.info("no int8: a probability of an image alone differs by %.2f from that in a batch", difference)
+        return False
+    return True
+
+
+def classify(run: Run, images: Iterable[Image]) -> tuple[dict[int, int], np.ndarray]:
+    """Return each image's class by its position, and the images' unlikeness in their order (n,) if it is measured."""
+    predicted: dict[int, int] = {}
+    unlikeness = [NONE]
+    for positions, pixels in batched(images):
+        found = run(pixels)
+        predicted.update(zip(positions, found[OUTPUT].argmax(1).tolist(), strict=True))
+        unlikeness.append(found.get(UNLIKENESS, NONE))
+    return predicted, np.concatenate(unlikeness)
+
+
+def batched(images: Iterable[Image]) -> Iterator[tuple[list[int], np.ndarray]]:
+    """Yield the positions and pixels (n, size, size, 3) of up to BATCH images at a time."""
+    rest = iter(images)
+    while some := list(islice(rest, BATCH)):
+        yield [position for position, _ in some], np.stack([pixels for _, pixels in some])
 
 
 def choose(images: int, most: int) -> list[int]:
@@ -100,8 +117,8 @@ def observe(network: Engine, images: list[Image]) -> tuple[dict[str, Range], np.
     """Return the range of each convolution's results, over all images and 0, and the images' unlikeness (n,) if any."""
     ranges: dict[str, Range] = dict.fromkeys(CONVOLUTIONS, (0.0, 0.0))
     unlikeness, run = [NONE], network.open()
-    for start in range(0, len(images), BATCH):
-        found = run(np.stack([pixels for _, pixels in images[start : start + BATCH]]))
+    for _, pixels in batched(images):
+        found = run(pixels)
         for name, (low, high) in ranges.items():
             # numpy's, which keep a value that is not a number.
             new_low, new_high = np.minimum(low, found[f"{name}.low"]), np.maximum(high, found[f"{name}.high"])
@@ -116,12 +133,12 @@ def limit_in_int8(unlikeness: np.ndarray, exact: np.ndarray) -> float:
     return float(np.clip(np.median(unlikeness / np.maximum(exact, np.finfo(np.float32).tiny)), low, high))
 
 
-def compare(found: dict[int, int], validated: Evaluation) -> tuple[int, int, int]:
-    """Return how many images validation had right, how many are right as `found`, and how many both have seen.
+def compare(predicted: dict[int, int], validated: Evaluation) -> tuple[int, int, int]:
+    """Return how many images validation had right, how many are right as `predicted`, and how many both have seen.
 
-    `found` has each image's class by its position.
+    `predicted` has each image's class by its position.
     """
-    both = [row for row, position in enumerate(validated.positions.tolist()) if position in found]
+    both = [row for row, position in enumerate(validated.positions.tolist()) if position in predicted]
     labels, before = validated.labels[both], validated.predicted[both]
-    now = np.array([found[position] for position in validated.positions[both].tolist()], int)
+    now = np.array([predicted[position] for position in validated.positions[both].tolist()], int)
     return int((before == labels).sum()), int((now == labels).sum()), len(both)

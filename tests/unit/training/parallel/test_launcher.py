@@ -46,7 +46,7 @@ def test_several_processes_on_one_host_need_no_name_of_it(tmp_path):
 
 def test_more_processes_than_gpus_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(UserError, match="PROCESSES_PER_HOST is 2, on a host with 1 GPUs; accepted: up to 1"):
+    with pytest.raises(UserError, match="PROCESSES_PER_HOST is 2, on a host with 1 GPU; accepted: up to 1"):
         make_plan(Contract(tmp_path, {"PROCESSES_PER_HOST": "2"}))
 
 
