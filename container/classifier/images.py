@@ -17,6 +17,7 @@ from PIL import Image
 from classifier.errors import ImageError
 from classifier.formats.budget import READING, Cost
 from classifier.formats.jpeg import Jpeg
+from classifier.formats.others import kind_of
 from classifier.formats.png import Png
 from classifier.formats.webp import WebP
 
@@ -113,7 +114,8 @@ def _read(data: bytes) -> Picture:
     """Read everything but the pixels."""
     if reader := _format_of(data):
         return reader(data)
-    raise ImageError("not a JPEG, PNG or WebP image")
+    kind = kind_of(data)
+    raise ImageError("not a JPEG, PNG or WebP image" + (f"; it is {kind}" if kind else ""))
 
 
 def _format_of(data: bytes) -> Callable[[bytes], Picture] | None:

@@ -157,17 +157,18 @@ def test_unknown_orientation_leaves_the_image_as_it_is():
 # What is refused
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"hello", b"\xff\xd9\xff", b"\x89PNG\n", b"RIFF\0\0\0\0WAVE", b"<html></html>", b"\0" * 1000]
-)
+@pytest.mark.parametrize("data", [b"hello", b"\xff\xd9\xff", b"\x89PNG\n", b"RIFF\0\0\0\0WAVE", b"\0" * 1000])
 def test_bytes_that_are_not_an_image(data):
     with pytest.raises(ImageError, match="^not a JPEG, PNG or WebP image$"):
         decode(data, 8)
 
 
-@pytest.mark.parametrize("file_format", ["GIF", "BMP", "TIFF", "ICO", "PPM", "EPS"])
-def test_other_formats_never_reach_a_decoder(file_format):
-    with pytest.raises(ImageError, match="^not a JPEG, PNG or WebP image$"):
+@pytest.mark.parametrize(
+    ("file_format", "kind"),
+    [("GIF", "; it is a GIF"), ("BMP", "; it is a BMP"), ("TIFF", "; it is a TIFF"), ("ICO", ""), ("PPM", "")],
+)
+def test_other_formats_never_reach_a_decoder(file_format, kind):
+    with pytest.raises(ImageError, match=f"^not a JPEG, PNG or WebP image{kind}$"):
         decode(encode(photo(16, 16), file_format), 8)
 
 

@@ -14,6 +14,7 @@ import torch
 
 from classifier import artifact, files, network
 from classifier.errors import UserError
+from classifier.formats.others import HEAD_BYTES, text_of
 from classifier.layers import ARCHITECTURE, HEAD, PARTS
 from classifier.network import ResNet18
 from classifier.training import imagenet
@@ -152,8 +153,10 @@ def _from_file(path: Path, origin: str) -> StartingPoint:
 
 def _load(path: Path) -> object:
     """Return what the file at `path` holds. Raises UserError, in our words: torch's advise to switch off its check."""
-    why = "it is damaged, or something else"
     _check_size(path, path.stat().st_size)
+    with path.open("rb") as file:
+        kind = text_of(file.read(HEAD_BYTES))
+    why = f"it is {kind}" if kind else "it is damaged, or something else"
     try:
         if path.suffix.lower() == ".safetensors":
             return safetensors.torch.load_file(path)
@@ -166,7 +169,9 @@ def _load(path: Path) -> object:
             return torch.load(path, map_location="cpu", weights_only=True)
     except UserError:
         raise
-    except (safetensors.SafetensorError, zipfile.BadZipFile) as error:
+    except safetensors.SafetensorError as error:
+        why = why if kind else f"it is damaged ({error})"
+    except zipfile.BadZipFile as error:
         why = f"it is damaged ({error})"
     except Exception as error:  # damaged bytes make torch raise almost anything
         if found := re.search(r"(?:GLOBAL|class) ([\w.]+)", str(error)):

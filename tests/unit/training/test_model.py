@@ -338,6 +338,13 @@ def test_a_file_that_would_run_code_is_refused_in_our_words(tmp_path, weights, h
     assert sentence.isprintable()
 
 
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_what_was_fetched_instead_of_weights_is_named(tmp_path, suffix):
+    (tmp_path / f"w{suffix}").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 45\n")
+    sentence = refusal(Hyperparameters(), {"pretrained": tmp_path})
+    assert f"w{suffix} is not a readable file of weights: it is a pointer of Git LFS: git lfs pull" in sentence
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_a_torchscript_program_is_refused_in_our_words(tmp_path):
     torch.jit.script(torch.nn.Linear(2, 2)).save(str(tmp_path / "w.pt"))

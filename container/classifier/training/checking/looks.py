@@ -9,7 +9,6 @@ import numpy as np
 from PIL import Image
 
 from classifier import images
-from classifier.training.checking.other_formats import kind_of
 from classifier.training.data.files import read_image_file
 
 # In pixels of the shorter side: about the scale at which training sees a photo, and cheap to decode.
@@ -33,12 +32,8 @@ class Look(NamedTuple):
 def look_at(path: Path) -> Look:
     """Look at the image in the file `path`. Raises ImageError with the reason if it is unreadable, and OSError."""
     data = read_image_file(path)
-    try:
-        width, height = images.read_size(data)
-        image = images.decode(data, SIDE)
-    except images.ImageError as error:
-        kind = kind_of(data)
-        raise images.ImageError(f"{error}; it is {kind}" if kind else str(error)) from error
+    width, height = images.read_size(data)
+    image = images.decode(data, SIDE)
     grey = image.convert("L")
     scale = SIDE / min(grey.size)
     if scale < 1:
