@@ -4,51 +4,40 @@ import contextlib
 import logging
 import math
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from classifier import device, machine, memory
-from classifier.activation_maps import ActivationMaps
-from classifier.artifact import METADATA_FILE
-from classifier.artifact_fields import NETWORK_FILE
+from classifier import device, memory
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.training import model
-from classifier.training.answers.in_job import add_answers
 from classifier.training.best import BestArtifact
-from classifier.training.checking.in_job import LAST_SECONDS, Checking
+from classifier.training.checking.in_job import Checking
 from classifier.training.checkpoint import Checkpoints, identity
 from classifier.training.compute import Compute
 from classifier.training.data.folders import VALIDATION_FRACTION, Dataset
 from classifier.training.data.order import Order
-from classifier.training.data.readers import check_memory, count_workers
+from classifier.training.data.readers import check_memory
 from classifier.training.data.skipped import SkippedImages
-from classifier.training.debugging.debugger import Debugging
 from classifier.training.debugging.factory import make_debugger
-from classifier.training.debugging.rules.verdicts import sentence
-from classifier.training.export_onnx import add_onnx
 from classifier.training.features import open_batches
 from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.inputs import Inputs, read_inputs
 from classifier.training.interrupt import BEFORE_THE_FIRST_STEP, Interrupt, Interrupted
 from classifier.training.labels.in_job import check_labels
-from classifier.training.measure_int8 import add_int8
 from classifier.training.metrics import MetricsLog
 from classifier.training.optimization import make_loss, make_optimizer
-from classifier.training.outputs import DEBUG_FILE, METRICS_FILE, PROFILE_FILE, REPORT_FILE, remove_earlier_outputs
+from classifier.training.outputs import METRICS_FILE, remove_earlier_outputs
 from classifier.training.parallel.processes import Group, join_group
-from classifier.training.profiling.findings import Setting, list_findings
-from classifier.training.profiling.job_time import END, INT8, LABELS
+from classifier.training.profiling.job_time import LABELS
 from classifier.training.profiling.profiler import make_profiler
 from classifier.training.progress import job_bar
-from classifier.training.reporting.csv_files import write_csv_files, write_labels
-from classifier.training.reporting.report import Observed, Summary, write_report
+from classifier.training.results import write_results
 from classifier.training.step import Step
 from classifier.training.tensorboard import TensorBoard
-from classifier.training.trainer import Diverged, Outcome, Trainer
+from classifier.training.trainer import Trainer
 from classifier.words import plural
 
 logger = logging.getLogger(__name__)
@@ -88,6 +77,7 @@ def train_and_report(
     torch.manual_seed(hp.seed)
     compute = make_compute(hp, group)
     start = model.starting_point(hp, contract.channels())
+    origin = start.origin if start else "a random start"
     trainer = make_trainer(contract, hp, dataset, start, compute, interrupt)
     try:
         trainer.resume()
@@ -99,36 +89,7 @@ def train_and_report(
             with trainer.profiler.span(LABELS):
                 labels = check_labels(trainer, outcome)
         if group.is_first:
-            with trainer.profiler.span(INT8):
-                complete_artifact(contract, trainer, outcome, dataset)
-            with trainer.profiler.span(END):
-                write_csv_files(contract.output_data, dataset, outcome.evaluation, trainer.skipped)
-                if labels:
-                    write_labels(contract.output_data, dataset, labels)
-                debugging = trainer.debugger.finish()
-                data = checking.finish(0 if interrupt.signal else LAST_SECONDS) if checking else None
-            observed = observe(trainer, outcome, debugging, contract.output_data)
-            summary = Summary(
-                hp=hp,
-                dataset=dataset,
-                history=trainer.history,
-                evaluation=outcome.evaluation,
-                skipped=trainer.skipped,
-                origin=start.origin if start else "a random start",
-                device=device.describe(compute.device),
-                ending=outcome.ending,
-                observed=observed,
-                job=contract.job,
-                data=data,
-                labels=labels,
-                maps=open_maps(contract.model),
-            )
-            report = contract.output_data / REPORT_FILE
-            try:
-                with interrupt.waiting():
-                    write_report(report, summary)
-            except Interrupted:  # while it waited for a photo
-                write_report(report, replace(summary, photos=False))
+            write_results(contract, dataset, origin, trainer, outcome, labels, checking)
         if outcome.failure:
             raise outcome.failure
     finally:
@@ -199,56 +160,6 @@ def make_trainer(
 def open_metrics_log(contract: Contract, hp: Hyperparameters) -> MetricsLog:
     tensorboard = TensorBoard(contract.tensorboard) if hp.tensorboard else None
     return MetricsLog(contract.output_data / METRICS_FILE, tensorboard)
-
-
-def open_maps(folder: Path) -> ActivationMaps | None:
-    """Return what explains the network of the artifact in `folder`; None if there is none, or without its ONNX file."""
-    file = folder / NETWORK_FILE
-    return ActivationMaps(file.read_bytes, folder, cores=machine.usable_cores()) if file.exists() else None
-
-
-def complete_artifact(contract: Contract, trainer: Trainer, outcome: Outcome, dataset: Dataset) -> None:
-    """Add the ONNX networks to the artifact, if there is one, and take a sample of its answers.
-
-    After a signal it is complete without int8 and the sample.
-
-    The report comes later, since it says how long this took. An error fails the job after that.
-    """
-    folder, interrupt = contract.model, trainer.interrupt
-    if outcome.failure or not (folder / METADATA_FILE).exists():
-        return
-    try:
-        add_onnx(folder)
-        if trainer.history.best and not outcome.ending:
-            with contextlib.suppress(Interrupted):
-                add_int8(folder, trainer.validation, trainer.history.best, interrupt)
-            sampled = trainer.hp.answers_sample, trainer.compute.device, interrupt
-            add_answers(contract.output_data, folder, dataset, *sampled)
-    except (UserError, OSError) as error:
-        outcome.failure = error
-
-
-def observe(trainer: Trainer, outcome: Outcome, debugging: Debugging, folder: Path) -> Observed:
-    """End profiling, and write its results and those of `debugging` to `folder`. A rule may fail the job even now."""
-    profile, compute = trainer.profiler.finish(), trainer.compute
-    share = Order(len(trainer.train.phase), trainer.hp.batch_size, compute.group).share
-    workers = count_workers(trainer.hp, share, compute.group.on_this_host)
-    findings = list_findings(profile, Setting.of(compute.device, compute.dtype, workers))
-    if profile.spans:
-        logger.info("time of the job: %s", profile.describe_spans())
-    for finding in findings:
-        logger.info("profile: %s", finding)
-    debugging.write_json(folder / DEBUG_FILE)
-    profile.write_json(folder / PROFILE_FILE, findings)
-    try:
-        trainer.debugger.check_rules()
-    except UserError as error:
-        outcome.failure = outcome.failure or error
-    if isinstance(outcome.failure, Diverged) and debugging.found:
-        outcome.failure = UserError(f"{outcome.failure}; {sentence(debugging.found[0])}")
-    if outcome.failure:
-        outcome.ending = f"the job failed: {outcome.failure}"
-    return Observed(debugging, profile, findings)
 
 
 def check_processes(hp: Hyperparameters, run_identity: str, group: Group) -> None:
