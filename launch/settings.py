@@ -3,8 +3,9 @@
 import argparse
 import json
 import re
+import sys
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,8 @@ def path(text: str) -> Path:
     """Parse the path of a file or folder; an empty one would be the current folder."""
     if not text:
         raise argparse.ArgumentTypeError("it is empty; accepted: a file or folder")
+    if text.startswith("s3:"):
+        raise argparse.ArgumentTypeError(f"{text} is in S3; accepted: a file or folder of this computer")
     return Path(text)
 
 
@@ -89,7 +92,10 @@ class SettingsParser(argparse.ArgumentParser):
 
     def parse_args(self, args=None, namespace=None):  # pyright: ignore[reportIncompatibleMethodOverride]: overloads
         """Return the settings. Raises UserError if one is not accepted, contradicts another or has no effect."""
+        self._refuse_hyperparameters_as_flags(sys.argv[1:] if args is None else args)
         given = vars(super().parse_intermixed_args(args, namespace))
+        if given.get("data") == "":  # a shell's variable that is not set: the default would be taken without a word
+            raise UserError("--data is empty; accepted: images, or no --data at all")
         settings = argparse.Namespace(**{name: given.get(name, default) for name, default in self.defaults.items()})
         for name, default in self.defaults.items():
             if isinstance(default, dict) and name in given:  # its pairs are added to the default's, or replace them
@@ -100,6 +106,13 @@ class SettingsParser(argparse.ArgumentParser):
             for other in filter(self.excluded[flag].__contains__, used):
                 raise UserError(f"{dashed(other)} has no effect with {dashed(flag)}; accepted: one of them")
         return argparse.Namespace(**given | vars(settings))
+
+    def _refuse_hyperparameters_as_flags(self, args: Iterable[str]) -> None:
+        """Raise UserError for --epochs 3, of which argparse would say that 3 is not NAME=VALUE."""
+        for flag in (text.partition("=")[0] for text in args if "hyperparameters" in self.defaults):
+            name = flag.removeprefix("--").replace("-", "_")
+            if flag.startswith("--") and name in FIELDS and flag not in self._option_string_actions:
+                raise UserError(f"{flag} is no flag but a hyperparameter; accepted: {name}=VALUE")
 
 
 TABLE: dict[str, Any] = {"nargs": "*", "type": pair, "action": Pairs, "metavar": "NAME=VALUE"}

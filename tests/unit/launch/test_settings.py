@@ -43,6 +43,23 @@ def test_bare_pairs_are_hyperparameters_wherever_they_stand():
         parse("lr=0.1", "--hyperparameters", "lr=0.2")
 
 
+@pytest.mark.parametrize("flags", [("--batch-size", "3"), ("--batch_size=3",), ("--spot", "--batch-size", "3")])
+def test_a_hyperparameter_as_a_flag_is_named(flags):
+    with pytest.raises(UserError, match="--batch.size is no flag but a hyperparameter; accepted: batch_size=VALUE"):
+        parse(*flags)
+
+
+def test_data_that_is_empty_is_not_the_default():
+    assert parse().data == ""
+    with pytest.raises(UserError, match="--data is empty; accepted: images, or no --data at all"):
+        parse("--data", "")
+
+
+def test_images_in_s3_are_no_path():
+    with pytest.raises(argparse.ArgumentTypeError, match="s3://b/x is in S3; accepted: a file or folder"):
+        settings.path("s3://b/x")
+
+
 @pytest.mark.parametrize(
     ("name", "meant"),
     [("learning_rate", "lr"), ("epoch", "epochs"), ("batchsize", "batch_size"), ("random_seed", "seed")]

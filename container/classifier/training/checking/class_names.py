@@ -1,6 +1,7 @@
 """Class names that may stand for another class: copies of a folder, other spellings, and names of phases."""
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -16,7 +17,7 @@ SEPARATORS = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
 
 
 def same_classes(classes: Iterable[str]) -> list[list[str]]:
-    """Return the groups of names that are the same but for case, separators and marks of a copy."""
+    """Return the groups of names that are the same but for case, forms of letters, separators and marks of a copy."""
     groups: dict[str, list[str]] = defaultdict(list)
     for name in classes:
         groups[_essence(name)].append(name)
@@ -29,7 +30,7 @@ def phase_names(classes: Iterable[str]) -> list[str]:
 
 
 def _essence(name: str) -> str:
-    name = name.casefold()
+    name = unicodedata.normalize("NFKC", name).casefold()
     while match := COPY.fullmatch(name):
         name = match[1] or match[2]
     return SEPARATORS.sub(" ", name)

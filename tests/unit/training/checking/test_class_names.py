@@ -7,7 +7,7 @@ from classifier.training.checking.class_names import phase_names, same_classes
     "other",
     [
         *("Cat", "CAT", "cat (2)", "cat(1)", "cat copy", "cat copy 2", "Cat - Copy", "cat - Copy (3)", "Copy of cat"),
-        *("cat_copy", "cat - Kopie", "Copie de cat", "cat - Copy - Copy"),
+        *("cat_copy", "cat - Kopie", "Copie de cat", "cat - Copy - Copy", "\uff43\uff41\uff54"),
     ],
 )
 def test_a_copy_of_a_class_and_another_spelling(other):

@@ -30,13 +30,20 @@ def test_ten_names_are_quoted():
 
 @pytest.mark.parametrize(
     ("folder", "name"),
-    [(" pug ", "pug"), ("cafe\u0301", "caf\xe9"), ("x\ufeffy\xad", "xy"), (EMOJI, EMOJI), ("$$", "$$")],
+    [
+        (" pug ", "pug"),
+        ("cafe\u0301", "caf\xe9"),
+        ("x\ufeffy\xad", "xy"),
+        ("\u2615\ufe0f", "\u2615"),
+        (EMOJI, EMOJI),
+        ("$$", "$$"),
+    ],
 )
 def test_a_class_is_named_by_what_is_seen(folder, name):
     assert class_name(folder) == name
 
 
-@pytest.mark.parametrize("folder", [" ", "\u200b", "\xa0"])
+@pytest.mark.parametrize("folder", [" ", "\u200b", "\xa0", "\u3164", "\u2800", "\ufe0f"])
 def test_a_name_that_nobody_sees(folder):
     with pytest.raises(UserError, match="has no visible character in its name; accepted: "):
         class_name(folder)
