@@ -82,6 +82,15 @@ class Server:
             f"{number} connections",
         )
 
+    def wait_for_no_connections(self) -> None:
+        """Return once no worker has an open connection."""
+        workers = list(map(psutil.Process, self.workers))
+        states = psutil.CONN_ESTABLISHED, psutil.CONN_CLOSE_WAIT
+        wait_until(
+            lambda: not any(one.status in states for worker in workers for one in worker.net_connections()),
+            "no connections",
+        )
+
     def request(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> Answer:
         start = time.monotonic()
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)

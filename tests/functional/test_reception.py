@@ -4,6 +4,7 @@ import json
 import re
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -14,6 +15,7 @@ import pytest
 
 from classifier.serving.front import QUEUE
 from classifier.serving.share import MOST_CONNECTIONS, choose_share
+from classifier.serving.worker import CHECK_S
 from helpers import Answer, Server, encode, photo, serve
 from waits import PATIENCE_S, wait_until
 
@@ -106,6 +108,12 @@ def send(server: Server, connections: int, data: bytes, stack: ExitStack) -> lis
     for client in clients:
         client.sendall(data)
     return clients
+
+
+def leave(server: Server, data: bytes) -> None:
+    """Send the data and close the connection, as a client whose patience ends."""
+    with connect(server) as connection:
+        connection.sendall(data)
 
 
 def reset(server: Server, data: bytes) -> None:
@@ -327,6 +335,25 @@ def test_a_burst_of_more_connections_than_are_kept(server):
         assert {client.recv(4096)[:15] for client in clients} == {b"HTTP/1.1 200 OK"}
 
 
+def test_a_burst_of_fewer_connections_than_are_kept(server):
+    """The clients take their time to send their requests, and none is closed."""
+    with ExitStack() as stack:
+        clients = send(server, CONNECTIONS - 50, PING[:5], stack)
+        for client in clients:
+            client.sendall(PING[5:])
+        assert {client.recv(4096)[:15] for client in clients} == {b"HTTP/1.1 200 OK"}
+
+
+def test_a_client_that_only_ends_its_sending_is_answered(patched):
+    with ThreadPoolExecutor(1) as pool:
+        with existing(patched.held):
+            answer = pool.submit(raw, patched.server, LENGTH + JPEG)
+            time.sleep(3 * CHECK_S)
+        interim, _, final = answer.result().partition(b"\r\n\r\n")
+    assert interim == b"HTTP/1.1 100 Continue"
+    assert b"HTTP/1.1 200 OK\r\n" in final
+
+
 def test_a_burst_where_few_files_may_be_open(artifact_folder, tmp_path):
     limit = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (192, 192))"
     with serve(artifact_folder.parent, tmp_path / "log", limit) as server, ExitStack() as stack:
@@ -357,10 +384,12 @@ def test_the_bytes_of_the_queue_are_bounded(patched):
     assert post(patched.server).status == 200
 
 
-def test_clients_that_have_left_occupy_no_place_in_the_queue(patched):
+@pytest.mark.parametrize("end", [reset, leave])
+def test_clients_that_have_left_occupy_no_place_in_the_queue(patched, end):
     with ThreadPoolExecutor(4) as pool, existing(patched.held):
-        for _ in pool.map(lambda _: reset(patched.server, LENGTH + JPEG), range(THREADS + QUEUE + 50)):
+        for _ in pool.map(lambda _: end(patched.server, LENGTH + JPEG), range(THREADS + QUEUE + 50)):
             pass
+        patched.server.wait_for_no_connections()
         assert_prompt(patched.server)
         answer = pool.submit(post, patched.server)
         patched.server.wait_for_connections(1)

@@ -23,6 +23,8 @@ MOST_RECEIVED = 128 << 20
 # Each costs processor time: 25 MB in chunks of 512 bytes.
 MOST_CHUNKS = 50_000
 READ_BYTES = 64 << 10
+# Of a client that has left, the first answer is refused by its system, and the second by ours.
+ASKED = 2
 # Of a head or of chunks, of which a byte may take 0.5 us, this much is parsed at once, and more in turns.
 PIECE_BYTES = 1 << 10
 
@@ -55,6 +57,7 @@ class Connection(ASGIProtocol):
         self.trace = Trace()
         self.unparsed = bytearray()
         self.chunks = self.body_bytes = 0
+        self.asked = 0
         self.has_eof = self.was_read = False
         self.enter(State.IDLE)
 
@@ -91,6 +94,16 @@ class Connection(ASGIProtocol):
         """Return whether the client has let the server wait for too long, at most `patience` seconds."""
         return self.state is not State.ANSWERING and now - self.since > min(patience, self.state.value)
 
+    def look_for_client(self) -> None:
+        """Find out whether a client that has ended its sending, and whose answer is not ready, still reads.
+
+        One that has left looks the same until it is sent something, and again something: HTTP allows this before an
+        answer.
+        """
+        if self.has_eof and self.state is State.ANSWERING and self.asked < ASKED:
+            self.asked += 1
+            self._send_informational(HTTPStatus.CONTINUE, [], self._current_request)
+
     def end(self) -> None:
         """Close the connection, with an answer if a request is arriving."""
         if self.is_arriving and not self.worker.is_crowded:
@@ -119,7 +132,6 @@ class Connection(ASGIProtocol):
     def connection_made(self, transport) -> None:
         transport.max_size = READ_BYTES
         super().connection_made(transport)
-        self.worker.welcome(self)
         # The loop's next pass finds what has arrived, and calls data_received; the one after it is later than that.
         loop = self.worker.loop
         loop.call_soon(loop.call_soon, self._note_first_reading)

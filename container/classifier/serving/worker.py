@@ -53,7 +53,7 @@ class Worker(ASGIWorker):
         # Those that have been in their state for the longest time first.
         self.connections: OrderedDict[Connection, None] = OrderedDict()
         self.parsing: OrderedDict[Connection, None] = OrderedDict()
-        self.accepting: set[asyncio.Task] = set()
+        self.tasks: set[asyncio.Task] = set()  # the event loop alone would forget them
         self.seat: Seat  # set by the master
 
     def init_process(self) -> None:
@@ -74,11 +74,6 @@ class Worker(ASGIWorker):
         self.loop.remove_signal_handler(signal.SIGINT)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    def welcome(self, connection: Connection) -> None:
-        """Take in a new connection."""
-        self.connections[connection] = None
-        self._count()
-
     def forget(self, connection: Connection) -> None:
         """Let go of a connection that is closed."""
         self.connections.pop(connection, None)
@@ -89,7 +84,7 @@ class Worker(ASGIWorker):
 
         Those that had an answer before are spared as long as there are others: a router keeps them.
         """
-        if self.held < self.worker_connections:
+        if len(self.connections) < self.worker_connections:
             return True
         longest = next(chain.from_iterable(filter(waits, self.connections) for waits in WAITING), None)
         if not longest:
@@ -102,12 +97,7 @@ class Worker(ASGIWorker):
     @property
     def is_crowded(self) -> bool:
         """Whether too many connections are open to wait for clients that are to close theirs."""
-        return self.held > self.worker_connections + MOST_CLOSING
-
-    @property
-    def held(self) -> int:
-        """How many connections are open, or about to be."""
-        return len(self.connections) + len(self.accepting)
+        return len(self.connections) > self.worker_connections + MOST_CLOSING
 
     def parse(self, connection: Connection) -> None:
         """Let a connection parse what has arrived, in turns with others and all else if it takes time."""
@@ -115,10 +105,12 @@ class Worker(ASGIWorker):
             self._parse_later(connection)
 
     def end_late(self, now: float, patience: float) -> None:
-        """End the connections that keep the server waiting for too long."""
+        """End the connections that keep the server waiting for too long, and those whose clients have left."""
         for connection in list(self.connections):
             if connection.is_late(now, patience):
                 connection.end()
+            else:
+                connection.look_for_client()
 
     def _parse_later(self, connection: Connection) -> None:
         if not self.parsing:
@@ -165,7 +157,6 @@ class Worker(ASGIWorker):
                 while self._accept(listener.sock):
                     pass
             listener.sock.close()
-        await asyncio.sleep(CHECK_S / 5)  # asyncio is about to take them in
         while self.connections and (now := time.monotonic()) < start + STOP_S:
             self.notify()
             self.end_late(now, ARRIVAL_WHEN_STOPPING_S if now - start > ARRIVAL_WHEN_STOPPING_S else inf)
@@ -206,15 +197,20 @@ class Worker(ASGIWorker):
             client, _ = listener.accept()
         except BlockingIOError:  # another process was quicker, for example
             return False
-        task = self.loop.create_task(self.loop.connect_accepted_socket(lambda: Connection(self), client))
-        self.accepting.add(task)
-        task.add_done_callback(self._forget_task)
+        connection = Connection(self)
+        self.connections[connection] = None
         self._count()
+        task = self.loop.create_task(self._take_in(connection, client))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
         return True
 
-    def _forget_task(self, task: asyncio.Task) -> None:
-        self.accepting.discard(task)
-        self._count()
+    async def _take_in(self, connection: Connection, client: socket.socket) -> None:
+        try:
+            await self.loop.connect_accepted_socket(lambda: connection, client)
+        except OSError:  # the client has left, for example
+            client.close()
+            self.forget(connection)
 
     def _count(self) -> None:
-        self.seat.count(self.held)
+        self.seat.count(len(self.connections))

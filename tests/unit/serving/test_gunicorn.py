@@ -24,7 +24,7 @@ IN_CONNECTION = (
     *("_on_body", "_on_message_complete", "_send_error_response"),
     *("connection_lost", "connection_made", "data_received"),
     *("_body_receiver", "_callback_parser", "_closed", "_current_request", "_request_ready", "_safe_write"),
-    *("app", "req_count", "transport", "worker"),
+    *("_send_informational", "app", "req_count", "transport", "worker"),
 )
 
 
