@@ -31,9 +31,9 @@ def marked_moves(labels: Path, folder: Path) -> dict[str, str]:
             continue
         phase, file = _find(dataset, known, row, where)
         source = dataset.phase(phase).folder / file
-        target = _class_folder(dataset, phase, row["likely"], where) / Path(file).name
-        if target.exists() or str(target.relative_to(folder)) in moves.values():
-            raise UserError(f"{where}: {target} is there already; rename one of the two files")
+        if str(source.relative_to(folder)) in moves:
+            raise UserError(f"{where}: {shown(row['file'])} is marked twice; accepted: once")
+        target = _free_place(source, _class_folder(dataset, phase, row["likely"], where), folder, moves, where)
         moves[str(source.relative_to(folder))] = str(target.relative_to(folder))
     return moves
 
@@ -117,6 +117,21 @@ def _class_folder(dataset: Dataset, phase: str, name: str, where: str) -> Path:
             if dataset.classes[label] == name:
                 return one.folder / Path(file).parts[0]
     return of_phases[0].folder / name
+
+
+def _free_place(source: Path, target: Path, folder: Path, moves: Mapping[str, str], where: str) -> Path:
+    """Return the path of `source` in the folder `target`; with its folder in the name if its own is taken.
+
+    Many sets number the images of each class. Raises UserError if both names are taken, or if it is there already.
+    """
+    if target in source.parents:
+        raise UserError(f"{where}: {source} is in its likely class already")
+    taken = {folder / path for path in moves.values()}
+    own, other = target / source.name, target / f"{source.stem} from {source.parent.name}{source.suffix}"
+    for place in (own, other):
+        if not place.exists() and place not in taken:
+            return place
+    raise UserError(f"{where}: {other} is there already; rename one of the two files")
 
 
 def _rename(folder: Path, moves: Mapping[str, str]) -> None:

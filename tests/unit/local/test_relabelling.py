@@ -73,7 +73,7 @@ def test_validation_that_is_set_aside_from_train_is_in_its_folder(tmp_path):
         (("x", "train", "cat/absent.jpg", "dog"), "'cat/absent.jpg' is not among the train images"),
         (("x", "train", "../secret.jpg", "dog"), "is not among the train images"),
         (("x", "train", "cat/001.jpg", "ox"), "'ox' is not a class; accepted: cat, dog"),
-        (("x", "train", "cat/001.jpg", "dog"), "is there already; rename one of the two files"),
+        (("x", "train", "cat/001.jpg", "cat"), "train/cat/001.jpg is in its likely class already"),
     ],
 )
 def test_what_cannot_be_moved_is_one_sentence_and_nothing_moves(data, row, sentence):
@@ -82,6 +82,31 @@ def test_what_cannot_be_moved_is_one_sentence_and_nothing_moves(data, row, sente
         marked_moves(write_labels(data, row), data)
     assert sentence in str(refused.value)
     assert files_of(data) == before
+
+
+def test_images_that_each_class_numbers_move_under_another_name(data):
+    before = files_of(data)
+    labels = write_labels(data, ("x", "train", "cat/001.jpg", "dog"), ("x", "test", "cat/001.jpg", "dog"))
+    moves = marked_moves(labels, data)
+    move(labels, data, moves)
+    after = files_of(data)
+    assert after["train/dog/001 from cat.jpg"] == before["train/cat/001.jpg"]
+    assert after["train/dog/001.jpg"] == before["train/dog/001.jpg"]
+    assert len(after) == len(before)
+    assert undo(labels, data) == 2
+    assert files_of(data) == before
+
+
+def test_a_name_that_is_taken_twice_is_refused(data):
+    (data / "train/dog/001 from cat.jpg").write_text("another")
+    with pytest.raises(UserError, match="001 from cat.jpg is there already; rename one of the two files"):
+        marked_moves(write_labels(data, ("x", "train", "cat/001.jpg", "dog")), data)
+
+
+def test_an_image_that_is_marked_twice_is_refused(data):
+    row = ("x", "train", "cat/001.jpg", "dog")
+    with pytest.raises(UserError, match="line 3: 'cat/001.jpg' is marked twice; accepted: once"):
+        marked_moves(write_labels(data, row, row), data)
 
 
 def test_another_file_is_refused(data):
