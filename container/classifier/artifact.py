@@ -24,6 +24,7 @@ from classifier.errors import UserError
 from classifier.json_text import shown
 from classifier.layers import ARCHITECTURE, COUNTER, MEAN, STD, list_shapes
 from classifier.unlikeness import Measure, Unlikeness
+from classifier.words import printable
 
 FORMAT_VERSION = 1
 METADATA_FILE = "model.json"
@@ -100,7 +101,7 @@ def locate(folder: Path) -> Path:
         raise UserError(f"no model artifact: {folder} cannot be read: {error.strerror}") from error
     if folder in holders or len(holders) == 1:
         return holders[0]
-    found = ", ".join(path.name for path in entries[:10]) or "nothing"
+    found = ", ".join(printable(path.name) for path in entries[:10]) or "nothing"
     raise UserError(f"no model artifact in {folder}: expected {METADATA_FILE} and {WEIGHTS_FILE}, found {found}")
 
 

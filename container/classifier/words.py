@@ -1,14 +1,27 @@
-"""Numbers with their nouns, for sentences that people read: 1 image, 2 images."""
+"""Numbers with their nouns, and names that others gave, for sentences that people read."""
+
+# Of the invisible characters only these two make a word another one.
+JOINERS = "\u200c\u200d"
 
 
 def plural(count: float, one: str, several: str = "") -> str:
-    """Return the count with its noun, `several` or `one` in the plural where it is not 1."""
+    """Return the count with its noun, as in "2 images": `several` or `one` in the plural where it is not 1."""
     number = f"{count:,.4g}" if isinstance(count, float) else f"{count:,}"
     return f"{number} {one if count == 1 else several or _plural_of(one)}"
 
 
 def is_are(count: int) -> str:
     return "is" if count == 1 else "are"
+
+
+def printable(text: object) -> str:
+    """Return `text` with every character that cannot be shown, such as a newline, as its escape sequence."""
+    shown = str(text)
+    if shown.isprintable():
+        return shown
+    return "".join(
+        character if character.isprintable() or character in JOINERS else ascii(character)[1:-1] for character in shown
+    )
 
 
 def _plural_of(noun: str) -> str:

@@ -155,6 +155,13 @@ def test_help_names_the_root_and_does_not_wait_for_torch():
     assert "/opt/ml" in done.stdout
 
 
+def test_a_variable_of_gunicorn_decides_nothing(tmp_path):
+    environ = with_python() | {"WEB_CONCURRENCY": "two"}
+    done = subprocess.run([SERVE, "--root", tmp_path], capture_output=True, text=True, check=False, env=environ)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("serve: no model artifact")
+
+
 def with_python() -> dict[str, str]:
     """Return an environment in which `#!/usr/bin/env python3` is this Python."""
     return os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}

@@ -31,7 +31,7 @@ from classifier.serving.remote import RemoteModels
 from classifier.serving.settings import LOG_FORMAT
 from classifier.serving.share import Share, choose_share
 from classifier.serving.slots import Slots
-from classifier.words import plural
+from classifier.words import plural, printable
 
 log = logging.getLogger(__name__)
 
@@ -121,8 +121,8 @@ def run(contract: Contract) -> None:
 def _log_start(contract: Contract, folder: Path, description: Artifact, share: Share) -> None:
     if folder != contract.model:
         log.warning("the artifact is one folder too deep, in %s; using it", folder)
-    files = ", ".join(f"{path.name} ({plural(path.stat().st_size, 'byte')})" for path in sorted(folder.iterdir()))
-    names = ", ".join(description.classes[:5]) + (", ..." if len(description.classes) > 5 else "")
+    files = ", ".join(f"{printable(path.name)} ({_size_of(path)})" for path in sorted(folder.iterdir()))
+    names = printable(", ".join(description.classes[:5])) + (", ..." if len(description.classes) > 5 else "")
     log.info("model folder %s: %s", folder, files)
     log.info(
         "%s with %s (%s), images of %d px",
@@ -133,3 +133,11 @@ def _log_start(contract: Contract, folder: Path, description: Artifact, share: S
         *(contract.port, share.fronts, plural(share.cores, "core"), plural(share.threads, "thread")),
         *(contract.precision, contract.max_payload_mb),
     )
+
+
+def _size_of(path: Path) -> str:
+    """Say what is in the artifact's folder, whatever it is: only files of the artifact have been read."""
+    try:
+        return "a folder" if path.is_dir() else plural(path.stat().st_size, "byte")
+    except OSError as error:  # a link to nothing, for example
+        return error.strerror or type(error).__name__

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import shutil
 import socket
@@ -98,3 +99,18 @@ def test_our_own_fault_while_loading_is_a_sentence_and_a_traceback(application, 
     with pytest.raises(SystemExit, match="could not be loaded: ZeroDivisionError: division by zero"):
         application._load_model(Future())
     assert "Traceback" in caplog.text
+
+
+def test_the_log_names_whatever_is_in_the_folder_in_one_line(artifact_folder, tmp_path, caplog):
+    """What is not of the artifact stops nothing, and no name can look like another line."""
+    folder = Path(shutil.copytree(artifact_folder, tmp_path / "model"))
+    (folder / "dangling").symlink_to("nowhere")
+    (folder / "code").mkdir()
+    (folder / "a\nready").touch()
+    description = dataclasses.replace(artifact.read(folder), classes=("cat\nready", "dog"))
+    with caplog.at_level("INFO"):
+        server._log_start(Contract(tmp_path, {}), folder, description, Share(1, 2))
+    assert "dangling (No such file or directory)" in caplog.text
+    assert "code (a folder)" in caplog.text
+    assert not any(line.startswith("ready") for line in caplog.text.splitlines())
+    assert {r"a\nready (0 bytes)" in caplog.text, r"cat\nready, dog" in caplog.text} == {True}

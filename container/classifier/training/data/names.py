@@ -4,26 +4,15 @@ import re
 import unicodedata
 
 from classifier.errors import UserError
+from classifier.words import JOINERS, printable
 
 # Control characters, bytes that are not UTF-8 (as Python keeps them), and ends of lines and paragraphs.
 REFUSED = {"Cc", "Cs", "Zl", "Zp"}
-# Of the invisible characters only these two make a word another one.
-JOINERS = "\u200c\u200d"
 # Letters and marks that show nothing: fillers of Hangul, the empty pattern of Braille, and what chooses how the letter
 # before it looks, such as an emoji in colour.
 UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 # Characters that reverse the text behind them.
 BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-
-
-def printable(text: object) -> str:
-    """Return `text` with every character that cannot be shown, such as a newline, as its escape sequence."""
-    shown = str(text)
-    if shown.isprintable():
-        return shown
-    return "".join(
-        character if character.isprintable() or character in JOINERS else ascii(character)[1:-1] for character in shown
-    )
 
 
 def quoted(*names: str) -> str:
