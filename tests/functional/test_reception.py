@@ -291,6 +291,14 @@ def test_refusals_say_why(server, request_bytes, status, sentence):
     assert json.loads(body)["error"].startswith(sentence)
 
 
+@pytest.mark.parametrize("start", [b"\x16\x03\x01\x02\0", b"\0", b"{"])
+def test_what_cannot_be_http_is_refused_at_once(server, start):
+    """A client that speaks TLS sends no end of a line, and waits."""
+    with connect(server) as connection:
+        connection.sendall(start)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+
+
 def test_no_answer_names_the_server(server):
     for data in (PING, b"nonsense\r\n\r\n", LENGTH + JPEG, LENGTH):
         assert b"server:" not in raw(server, data).lower()

@@ -219,6 +219,10 @@ class Connection(ASGIProtocol):
             self.trace = Trace()
             self.chunks = self.body_bytes = 0
             self.enter(State.ARRIVING)
+            # TLS, for example, might never send the end of a line, which gunicorn's parser waits for.
+            if not piece[:1].isalpha() and piece[:1] not in b"\r\n":
+                self.refuse(refusals.NOT_HTTP)
+                return
         self.trace.bytes_in += len(piece)
         try:
             self._callback_parser.feed(piece)

@@ -44,6 +44,7 @@ FULL = Refusal(503, "the server has as many requests as it can answer in time; t
 SLOW = Refusal(408, "the request did not arrive in time")
 CUT_OFF = Refusal(400, "the request ends before its head or its body is whole")
 LONG_HEAD = Refusal(431, "the request's head is larger than 64 kB, the most that is accepted")
+NOT_HTTP = Refusal(400, "not a valid HTTP request: it begins with no method; this port takes HTTP, not HTTPS")
 FAILED = Refusal(500, "the server failed on this request; its log says why")
 
 
