@@ -1,4 +1,7 @@
-"""Stopping on request: SIGTERM (SageMaker's stop, a spot interruption) and SIGINT (Ctrl-C) end training cleanly."""
+"""Stopping on request ends training cleanly.
+
+SIGTERM is SageMaker's stop or a spot interruption, SIGINT Ctrl-C, and SIGHUP the end of the terminal or connection.
+"""
 
 import signal
 from collections.abc import Callable, Iterable, Iterator
@@ -7,6 +10,7 @@ from typing import TypeVar
 
 # After a signal a file may take this long; then it is given up. SageMaker kills a job 120 s after its signal.
 SECONDS_FOR_A_FILE = 10
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 BEFORE_THE_FIRST_STEP = "stopped by %s before the first step: there is no artifact"
 Item = TypeVar("Item")
 
@@ -23,9 +27,10 @@ class Interrupt:
         self.is_waiting = False
 
     def install(self) -> "Interrupt":
-        """Handle SIGTERM and SIGINT from now on, and return self."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._remember)
+        """Handle SIGNALS from now on, and return self."""
+        for number in SIGNALS:
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup lets the job outlive it
+                signal.signal(number, self._remember)
         signal.signal(signal.SIGALRM, self._give_up)
         return self
 
@@ -77,6 +82,6 @@ class Interrupt:
 
 
 def ignore_signals() -> None:
-    """Ignore SIGTERM and SIGINT in a child process: the training process decides when it ends."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    """Ignore SIGNALS in a child process: the training process decides when it ends."""
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)

@@ -11,19 +11,26 @@ from waits import PATIENCE_S
 
 @pytest.fixture
 def interrupt():
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
+    numbers = (*module.SIGNALS, signal.SIGALRM)
     handlers = {number: signal.getsignal(number) for number in numbers}
     yield Interrupt().install()
     for number, handler in handlers.items():
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_is_remembered_until_it_is_checked_for(interrupt, number):
     interrupt.check(bool)
     os.kill(os.getpid(), number)
     with pytest.raises(Interrupted, match=number.name):
         interrupt.check(bool)
+
+
+def test_a_job_under_nohup_outlives_its_terminal(interrupt):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    interrupt.install()
+    os.kill(os.getpid(), signal.SIGHUP)
+    interrupt.check(bool)
 
 
 def test_a_signal_to_another_process_stops_this_one_too():
