@@ -11,6 +11,8 @@ _STANDARD = bytes.maketrans(b"-_", b"+/")
 _SPACE = b" \t\n\r\f\v"
 _OTHER = re.compile(rb"[^A-Za-z0-9+/=]")
 _DATA_URL = re.compile(r"\s*data:[^,]{0,200},", re.IGNORECASE)
+# Base64 has neither a colon nor a dot.
+_PLACE = re.compile(r"\s*[a-z][a-z0-9+.-]*://|[^\n]{1,1000}\.\w{2,5}\s*$", re.IGNORECASE)
 # A JSON string, or what str() makes of Python's bytes.
 _QUOTED = re.compile(r"""\s*b?(["'])(.*)\1\s*""", re.DOTALL)
 MOST_LAYERS = 3
@@ -39,6 +41,8 @@ def decode_base64(text: str) -> bytes:
         if not re.search(r";\s*base64\s*,$", found.group(), re.IGNORECASE):
             raise ValueError("its data: URL does not say ;base64")
         text = text[found.end() :]
+    if _PLACE.match(text):
+        raise ValueError("it is where a file is; send what is in the file, in base64")
     try:
         data = text.encode("ascii").translate(_STANDARD, _SPACE)
     except UnicodeEncodeError as error:

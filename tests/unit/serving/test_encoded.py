@@ -35,7 +35,10 @@ def test_every_form_of_base64(length):
         (r"QU\nJD", r"remove or replace '\\\\'"),
         ("data:image/png,QUJD", "its data: URL does not say ;base64"),
         ("data:image/png;base64QUJD", "remove or replace ':'"),
-        ("https://example.com/a.jpg", "remove or replace ':'"),
+        *(
+            (place, "it is where a file is; send what")
+            for place in ("https://a.example/b?c", "s3://a/b.jpg", " a b/c.PNG\n")
+        ),
     ],
 )
 def test_what_is_not_base64_names_what_to_change(text, expected):
