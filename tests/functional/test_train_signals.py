@@ -58,6 +58,7 @@ def test_a_signal_before_the_first_step_leaves_no_artifact(tmp_path):
     output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, output
     assert "stopped by SIGTERM after 0 complete epochs: no step was completed, so there is no artifact" in output
+    assert "artifact in" not in output
     assert not (tmp_path / "model").exists()
 
 

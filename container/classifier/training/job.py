@@ -94,7 +94,8 @@ def train_and_report(
             raise outcome.failure
     finally:
         trainer.close()
-    logger.info("artifact in %s; outputs and report.html in %s", contract.model, contract.output_data)
+    artifact = f"artifact in {contract.model}; " if trainer.history.steps else ""
+    logger.info("%soutputs and report.html in %s", artifact, contract.output_data)
 
 
 def make_compute(hp: Hyperparameters, group: Group) -> Compute:
