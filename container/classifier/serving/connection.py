@@ -23,8 +23,6 @@ MOST_RECEIVED = 128 << 20
 # Each costs processor time: 25 MB in chunks of 512 bytes.
 MOST_CHUNKS = 50_000
 READ_BYTES = 64 << 10
-# Of a client that has left, the first answer is refused by its system, and the second by ours.
-ASKED = 2
 # Of a head or of chunks, of which a byte may take 0.5 us, this much is parsed at once, and more in turns.
 PIECE_BYTES = 1 << 10
 
@@ -57,7 +55,6 @@ class Connection(ASGIProtocol):
         self.trace = Trace()
         self.unparsed = bytearray()
         self.chunks = self.body_bytes = 0
-        self.asked = 0
         self.has_eof = self.was_read = False
         self.enter(State.IDLE)
 
@@ -81,8 +78,8 @@ class Connection(ASGIProtocol):
         return self.was_read and self.state is not State.ANSWERING and not self._closed
 
     def is_new(self) -> bool:
-        """Return whether the server waits for the client's first request."""
-        return self.is_waiting() and self.req_count <= 1
+        """Return whether the server waits for the client's first request, or has not looked for it yet."""
+        return self.req_count <= 1 and (self.is_waiting() or not self.was_read)
 
     def enter(self, state: State) -> None:
         """Change the state, and so what the time runs for."""
@@ -93,16 +90,6 @@ class Connection(ASGIProtocol):
     def is_late(self, now: float, patience: float) -> bool:
         """Return whether the client has let the server wait for too long, at most `patience` seconds."""
         return self.state is not State.ANSWERING and now - self.since > min(patience, self.state.value)
-
-    def look_for_client(self) -> None:
-        """Find out whether a client that has ended its sending, and whose answer is not ready, still reads.
-
-        One that has left looks the same until it is sent something, and again something: HTTP allows this before an
-        answer.
-        """
-        if self.has_eof and self.state is State.ANSWERING and self.asked < ASKED:
-            self.asked += 1
-            self._send_informational(HTTPStatus.CONTINUE, [], self._current_request)
 
     def end(self) -> None:
         """Close the connection, with an answer if a request is arriving."""
@@ -220,7 +207,7 @@ class Connection(ASGIProtocol):
             self.chunks = self.body_bytes = 0
             self.enter(State.ARRIVING)
             # TLS, for example, might never send the end of a line, which gunicorn's parser waits for.
-            if not piece[:1].isalpha() and piece[:1] not in b"\r\n":
+            if self.req_count <= 1 and not piece[:1].isalpha() and piece[:1] not in b"\r\n":
                 self.refuse(refusals.NOT_HTTP)
                 return
         self.trace.bytes_in += len(piece)

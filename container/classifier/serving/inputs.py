@@ -93,7 +93,8 @@ def _read_image(body: bytes) -> bytes:
     image = find_image(body)
     if _TEXT.fullmatch(image):
         text = image[:100].decode()
-        raise BadRequest(f"the request body is the text {shown(text)}, not an image; send the file itself: {CURL}")
+        accepted = "the bytes of a JPEG, PNG or WebP file, as curl --data-binary @picture.jpg sends them"
+        raise BadRequest(f"the request body is the text {shown(text)}, not an image; accepted: {accepted}")
     return image
 
 

@@ -89,7 +89,7 @@ class Worker(ASGIWorker):
         longest = next(chain.from_iterable(filter(waits, self.connections) for waits in WAITING), None)
         if not longest:
             return not self.is_crowded
-        is_silent = time.monotonic() - longest.since > GRACE_S
+        is_silent = longest.was_read and time.monotonic() - longest.since > GRACE_S
         if is_silent:
             longest.end()
         return is_silent
@@ -105,12 +105,10 @@ class Worker(ASGIWorker):
             self._parse_later(connection)
 
     def end_late(self, now: float, patience: float) -> None:
-        """End the connections that keep the server waiting for too long, and those whose clients have left."""
+        """End the connections that keep the server waiting for too long."""
         for connection in list(self.connections):
             if connection.is_late(now, patience):
                 connection.end()
-            else:
-                connection.look_for_client()
 
     def _parse_later(self, connection: Connection) -> None:
         if not self.parsing:

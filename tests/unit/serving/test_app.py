@@ -336,7 +336,7 @@ def test_json_without_its_content_type(client, content_type):
 @pytest.mark.parametrize("text", ["picture.jpg", "https://example.com/a.jpg", "<html>", str(JPEG), "QUJD"])
 def test_text_that_is_no_image_is_named(client, text):
     response = post(client, text.encode(), "text/plain")
-    sentence = "not an image; send the file itself: curl --data-binary @picture.jpg ADDRESS/invocations"
+    sentence = "not an image; accepted: the bytes of a JPEG, PNG or WebP file, as curl --data-binary @picture.jpg sends"
     assert_error(response, 400, sentence)
     assert response.json["error"].startswith("the request body is the text ")
 
