@@ -97,7 +97,13 @@ def _our_model(folder: Path, precision: str, threads: int) -> Forward:
     from classifier import artifact
     from classifier.serving.openvino_predictor import OpenVinoPredictor
 
-    return OpenVinoPredictor(folder, artifact.read(folder), precision).in_lane(threads)
+    about = artifact.read(folder)
+    forward = OpenVinoPredictor(folder, about, precision).in_lane(threads)
+    if threads == 1:
+        return forward
+    # Which the server never does.
+    batches = OpenVinoPredictor(folder, about, precision, small=True).in_lane(threads)
+    return lambda pixels: (forward if len(pixels) == 1 else batches)(pixels)
 
 
 def plain_model(folder: Path, threads: int) -> Forward:

@@ -67,8 +67,10 @@ class Engine:
     The first call of any Engine must be over before a second thread calls one: OpenVINO 2026.4 may else wait for ever.
     """
 
-    def __init__(self, network: openvino.Model, precision: str, cores: int, streams: int = 1):
+    def __init__(self, network: openvino.Model, precision: str, cores: int, streams: int = 1, batch: int | None = None):
         """Compile `network` for `streams` threads that call it at the same time, with `cores` between them.
+
+        All calls have `batch` images, if it is given: an image alone on several cores takes 10 to 50 % less time then.
 
         `precision` is one of list_precisions(). An int8 network is in QDQ form, and what it leaves in floating point is
         computed in native_precision().
@@ -79,6 +81,9 @@ class Engine:
             "ENABLE_CPU_PINNING": False,  # other processes may be given the same cores
             "INFERENCE_PRECISION_HINT": _TYPES[native_precision() if precision == "int8" else precision],
         }
+        if batch:
+            network = network.clone()
+            network.reshape([batch, *network.input(0).partial_shape[1:]])
         self._compiled = _core().compile_model(network, DEVICE, settings)
         self._names = [output.any_name for output in self._compiled.outputs]
 

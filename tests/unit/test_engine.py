@@ -33,6 +33,14 @@ def test_an_image_has_the_same_answer_alone_and_in_a_batch(n):
     np.testing.assert_allclose(run(PIXELS[:n])["probabilities"], alone, atol=1e-5)
 
 
+def test_an_engine_for_one_image_has_the_same_answers_and_leaves_the_network_as_it_is():
+    run = Engine(MODEL, "fp32", 2, batch=1).open()
+    alone = np.concatenate([run(PIXELS[i : i + 1])["probabilities"] for i in range(3)])
+    np.testing.assert_allclose(Engine(MODEL, "fp32", 1).open()(PIXELS[:3])["probabilities"], alone, atol=1e-5)
+    with pytest.raises(RuntimeError, match="shape"):
+        run(PIXELS[:2])
+
+
 def test_fp32_is_not_bf16():
     """OpenVINO would take bf16 by itself where the processor has it."""
     exact = Engine(MODEL, "fp32", 1).open()(PIXELS)["probabilities"]

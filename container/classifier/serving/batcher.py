@@ -1,8 +1,8 @@
 """Collects images of many requests into few forward passes. Knows no HTTP and no torch.
 
 No image waits for a batch to fill: it starts as soon as a lane, a thread that runs the model, is free, and the images
-that arrive while all lanes are busy form the next batches. A single image gets the lane that has all cores; several
-images are shared among lanes of one core each.
+that arrive while all lanes are busy form the next batches. An image that comes alone gets the lane that has all cores;
+several images are shared among lanes of one core each.
 """
 
 import logging
@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 MOST_FAILURES = 3
 # A batch that takes longer hangs: SageMaker has ended its invocations by then.
 LONGEST_BATCH_S = 60
+# So long after images that met here one does not come alone: cores that share it would wait for each other while they
+# also decode the next ones.
+CALM_S = 0.1
 # uint8 pixels (n, ...), n >= 1, to an array with n rows.
 Forward = Callable[[np.ndarray], np.ndarray]
 
@@ -68,6 +71,7 @@ class Batcher:
         self._failures = 0
         self._starts: dict[int, float] = {}  # of the lanes that are busy
         self._batch_size = batch_size
+        self._met = -math.inf  # when an image last came while another was here
         self._lock = threading.Lock()
         self._waiting: deque[_Image] = deque()
         self._inboxes = [SimpleQueue() for _ in lanes]
@@ -85,6 +89,8 @@ class Batcher:
         """
         image = _Image(pixels, deadline)
         with self._lock:
+            if self._waiting or self._starts:
+                self._met = image.arrival
             self._waiting.append(image)
             self._start_batches()
             hangs = min(self._starts.values(), default=math.inf) < image.arrival - LONGEST_BATCH_S
@@ -111,7 +117,8 @@ class Batcher:
         shared = range(1, len(self._inboxes))
         if 0 in self._starts:
             return []
-        if not shared or (len(self._waiting) == 1 and not self._starts):
+        comes_alone = not self._starts and self._waiting[-1].arrival > self._met + CALM_S
+        if not shared or comes_alone:
             return [0]
         return [lane for lane in shared if lane not in self._starts]
 

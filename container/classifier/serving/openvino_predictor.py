@@ -14,7 +14,7 @@ from classifier.serving.batcher import Forward
 
 log = logging.getLogger(__name__)
 # Larger batches gain less than 2 %, and every request in them waits longer.
-BATCH = 8
+BATCH = 4
 
 
 class OpenVinoPredictor:
@@ -37,8 +37,9 @@ class OpenVinoPredictor:
         # Under load the threads with a single core compute more: cores that share an image wait for each other at every
         # layer.
         self.lanes = (cores,) if small or cores == 1 else (cores, *[1] * cores)
-        self._engines = {cores: Engine(network, self.precision, cores)}
-        if len(self.lanes) > 1:
+        has_others = len(self.lanes) > 1
+        self._engines = {cores: Engine(network, self.precision, cores, batch=1 if has_others else None)}
+        if has_others:
             self._engines[1] = Engine(network, self.precision, cores, streams=cores)
 
     def in_lane(self, cores: int) -> Forward:

@@ -32,6 +32,7 @@ class Predictor(Protocol):
     def in_lane(self, cores: int) -> Forward:
         """Return the function that runs the network in the calling thread, with this many cores.
 
+        If there are several lanes, the first one has one image at a time.
         Its rows have the artifact's row_width: the probabilities and, if it is measured, the unlikeness.
         """
         ...

@@ -10,7 +10,7 @@ from classifier.headroom import free_memory
 CORES_PER_FRONT = 2
 # What a process takes with its own copy of the model, and what large images and bodies may need besides.
 FRONT_BYTES = 1 << 30
-# Of the machine: idle connections included. A core's threads hold a batch of 8 in the model and the next 8 images,
+# Of the machine: idle connections included. A core's threads hold a batch of 4 in the model and the next images,
 # which are being decoded.
 MOST_CONNECTIONS = 900
 THREADS_PER_CORE = 16

@@ -66,6 +66,24 @@ def test_what_comes_while_the_model_is_busy_is_shared_among_the_cores(model):
     assert sorted({future.result().batch_size for future in others}) == [5, 6]
 
 
+def test_an_image_comes_alone_again_a_while_after_others_met(model, monkeypatch):
+    monkeypatch.setattr(module, "CALM_S", 0.3)
+    batcher = Batcher(model.in_lane, (2, 1, 1), batch_size=8)
+    model.allowed.release(9)
+
+    def cores_of_one() -> int:
+        numbers(submit(batcher, 1))
+        wait_until(lambda: not batcher._starts, "all lanes are idle again, a moment after the answer")
+        return model.batches[-1][0]
+
+    assert cores_of_one() == 2
+    numbers(submit(batcher, 1, 2))
+    met = batcher._met
+    assert cores_of_one() == 1 or time.monotonic() > met + 0.3
+    time.sleep(0.3)
+    assert cores_of_one() == 2
+
+
 def test_no_batch_is_larger_than_allowed(model):
     batcher = Batcher(model.in_lane, (1,), batch_size=4)
     futures = submit(batcher, *range(11))

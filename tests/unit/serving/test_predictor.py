@@ -67,5 +67,5 @@ def test_an_engine_that_is_wrong_for_an_image_alone_is_not_used(artifact_folder,
     assert OpenVinoPredictor(artifact_folder, about).precision == "int8"
     assert load_predictor(artifact_folder, about).precision == engine.native_precision()
     assert "in precision int8 a probability of an image alone differs by" in caplog.text
-    with pytest.raises(UserError, match="of the same image in a batch of 8"):
+    with pytest.raises(UserError, match="of the same image in a batch of 4"):
         load_predictor(artifact_folder, about, "int8")
