@@ -87,6 +87,7 @@ def run_job(prefix: str, data: str, hyperparameters: Mapping[str, object], image
     """
     folder, defaults = pictures.data_and_defaults(data, image)
     texts = as_texts(defaults | dict(hyperparameters))
+    pictures.check_weights(texts, image)
     name = places.new_run(prefix)
     programs.prepare_job(places.RUNS / name, folder, texts)
     with programs.training(places.RUNS / name, image):

@@ -1,5 +1,6 @@
 """The pictures on this computer: find them, by default the handwritten digits, and check that they can be read."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from classifier.training import imagenet
 from classifier.training.checking.findings import Finding
 from classifier.training.data.folders import read_dataset
 from classifier.training.data.names import printable
+from classifier.training.hyperparameters import Hyperparameters
 from classifier.words import is_are, plural
 from local import places
 from local.checking import Check
@@ -36,6 +38,12 @@ def data_and_defaults(data: str, image: str) -> tuple[Path, dict[str, object]]:
         return folder.resolve(), {}
     warn_without_weights()
     return folder.resolve(), {"weights": "none"}
+
+
+def check_weights(hyperparameters: Mapping[str, object], image: str) -> None:
+    """Raise UserError if a job with these hyperparameters lacks ImageNet's weights; `image` has its own."""
+    if not image and hyperparameters.get("weights", Hyperparameters().weights) == "imagenet":
+        imagenet.checked_file()
 
 
 @cache

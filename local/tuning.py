@@ -30,6 +30,7 @@ def begin_tuning(settings: Namespace) -> str:
     defaults = {name: value for name, value in defaults.items() if name not in settings.ranges}
     settings.data, settings.hyperparameters = str(data), defaults | settings.hyperparameters
     space = search_space(settings)
+    pictures.check_weights(settings.hyperparameters, settings.image)
     for earlier in settings.warm_start:
         found = trials_of(Tuning.load(earlier), settings.objective, space)
         print(f"starts from {plural(len(found), 'trial')} of {earlier}")

@@ -24,6 +24,7 @@ from classifier.errors import UserError
 from classifier.json_text import shown
 from classifier.layers import ARCHITECTURE, COUNTER, MEAN, STD, list_shapes
 from classifier.unlikeness import Measure, Unlikeness
+from classifier.weight_values import check_values
 from classifier.words import printable
 
 FORMAT_VERSION = 1
@@ -161,22 +162,6 @@ def read_measure(folder: Path, artifact: Artifact) -> Measure | None:
     path = folder / UNLIKENESS_FILE
     with _explained(path):
         return Measure.of_file(read_file(folder, artifact, UNLIKENESS_FILE), str(path))
-
-
-def check_values(weights: Mapping[str, np.ndarray], origin: str) -> None:
-    """Raise UserError, which names `origin` and the tensor, if its values cannot be weights that a network has learnt.
-
-    They are finite, variances are not negative, and those of a convolution or of the last layer differ, without which
-    all images look the same. Of a normalisation they may be zeros, as at the start of some recipes.
-    """
-    for name, values in weights.items():
-        if not np.isfinite(values).all():
-            raise UserError(f"{origin}: {name!r} has values that are not finite (NaN or infinity) in float32")
-        if name.endswith("running_var") and (values < 0).any():
-            raise UserError(f"{origin}: {name!r} has negative values; accepted: variances, from 0")
-        if values.ndim > 1 and values.min() == values.max():
-            sentence = f"{name!r} is {values.flat[0]:g} everywhere"
-            raise UserError(f"{origin}: {sentence}; accepted: the weights of a trained network, which differ")
 
 
 def _parse(values: dict[str, Any], path: Path) -> Artifact:

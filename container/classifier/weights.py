@@ -4,14 +4,12 @@ from collections.abc import Collection, Mapping
 
 import torch
 
-from classifier.artifact import check_values
 from classifier.errors import UserError
 from classifier.layers import ARCHITECTURE, COUNTER, HEAD, list_shapes
+from classifier.weight_values import check_magnitude, check_values
 
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 ACCEPTED = f"the weights of {ARCHITECTURE} alone, under torchvision's names"
-# Trained weights are below 100, and variances below a million. In float32 the squares of much larger ones are infinite.
-LARGEST = 1e10
 
 
 def read_backbone(found: object, origin: str) -> dict[str, torch.Tensor]:
@@ -30,16 +28,10 @@ def read_backbone(found: object, origin: str) -> dict[str, torch.Tensor]:
         if not name.endswith(COUNTER):
             _check_tensor(name, found[name], shape, origin)
             weights[name] = found[name].detach().float()
-    check_values({name: tensor.numpy() for name, tensor in weights.items()}, origin)
-    check_magnitude(weights, origin)
+    values = {name: tensor.numpy() for name, tensor in weights.items()}
+    check_values(values, origin)
+    check_magnitude(values, origin)
     return weights
-
-
-def check_magnitude(weights: Mapping[str, torch.Tensor], origin: str) -> None:
-    """Raise UserError, which names `origin` and the tensor, if training could not start from values so large."""
-    for name, tensor in weights.items():
-        if (largest := tensor.abs().max().item()) > LARGEST:
-            raise UserError(f"{origin}: {name!r} has values up to {largest:.1e}; accepted: up to {LARGEST:.0e}")
 
 
 def _in_head(name: object) -> bool:

@@ -1,8 +1,10 @@
 """What is wrong with arguments or data is said at once, by the path that the user typed, before anything is made."""
 
+import io
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -36,9 +38,45 @@ def bad_hyperparameter(root):
     write_hyperparameters(root, learning_rate=0.1)
 
 
+def given(channel, **files):
+    """Return what prepares a job with images, and with a channel of these files for the weights."""
+
+    def prepare(root):
+        write_channel(root, "train", digit_jpegs([3, 4], 0, 4))
+        folder = root / "input/data" / channel
+        folder.mkdir()
+        for name, data in files.items():
+            (folder / name.replace("_", ".")).write_bytes(data)
+
+    return prepare
+
+
+def zip_of(**members):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(f"w/{name}.pkl", data)
+    return packed.getvalue()
+
+
 @pytest.mark.parametrize(
     ("prepare", "sentence"),
     [
+        (given("pretrained"), "channel 'pretrained' has no file; accepted: one .pth, .pt or .safetensors file"),
+        (given("pretrained", model_h5=b"x"), "channel 'pretrained' has 'model.h5'; accepted: one .pth"),
+        (given("pretrained", w_pth=b"<!DOCTYPE html>"), "w.pth is not a readable file of weights: it is a web page"),
+        (given("pretrained", w_pth=b""), "w.pth is not a readable file of weights: it is an empty file"),
+        (given("pretrained", w_pth=b"\x1f\x8b\x08"), "it is packed with gzip"),
+        (given("pretrained", w_pth=zip_of(data=b"x" * 99)[:60]), "it is damaged (File is not a zip file)"),
+        (given("pretrained", w_pth=zip_of(data=b"x" * 99).replace(b"xx", b"xy", 1)), "it is damaged (w/data.pkl)"),
+        (given("pretrained", w_pth=zip_of(notes=b"")), "it is a zip archive of something else"),
+        (given("pretrained", w_pth=zip_of(data=b"", constants=b"")), "it is a TorchScript program"),
+        (given("pretrained", w_safetensors=b"\xff" * 99), "it is damaged (Error while deserializing header"),
+        (given("pretrained", w_safetensors=zip_of(data=b"")), "it is a zip archive; accepted: tensors by name"),
+        (given("model"), "no model artifact in "),
+        (given("model", model_json=b"{"), "model.json is not valid JSON"),
+        (given("model", **{"model_tar_gz": b"PK\x03\x04"}), "model.tar.gz is packed with zip; accepted: a tar file"),
+        (given("other"), "'other'"),
         (lambda root: None, "no input channel with images; accepted: "),
         (one_class, "has 1 class folder"),
         (bad_hyperparameter, "learning_rate"),

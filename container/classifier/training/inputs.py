@@ -1,4 +1,4 @@
-"""What a job is given: hyperparameters, and the images of its channels.
+"""What a job is given: hyperparameters, the images of its channels, and weights to start from.
 
 Without torch, so that what is wrong is said at once.
 """
@@ -8,19 +8,22 @@ from typing import NamedTuple
 from classifier.contract import Contract
 from classifier.training import hyperparameters
 from classifier.training.data.folders import Dataset, read_dataset
+from classifier.training.given_weights import GivenArtifact, GivenFile, find_weights
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt
 
 
 class Inputs(NamedTuple):
-    """The hyperparameters, and the images found in the channels."""
+    """The hyperparameters, the images found in the channels, and the weights; None for a random start."""
 
     hp: Hyperparameters
     dataset: Dataset
+    weights: GivenFile | GivenArtifact | None
 
 
 def read_inputs(contract: Contract, interrupt: Interrupt) -> Inputs:
     """Read what the job is given. Raises UserError if it is not accepted, and Interrupted if a folder hangs."""
     hp = hyperparameters.parse(contract.hyperparameters())
+    channels = contract.channels()
     with interrupt.waiting():
-        return Inputs(hp, read_dataset(contract.channels(), hp.seed))
+        return Inputs(hp, read_dataset(channels, hp.seed), find_weights(hp, channels))

@@ -38,7 +38,7 @@ from classifier.training.results import write_results
 from classifier.training.step import Step
 from classifier.training.tensorboard import TensorBoard
 from classifier.training.trainer import Trainer
-from classifier.words import plural
+from classifier.words import percent, plural
 
 logger = logging.getLogger(__name__)
 
@@ -59,24 +59,20 @@ def run(contract: Contract, interrupt: Interrupt, inputs: Inputs | None = None) 
 
 def run_process(contract: Contract, interrupt: Interrupt, inputs: Inputs | None, group: Group) -> None:
     """Do the share of this process of the `group` in the job."""
-    hp, dataset = inputs or read_inputs(contract, interrupt)
-    log_dataset(dataset)
-    with Checking(dataset) if group.is_first else contextlib.nullcontext() as checking:
-        train_and_report(contract, hp, dataset, checking, interrupt, group)
+    inputs = inputs or read_inputs(contract, interrupt)
+    log_dataset(inputs.dataset)
+    with Checking(inputs.dataset) if group.is_first else contextlib.nullcontext() as checking:
+        train_and_report(contract, inputs, checking, interrupt, group)
 
 
 def train_and_report(
-    contract: Contract,
-    hp: Hyperparameters,
-    dataset: Dataset,
-    checking: Checking | None,
-    interrupt: Interrupt,
-    group: Group,
+    contract: Contract, inputs: Inputs, checking: Checking | None, interrupt: Interrupt, group: Group
 ) -> None:
-    """Train on `dataset`, whose check is under way, and have the first process of the `group` write everything."""
+    """Train on the images, whose check is under way, and have the first process of the `group` write everything."""
+    hp, dataset, weights = inputs
     torch.manual_seed(hp.seed)
     compute = make_compute(hp, group)
-    start = model.starting_point(hp, contract.channels())
+    start = model.starting_point(weights)
     origin = start.origin if start else "a random start"
     trainer = make_trainer(contract, hp, dataset, start, compute, interrupt)
     try:
@@ -189,5 +185,6 @@ def log_dataset(dataset: Dataset) -> None:
             passed and f"; passed over: {passed}",
         )
     if dataset.split_from_train:
-        logger.info("no validation channel: %.0f %% of each class of train set aside", 100 * VALIDATION_FRACTION)
+        share = percent(VALIDATION_FRACTION)
+        logger.info("no validation channel: %s of each class of train set aside", share)
     logger.info("%s: %s", plural(len(dataset.classes), "class"), ", ".join(dataset.classes))

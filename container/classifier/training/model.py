@@ -2,9 +2,7 @@
 
 import logging
 import re
-import tempfile
 import warnings
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,20 +10,14 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from classifier import artifact, files, network
-from classifier.errors import UserError
-from classifier.formats.others import HEAD_BYTES, text_of
-from classifier.layers import ARCHITECTURE, HEAD, PARTS
+from classifier import network
+from classifier.layers import HEAD, PARTS
 from classifier.network import ResNet18
-from classifier.training import imagenet
-from classifier.training.archive import MOST_BYTES, unpack
+from classifier.training.given_weights import SAFETENSORS, GivenArtifact, GivenFile, unreadable
 from classifier.training.hyperparameters import Hyperparameters
-from classifier.weights import check_magnitude, read_backbone
-from classifier.words import plural
+from classifier.weights import read_backbone
 
 logger = logging.getLogger(__name__)
-SUFFIXES = (".pth", ".pt", ".safetensors")
-WRITTEN = "tensors by name, as torch.save(model.state_dict(), FILE) writes them"
 
 
 @dataclass(frozen=True)
@@ -37,29 +29,15 @@ class StartingPoint:
     classes: tuple[str, ...] | None = None
 
 
-def starting_point(
-    hp: Hyperparameters, channels: Mapping[str, Path], imagenet_folder: Path = imagenet.FOLDER
-) -> StartingPoint | None:
-    """Return the weights that `hp` and `channels` ask for; None for a random start, which only weights=none gives.
-
-    Raises UserError if they are missing or damaged, or if two sources are given.
-    """
-    if "model" in channels and "pretrained" in channels:
-        raise UserError("channels 'model' and 'pretrained' both give weights to start from; accepted: one of them")
-    given = next((name for name in ("model", "pretrained") if name in channels), None)
-    if given and hp.weights == "none":
-        raise UserError(
-            f"weights=none asks for a random start, but there is a channel {given!r}; accepted: one of them"
-        )
-    if given == "model":
-        return _from_artifact(channels["model"])
-    if given == "pretrained":
-        path = _only_file(channels["pretrained"])
-        return _from_file(path, f"channel pretrained ({path.name})")
-    if hp.weights == "none":
-        return None
-    path = imagenet.checked_file(imagenet_folder)
-    return _from_file(path, f"ImageNet ({path.name})")
+def starting_point(given: GivenFile | GivenArtifact | None) -> StartingPoint | None:
+    """Return the weights that are given; None for a random start. Raises UserError if they are not ResNet18's."""
+    match given:
+        case None:
+            return None
+        case GivenArtifact(origin, weights, classes):
+            return StartingPoint(origin, network.as_tensors(weights), classes)
+        case GivenFile(origin, path):
+            return StartingPoint(origin, read_backbone(_load(path), origin))
 
 
 def make_model(classes: tuple[str, ...], hp: Hyperparameters, start: StartingPoint | None) -> ResNet18:
@@ -115,75 +93,15 @@ def set_training_mode(model: ResNet18, trainable: str) -> None:
         part.eval()
 
 
-def _from_artifact(channel: Path) -> StartingPoint:
-    archive = channel / "model.tar.gz"
-    try:
-        files.check_regular(archive)
-    except FileNotFoundError:
-        return _from_folder(artifact.locate(channel))
-    with tempfile.TemporaryDirectory() as scratch:  # SageMaker passes an earlier job's artifact as an archive
-        folder = Path(scratch)
-        unpack(archive, folder)
-        try:
-            return _from_folder(folder)
-        except UserError as error:
-            raise UserError(str(error).replace(scratch, str(archive))) from error
-
-
-def _from_folder(folder: Path) -> StartingPoint:
-    about = artifact.read(folder)
-    weights = network.as_tensors(artifact.read_weights(folder, about))
-    check_magnitude(weights, "channel model")
-    return StartingPoint("channel model", weights, about.classes)
-
-
-def _only_file(folder: Path) -> Path:
-    entries = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
-    paths = [path for path in entries if path.is_file() and path.suffix.lower() in SUFFIXES]
-    if len(paths) != 1:
-        names = ", ".join(repr(path.name) for path in (paths or entries)[:10]) or "no file"
-        accepted = "one .pth, .pt or .safetensors file; rename a .bin, .ckpt or .pth.tar file that torch.save wrote"
-        raise UserError(f"channel 'pretrained' has {names}; accepted: {accepted}")
-    return paths[0]
-
-
-def _from_file(path: Path, origin: str) -> StartingPoint:
-    return StartingPoint(origin, read_backbone(_load(path), origin))
-
-
 def _load(path: Path) -> object:
     """Return what the file at `path` holds. Raises UserError, in our words: torch's advise to switch off its check."""
-    _check_size(path, path.stat().st_size)
-    with path.open("rb") as file:
-        kind = text_of(file.read(HEAD_BYTES))
-    why = f"it is {kind}" if kind else "it is damaged, or something else"
+    why = "it is damaged, or something else"
     try:
-        if path.suffix.lower() == ".safetensors":
+        if path.suffix.lower() == SAFETENSORS:
             return safetensors.torch.load_file(path)
-        if zipfile.is_zipfile(path):  # whose checksums torch does not look at
-            with zipfile.ZipFile(path) as packed:
-                _check_size(path, sum(member.file_size for member in packed.infolist()))
-                if damaged := packed.testzip():
-                    raise zipfile.BadZipFile(damaged)
         with warnings.catch_warnings(action="ignore"):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except UserError:
-        raise
-    except safetensors.SafetensorError as error:
-        why = why if kind else f"it is damaged ({error})"
-    except zipfile.BadZipFile as error:
-        why = f"it is damaged ({error})"
     except Exception as error:  # damaged bytes make torch raise almost anything
         if found := re.search(r"(?:GLOBAL|class) ([\w.]+)", str(error)):
             why = f"it holds {found[1]}, such as a whole model does, which would run code"
-        elif "TorchScript" in str(error):
-            why = "it is a TorchScript program"
-    raise UserError(f"{path} is not a readable file of weights: {why}; accepted: {WRITTEN}")
-
-
-def _check_size(path: Path, size: int) -> None:
-    """Raise UserError if reading so much would take more memory and time than weights of ResNet18 are worth."""
-    if size > MOST_BYTES:
-        raise UserError(
-            f"{path} has {plural(size, 'byte')}; accepted: up to {MOST_BYTES:,}, and {ARCHITECTURE} has 47 million"
-        )
+    raise unreadable(path, why)

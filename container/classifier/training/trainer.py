@@ -5,7 +5,6 @@ import math
 import time
 from dataclasses import dataclass
 
-from classifier.artifact import check_values
 from classifier.device import is_out_of_memory
 from classifier.errors import UserError
 from classifier.network import ResNet18
@@ -28,6 +27,7 @@ from classifier.training.profiling.job_time import FIRST_BATCHES, SAVING, STEPS,
 from classifier.training.profiling.profiler import Profiler
 from classifier.training.progress import progress, time_left
 from classifier.training.step import Step
+from classifier.weight_values import check_values
 from classifier.words import plural
 
 logger = logging.getLogger(__name__)

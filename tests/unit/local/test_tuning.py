@@ -166,13 +166,13 @@ def test_a_range_replaces_what_suits_the_digits(tmp_path, monkeypatch):
     """The digits' defaults are no fixed values of the user's."""
     monkeypatch.setattr(places, "RUNS", tmp_path)
     monkeypatch.setattr(places, "LATEST", tmp_path / "latest.json")
-    monkeypatch.setattr("local.pictures.data_and_defaults", lambda *_: (tmp_path, {"epochs": 4, "image_size": 32}))
+    monkeypatch.setattr("local.pictures.data_and_defaults", lambda *_: (tmp_path, {"epochs": 4, "weights": "none"}))
     given = {"objective": ACCURACY, "ranges": {"epochs": [2, 3]}, "hyperparameters": {}, "strategy": "Bayesian"}
     given |= {"early_stopping": "Auto", "warm_start": []}
     name = local.tuning.begin_tuning(Namespace(**given, data="", image="", prefix="one", max_jobs=1))
     tuning = Tuning.load(name)
     assert "epochs" in tuning.tuned
-    assert tuning.settings["hyperparameters"] == {"image_size": 32}
+    assert tuning.settings["hyperparameters"] == {"weights": "none"}
 
 
 def test_no_damage_of_the_file_is_a_traceback(tune, tmp_path):

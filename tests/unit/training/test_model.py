@@ -22,8 +22,10 @@ from classifier.artifact import Artifact
 from classifier.errors import UserError
 from classifier.layers import PARTS
 from classifier.training.artifact_files import save_artifact
+from classifier.training.given_weights import find_weights
 from classifier.training.hyperparameters import Hyperparameters
-from classifier.training.model import frozen_parts, make_model, set_training_mode, starting_point
+from classifier.training.model import frozen_parts, make_model, set_training_mode
+from classifier.training.model import starting_point as read_weights
 
 FIVE = ("a", "b", "c", "d", "e")
 
@@ -31,6 +33,10 @@ FIVE = ("a", "b", "c", "d", "e")
 def build(seed, classes=5):
     torch.manual_seed(seed)
     return network.build(classes, eps=1e-5)
+
+
+def starting_point(hp, channels, *imagenet_folder):
+    return read_weights(find_weights(hp, channels, *imagenet_folder))
 
 
 def refusal(hp, channels, folder=None):
@@ -260,7 +266,7 @@ def test_the_only_file_is_taken_whatever_systems_put_beside_it(tmp_path, name):
     assert start.origin == f"channel pretrained ({name})"
 
 
-@pytest.mark.parametrize("data", [b"damaged", b"", b"PK\x03\x04", b"\x80\x02", bytes(1000), pickle.dumps({"a": 1}, 4)])
+@pytest.mark.parametrize("data", [b"damaged", b"PK\x03", b"\x80\x02", bytes(1000), pickle.dumps({"a": 1}, 4)])
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_a_damaged_file_of_weights(tmp_path, suffix, data):
     (tmp_path / f"w{suffix}").write_bytes(data)
@@ -273,8 +279,9 @@ def test_a_damaged_file_of_weights(tmp_path, suffix, data):
 
 def test_a_truncated_file_of_weights(tmp_path):
     torch.save(build(1).state_dict(), tmp_path / "w.pth")
-    for length in (100, 1_000_000, -1000):
-        (tmp_path / "w.pth").write_bytes((tmp_path / "w.pth").read_bytes()[:length])
+    data = (tmp_path / "w.pth").read_bytes()
+    for length in (3, 100, 1_000_000, -1000):
+        (tmp_path / "w.pth").write_bytes(data[:length])
         assert "w.pth is not a readable file of weights: it is damaged" in refusal(
             Hyperparameters(), {"pretrained": tmp_path}
         )
@@ -292,7 +299,7 @@ def test_one_changed_bit_of_a_weight_is_noticed(tmp_path):
 
 @pytest.mark.parametrize("is_packed", [True, False])
 def test_a_file_that_is_far_too_large_is_not_read(tmp_path, monkeypatch, is_packed):
-    monkeypatch.setattr("classifier.training.model.MOST_BYTES", 50_000_000)
+    monkeypatch.setattr("classifier.training.given_weights.MOST_BYTES", 50_000_000)
     torch.save(build(1).state_dict(), tmp_path / "w.pth")
     if is_packed:
         with zipfile.ZipFile(tmp_path / "w.pth", "a", zipfile.ZIP_DEFLATED) as packed:
