@@ -40,8 +40,7 @@ class Chromium:
         os.close(their_output)
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self.session = {"sessionId": self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]}
-        width, height = self.size
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.resize(*self.size)
         return self
 
     def __exit__(self, *_) -> None:
@@ -70,6 +69,13 @@ class Chromium:
             assert piece, "Chromium has ended"
             data += piece
         return data[:-1]
+
+    def resize(self, width: int, height: int) -> None:
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def prefer(self, scheme: str) -> None:
+        """Show pages as to somebody who prefers this colour scheme: light or dark."""
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def open(self, url: str) -> None:
         self.call("Page.enable")

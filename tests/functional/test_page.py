@@ -89,6 +89,18 @@ def test_a_picture_is_dropped(page):
     page.wait_for("document.querySelectorAll('#bars li').length === 5")
 
 
+def test_without_a_picture_the_answer_to_a_drawn_one_is_shown(page):
+    page.evaluate("document.querySelector('#draw').click()")
+    page.wait_for("document.querySelectorAll('#bars li').length === 5")
+    assert page.evaluate("document.querySelector('#picture').naturalWidth") == 320
+
+
+def test_the_commands_have_the_servers_address(page, server):
+    commands = page.evaluate("[...document.querySelectorAll('.command')].map(one => one.textContent)")
+    assert len(commands) == 4
+    assert all(one.endswith(f" http://127.0.0.1:{server.port}/invocations") for one in commands)
+
+
 def test_the_keyboard_reaches_the_file_chooser(page):
     page.press("Tab", 9)
     assert page.evaluate("document.activeElement.id") == "file"
@@ -96,20 +108,31 @@ def test_the_keyboard_reaches_the_file_chooser(page):
     assert outline == "solid"
 
 
-def test_it_fits_a_phone(page):
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+@pytest.mark.parametrize("width", [320, 360])
+def test_it_fits_a_phone(page, tmp_path, width):
+    page.resize(width, 640)
+    page.evaluate("document.querySelector('details').open = true")
+    page.evaluate("document.querySelector('#draw').click()")
+    page.wait_for("document.querySelectorAll('#bars li').length === 5")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.skipif(AXE is None, reason="needs axe-playwright-python")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_is_accessible(page, scheme):
-    page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    page.prefer(scheme)
+    page.evaluate("document.querySelector('details').open = true")
+    page.evaluate("document.querySelector('#draw').click()")
+    page.wait_for("document.querySelectorAll('#bars li').length === 5")
     assert page.violations(AXE) == []
     page.call("Emulation.setEmulatedMedia", features=[])
 
 
-def test_a_photo_in_heic_is_named(page, tmp_path):
-    (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(50))
-    page.choose_file("#file", tmp_path / "IMG_1.HEIC")
-    page.wait_for("document.querySelector('#said').textContent.startsWith('HEIC, which iPhones write, is not read')")
+@pytest.mark.parametrize("name", ["IMG_1.HEIC", "IMG_1.jpg"])
+def test_a_photo_in_heic_is_named(page, tmp_path, name):
+    (tmp_path / name).write_bytes(b"\0\0\0\x18ftypheic" + bytes(50))
+    page.choose_file("#file", tmp_path / name)
+    page.wait_for(
+        "document.querySelector('#said').textContent.includes('a HEIC, which iPhones write: export it as JPEG')"
+    )
     assert page.evaluate("document.querySelector('#picture').hidden")

@@ -1,6 +1,7 @@
 """What a file is that is not of a format that is read, by its first bytes: its name often says something else."""
 
 HEAD_BYTES = 64
+HEIC = "a HEIC, which iPhones write: export it as JPEG"
 # The first bytes, from an offset on.
 BINARY = (
     (0, b"GIF8", "a GIF"),
@@ -10,9 +11,9 @@ BINARY = (
     (0, b"8BPS", "a Photoshop file"),
     (0, b"\0\0\0\x0cjP  ", "a JPEG 2000"),
     (0, b"\0\0\0\x0cJXL ", "a JPEG XL"),
-    (4, b"ftyphei", "a HEIC"),
-    (4, b"ftyphev", "a HEIC"),
-    (4, b"ftypmif1", "a HEIC"),
+    (4, b"ftyphei", HEIC),
+    (4, b"ftyphev", HEIC),
+    (4, b"ftypmif1", HEIC),
     (4, b"ftypavif", "an AVIF"),
     (4, b"ftyp", "a film"),
     (0, b"%PDF", "a PDF"),

@@ -18,6 +18,7 @@ from classifier.serving.answers import Answer
 from classifier.serving.base import new_app, unavailable
 from classifier.serving.batcher import Expired
 from classifier.serving.decoding import Decoder
+from classifier.serving.examples import ADDRESS, examples
 from classifier.serving.model import Model
 from classifier.serving.remote import ModelGone
 from classifier.serving.share import Share
@@ -54,7 +55,9 @@ def create_app(model: Future, max_payload_mb: int, share: Share) -> Flask:
     def page() -> Response:
         nonce = secrets.token_urlsafe(16)
         loaded = model.result() if model.done() else None
-        text = render_template("page.html", model=loaded, nonce=nonce, crop=CROP_FRACTION, attributes=inputs.ATTRIBUTES)
+        about = {"crop": CROP_FRACTION, "attributes": inputs.ATTRIBUTES, "address": ADDRESS}
+        shown = examples(loaded.classes) if loaded else []
+        text = render_template("page.html", model=loaded, nonce=nonce, examples=shown, **about)
         return Response(text, headers=PAGE_HEADERS | {"Content-Security-Policy": PAGE_POLICY.format(nonce=nonce)})
 
     @app.get("/ping")

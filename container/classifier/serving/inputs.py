@@ -92,10 +92,14 @@ def _read_image(body: bytes) -> bytes:
     """Return the image of a body that is not JSON."""
     image = find_image(body)
     if _TEXT.fullmatch(image):
-        text = image[:100].decode()
-        accepted = "the bytes of a JPEG, PNG or WebP file, as curl --data-binary @picture.jpg sends them"
-        raise BadRequest(f"the request body is the text {shown(text)}, not an image; accepted: {accepted}")
+        raise BadRequest(text_refused(image[:100].decode()))
     return image
+
+
+def text_refused(text: str) -> str:
+    """Return what is said of a body that begins with `text`."""
+    accepted = "the bytes of a JPEG, PNG or WebP file, as curl --data-binary @picture.jpg sends them"
+    return f"the request body is the text {shown(text)}, not an image; accepted: {accepted}"
 
 
 def _body(request: Request) -> bytes:

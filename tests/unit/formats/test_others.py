@@ -8,7 +8,7 @@ from classifier.formats.others import kind_of
     [
         (b"", "an empty file"),
         (b"GIF89a", "a GIF"),
-        (b"\0\0\0\x18ftypheic", "a HEIC"),
+        (b"\0\0\0\x18ftypheic", "a HEIC, which iPhones write: export it as JPEG"),
         (b"\0\0\0\x20ftypisom", "a film"),
         (b"\xef\xbb\xbf\r\n  <!DOCTYPE html><html>", "a web page"),
         (b"<HTML><body>404", "a web page"),

@@ -144,7 +144,7 @@ def test_copies_where_validation_is_set_aside_from_train_are_no_leak(good):
     [
         (b"", "not a JPEG, PNG or WebP image; it is an empty file"),
         (b"GIF89a", "not a JPEG, PNG or WebP image; it is a GIF"),
-        (b"\0\0\0\x18ftypheic", "not a JPEG, PNG or WebP image; it is a HEIC"),
+        (b"\0\0\0\x18ftypheic", "not a JPEG, PNG or WebP image; it is a HEIC, which iPhones write: export it as JPEG"),
         (b"<!DOCTYPE html>", "not a JPEG, PNG or WebP image; it is a web page"),
         (b"version https://git-lfs.github.com", "a pointer of Git LFS"),
         (encode(picture(900))[:2000], "damaged image: "),
