@@ -12,7 +12,7 @@ WITHOUT_CUDA := awk '/^[a-z]/ { is_kept = !/^(torch|torchvision|triton|cuda-.*|n
 $(if $(filter-out cpu,$(TORCH)),$(error TORCH is $(TORCH); accepted: cpu))
 SCRIPTS := build_and_push.sh requirements/lock.sh .ci/run
 
-.PHONY: demo launch test test-code test-image test-gpu resume soak fuzz bench bench-multi bench-serving bench-gpu recipe lint image weights audit lock clean
+.PHONY: demo launch test test-code test-image test-gpu resume samples soak fuzz bench bench-multi bench-serving bench-gpu recipe lint image weights audit lock clean
 
 demo: .venv/local
 	$(BIN)/python demo/demo.py $(if $(DATA),--data "$(DATA)")
@@ -38,6 +38,10 @@ bench-gpu: .venv/dev
 # Kills a training job 25 times at random moments; tests/functional has the short form.
 resume: .venv/dev
 	KILLS=25 $(BIN)/python -m pytest -s tests/functional/test_resume.py
+
+# Trains and tunes on the digits, which takes minutes, and renews the sample pages and the pictures in docs/.
+samples: .venv/dev
+	$(BIN)/python tests/samples.py
 
 # Sends 50,000 requests to the real server, which takes minutes.
 soak: .venv/dev

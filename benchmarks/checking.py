@@ -27,6 +27,7 @@ from classifier.training.checking.findings import find_faults
 from classifier.training.checking.looks import THUMBNAIL
 from classifier.training.checking.survey import survey
 from classifier.training.data.folders import read_dataset
+from classifier.words import percent
 
 CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "JPEG again, quality 30": lambda image: again(image, 30),
@@ -100,7 +101,7 @@ def row(name: str, pictures: list[Image.Image], measure: Callable, alike: Callab
         if name.startswith("thumb"):
             mirrored = changed.reshape(-1, THUMBNAIL, THUMBNAIL)[:, :, ::-1].reshape(changed.shape)
             found |= alike(mirrored, own[: len(some)])
-        cells.append(f"{found.diagonal().mean():.0%}")
+        cells.append(percent(found.diagonal().mean()))
     pairs = np.triu(alike(own, own), 1)
     print(f"| {name} | {' | '.join(cells)} | {int(pairs.any(0).sum())} | {milliseconds:.2f} |")
 

@@ -25,6 +25,7 @@ import torch
 from classifier import memory, network
 from classifier.training.debugging import smdebug_compat
 from classifier.training.debugging.config import Intervals, save_intervals, write_config
+from classifier.words import percent
 
 WARM_UP = 5
 NEVER = 10**9
@@ -62,7 +63,7 @@ def main() -> None:
         intervals = save_intervals(total)
         some, all_ = (math.ceil(total / interval) for interval in intervals)
         average = (first + (all_ - 1) * saved + (some - all_) * losses + (total - some) * unsaved) / total
-        shares = ", ".join(f"{average / step:.1%} of {step} ms" for step in (40, 100))
+        shares = ", ".join(f"{percent(average / step, 1)} of {step} ms" for step in (40, 100))
         print(f"{total:6,} steps, {some} save the losses, {all_} everything: {average:5.2f} ms a step, {shares}")
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from classifier import images, memory
+from classifier.words import percent
 
 SIZE, SHORT_SIDE, REPETITIONS = 224, 256, 15
 LOST = {
@@ -50,7 +51,7 @@ def main() -> None:
     for name, lose in LOST.items():
         damaged = [lose(data) for data in photos + progressive if len(data) > 10_000]
         noticed = [sum(fails(decode, data) for data in damaged) / len(damaged) for decode in (ours, pillow)]
-        print(f"| {name} | {' | '.join(f'{share:.1%}' for share in noticed)} |", flush=True)
+        print(f"| {name} | {' | '.join(percent(share, 1) for share in noticed)} |", flush=True)
 
 
 def replaced(data: bytes, block: bytes) -> bytes:

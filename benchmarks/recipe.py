@@ -33,7 +33,7 @@ from classifier.training import job, trainer
 from classifier.training.data.augment import Augmentation
 from classifier.training.interrupt import Interrupt
 from classifier.training.optimization import learning_rate
-from classifier.training.reporting.report import Summary
+from classifier.training.reporting.summary import Summary
 from classifier.training.trainer import Trainer
 
 TEST, VALIDATION = 20, 10  # photos per class; the others are trained on

@@ -22,6 +22,7 @@ from pathlib import Path
 from classifier.errors import UserError
 from classifier.training import shares
 from classifier.training.data.folders import read_dataset, split_phase
+from classifier.words import percent
 from launch import console
 from launch.settings import pair
 from local import pictures, places, tables
@@ -74,7 +75,7 @@ def main() -> None:
     accuracy = about["metrics"]["test:accuracy"]
     with (root / "output/data/test_predictions.csv").open(encoding="utf-8") as file:
         images = sum(1 for _ in csv.reader(file)) - 1
-    print(f"\ntest accuracy {shares.words(accuracy, images)}, chance {1 / len(about['classes']):.1%}")
+    print(f"\ntest accuracy {shares.words(accuracy, images)}, chance {percent(1 / len(about['classes']), 1)}")
     print(f"tuning: {places.RUNS / places.latest('local_tuning') / 'tuning.html'}")
     report = root / "output/data/report.html"
     print(f"report: {report}")

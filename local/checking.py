@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from classifier.training.checking.counts import count_classes
 from classifier.training.checking.findings import LEAK, Finding, find_faults, list_left_out
 from classifier.training.checking.survey import Survey, survey
 from classifier.training.data.folders import read_dataset
 from classifier.training.data.leave_out import NAME, write_list
-from classifier.training.reporting import data_part
+from classifier.training.reporting import pages
+from classifier.training.reporting.data_part import data_part
+from classifier.training.reporting.pictures import Album
 from classifier.words import plural
 from local import tables
 
@@ -87,14 +87,8 @@ class Check:
 
     def write_page(self, path: Path) -> None:
         """Write the page with the pictures side by side."""
-        folders = [Path(__file__).parent, Path(data_part.__file__).parent]
-        environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(folders), autoescape=True, undefined=jinja2.StrictUndefined
-        )
-        environment.filters["plural"] = plural
-        environment.filters["sentence"] = lambda text: f"{text[:1].upper()}{text[1:]}."
-        data = data_part.data_part(self.survey, self.findings)
-        page = environment.get_template("check.html").render(folder=self.folder, notes=self.notes, data=data)
+        values = {"folder": self.folder, "notes": self.notes, "data": data_part(self.survey, self.findings, Album())}
+        page = pages.fill_in("check.html", values, Path(__file__).parent)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page, encoding="utf-8", errors="backslashreplace")
 

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from PIL import Image
 
+from classifier.training.reporting import pages
 from classifier.training.reporting.pictures import THUMBNAIL, data_url, seen_pixels
-from classifier.words import plural
 from local import places
 
 FILE = "explained.html"
@@ -24,10 +23,7 @@ def write_page(results: Sequence[dict[str, Any]]) -> Path:
         pixels = seen_pixels(Path(result["file"]), THUMBNAIL)
         source = "" if pixels is None else data_url(Image.fromarray(pixels))
         rows.append(result | {"source": source, "classes": result.get("predictions", [])[:MOST_CLASSES]})
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-    environment.filters["plural"] = plural
-    page = environment.get_template(FILE).render(rows=rows, left=len(results) - len(rows))
+    page = pages.fill_in(FILE, {"rows": rows, "left": len(results) - len(rows)}, Path(__file__).parent)
     places.RUNS.mkdir(exist_ok=True)
     path = places.RUNS / FILE
     path.write_text(page, encoding="utf-8")

@@ -6,20 +6,17 @@ from collections.abc import Callable, Iterable
 from itertools import accumulate
 from pathlib import Path
 
-import jinja2
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from classifier.training.hyperparameters import FIELDS, Real
-from classifier.training.reporting import charts
+from classifier.training.reporting import pages
 from classifier.training.reporting.charts import GRAY, STYLE, TRAIN, VALIDATION, svg
-from classifier.words import plural
 from local.trials import Tuning, short
 from local.tuning_fields import STOPPED
 
-REPORTING = Path(charts.__file__).parent
 # Measured trials: with fewer a chart says little, and Optuna's estimate is noise.
 FEWEST_FOR_CHARTS, FEWEST_FOR_IMPORTANCES = 5, 10
 # Metrics that are charted over the epochs, besides the objective.
@@ -27,12 +24,6 @@ OVER_TIME = ("validation:loss", "validation:accuracy")
 
 
 def write_page(tuning: Tuning, path: Path) -> None:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([Path(__file__).parent, REPORTING]),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["short"], environment.filters["plural"] = short, plural
     drawn = {}
     charted = len(tuning.measured) >= FEWEST_FOR_CHARTS
     if charted:
@@ -47,10 +38,8 @@ def write_page(tuning: Tuning, path: Path) -> None:
     if shares:
         drawn["coordinates"] = draw(parallel_coordinates, tuning)
         drawn["importances"] = draw(bars, shares, xlabel="importance")
-    page = environment.get_template("tuning.html").render(
-        {"tuning": tuning, "best": tuning.best, "charted": charted, "fewest": FEWEST_FOR_CHARTS, "importances": ""}
-        | drawn
-    )
+    values = {"tuning": tuning, "best": tuning.best, "charted": charted, "fewest": FEWEST_FOR_CHARTS}
+    page = pages.fill_in("tuning.html", values | {"short": short, "importances": ""} | drawn, Path(__file__).parent)
     path.write_text(page, encoding="utf-8")
 
 

@@ -12,7 +12,7 @@ from classifier.training.evaluate import Evaluation, Mistake
 from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.profiling.profiler import Profile
-from classifier.training.reporting.report import Observed, Summary
+from classifier.training.reporting.summary import Observed, Summary
 from helpers import photo
 
 CLASSES = ("<b>ox</b>", "Käse, alt", "狗")

@@ -1,4 +1,4 @@
-"""Numbers with their nouns, and names that others gave, for sentences that people read."""
+"""Numbers with their nouns, shares, and names that others gave, for sentences that people read."""
 
 # Of the invisible characters only these two make a word another one.
 JOINERS = "\u200c\u200d"
@@ -8,6 +8,11 @@ def plural(count: float, one: str, several: str = "") -> str:
     """Return the count with its noun, as in "2 images": `several` or `one` in the plural where it is not 1."""
     number = f"{count:,.4g}" if isinstance(count, float) else f"{count:,}"
     return f"{number} {one if count == 1 else several or _plural_of(one)}"
+
+
+def percent(share: float, decimals: int = 0) -> str:
+    """Return a share, of which 1 is the whole, such as "18 %": the one way in which people read it."""
+    return f"{100 * share:.{decimals}f} %"
 
 
 def is_are(count: int) -> str:

@@ -38,6 +38,15 @@ def test_the_notebook_trains_opens_and_predicts(names):
     assert names["best"]["class"] in model.classes
 
 
+def test_an_answer_is_explained(names):
+    model, picture = names["model"], names["picture"]
+    (best,), (one, two) = model.explain(picture), model.explain(picture.read_bytes(), k=2)
+    assert {name: best[name] for name in ("class", "index", "probability")} == model.predict(picture, k=1)[0]
+    assert names["explained"]["class"] == best["class"] == one["class"] != two["class"]
+    assert (best["map"].dtype, best["map"].shape) == ("float32", (1, 1))
+    assert one["map"].mean() > two["map"].mean()  # with the biases, which are small, they are the logits
+
+
 def test_bytes_are_answered_as_their_file_is(names):
     model, picture = names["model"], names["picture"]
     answer = model.predict(picture)

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from classifier.words import is_are, plural
+from classifier.words import is_are, percent, plural
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDERS = [REPOSITORY / name for name in ("container", "launch", "local", "demo")]
+BENCHMARKS = REPOSITORY / "benchmarks"
 PROGRAMS = {"train", "serve", "self_test", "fetch_weights"}
 # What may stand between a number and its noun: an adjective, but no preposition or verb.
 ADJECTIVE = r"(?:(?!of |in |with |into |no |have )[\w-]*[a-rt-z] )?"
@@ -17,8 +18,8 @@ NO_COUNT = re.compile(
 )
 
 
-def programs() -> dict[Path, ast.Module]:
-    files = [path for folder in FOLDERS for path in sorted(folder.rglob("*")) if path.is_file()]
+def programs(*others: Path) -> dict[Path, ast.Module]:
+    files = [path for folder in (*FOLDERS, *others) for path in sorted(folder.rglob("*")) if path.is_file()]
     return {path: ast.parse(path.read_text()) for path in files if path.suffix == ".py" or path.name in PROGRAMS}
 
 
@@ -52,6 +53,16 @@ def fixed_plurals(tree: ast.Module, nouns: str) -> list[str]:
         elif isinstance(node, ast.Constant) and re.search(rf"(%d|\{{\}}) {ADJECTIVE}({nouns})\b", str(node.value)):
             found.append(f"{node.lineno}: {node.value}")
     return found
+
+
+def other_percents(tree: ast.Module) -> list[str]:
+    """Return where a share is shown otherwise than by percent(): Python's own format has no space before the sign."""
+    specs = [node.format_spec for node in ast.walk(tree) if isinstance(node, ast.FormattedValue) and node.format_spec]
+    found = [f"{spec.lineno}: {ast.unparse(spec)}" for spec in specs if re.search(r"\d%", ast.unparse(spec))]
+    texts = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return found + [
+        f"{text.lineno}: {text.value}" for text in texts if re.search(r"\{[^{}]*%\}|\d%($|[ .,;:)])", text.value)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -98,3 +109,29 @@ def test_a_fixed_plural_is_found(code):
 )
 def test_what_is_no_count_is_left(code):
     assert not fixed_plurals(ast.parse(code), "files|images")
+
+
+@pytest.mark.parametrize(("share", "decimals", "expected"), [(0.18, 0, "18 %"), (0.1, 1, "10.0 %"), (1.95, 0, "195 %")])
+def test_a_share(share, decimals, expected):
+    assert percent(share, decimals) == expected
+
+
+def test_all_shares_are_written_in_one_way():
+    wrong = [f"{path}:{one}" for path, tree in programs(BENCHMARKS).items() for one in other_percents(tree)]
+    for path, text in templates().items():
+        wrong += [f"{path}: {one.group()}" for one in re.finditer(r".*(\}\}%|\}\} %|\.\d%).*", text)]
+    manuals = [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md"), *REPOSITORY.glob("benchmarks/*.md")]
+    assert len(manuals) > 10
+    for path in manuals:
+        wrong += [f"{path}: {one.group()}" for one in re.finditer(r".*\d%.*", path.read_text())]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("code", ['f"{share:.1%} of"', '"{:.0%}".format(x)', '"10% of it"', 'f"{n}: 5%"'])
+def test_a_share_written_otherwise_is_found(code):
+    assert other_percents(ast.parse(code))
+
+
+@pytest.mark.parametrize("code", ['f"{x % 10}"', '"%d%%"', 'f"{now:%H:%M}"', '"%04d.jpg"', 'f"{percent(x)} of"'])
+def test_what_is_no_share_is_left(code):
+    assert not other_percents(ast.parse(code))

@@ -9,13 +9,14 @@ import logging
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from tqdm import tqdm
 
 from classifier.training import metrics
 from classifier.training.data.names import printable
+from classifier.words import percent
 
 PHASES = ("train", "validation", "test")
 SPEED = "train:images_per_second"
@@ -50,9 +51,9 @@ class TerminalHandler(logging.StreamHandler):
 
 def short_line(head: str, values: Mapping[str, float], notes: Iterable[str], columns: int) -> str:
     """Return metrics in words, training's before validation's, and of the notes and the rest what fits."""
-    parts = [head, *_both("loss {}", values, "loss", "{:.3g}"), *_both("acc {} %", values, "accuracy", "{:.1%}")]
+    parts = [head, *_both("loss {}", values, "loss", "{:.3g}".format), *_both("acc {} %", values, "accuracy", _of_100)]
     parts += [note for note in notes if note]
-    parts += _both("F1 {}", values, "macro_f1", "{:.3f}")
+    parts += _both("F1 {}", values, "macro_f1", "{:.3f}".format)
     parts += [f"{values[SPEED]:,.0f} img/s"] if SPEED in values else []
     line = parts[0]
     for part in parts[1:]:
@@ -61,8 +62,12 @@ def short_line(head: str, values: Mapping[str, float], notes: Iterable[str], col
     return line
 
 
-def _both(what: str, values: Mapping[str, float], name: str, form: str) -> Iterator[str]:
-    found = [form.format(values[f"{phase}:{name}"]).rstrip("%") for phase in PHASES if f"{phase}:{name}" in values]
+def _of_100(share: float) -> str:
+    return percent(share, 1).removesuffix(" %")  # which stands once, behind both
+
+
+def _both(what: str, values: Mapping[str, float], name: str, form: Callable[[float], str]) -> Iterator[str]:
+    found = [form(values[f"{phase}:{name}"]) for phase in PHASES if f"{phase}:{name}" in values]
     if found:
         yield what.format(" -> ".join(found))
 

@@ -26,7 +26,8 @@ from classifier.training.outputs import DEBUG_FILE, PROFILE_FILE, REPORT_FILE
 from classifier.training.profiling.findings import Setting, list_findings
 from classifier.training.profiling.job_time import END, INT8
 from classifier.training.reporting.csv_files import write_csv_files, write_labels
-from classifier.training.reporting.report import Observed, Summary, write_report
+from classifier.training.reporting.report import write_report
+from classifier.training.reporting.summary import Observed, Summary
 from classifier.training.trainer import Diverged, Outcome, Trainer
 
 logger = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 import math
 
-from classifier.words import plural
+from classifier.words import percent, plural
 
 # Of the normal distribution: 95 % lie within so many standard deviations of the mean.
 DEVIATIONS = 1.96
@@ -20,7 +20,7 @@ def interval(share: float, n: int) -> tuple[float, float]:
 
 def words(share: float, n: int) -> str:
     """Return a share in words, such as "97.2 % of 179 images (95 %: 94 to 99)"."""
-    return f"{100 * share:.1f} % of {plural(n, 'image')} {between(share, n)}"
+    return f"{percent(share, 1)} of {plural(n, 'image')} {between(share, n)}"
 
 
 def between(share: float, n: int) -> str:

@@ -7,7 +7,7 @@ from classifier.training.data.batch import Batch
 from classifier.training.data.folders import Phase
 from classifier.training.data.names import printable, quoted
 from classifier.training.parallel.processes import Group
-from classifier.words import is_are, plural
+from classifier.words import is_are, percent, plural
 
 logger = logging.getLogger(__name__)
 # More unreadable images than this share of a phase are no accident.
@@ -32,7 +32,7 @@ class SkippedImages:
             name, reason = next(iter(reasons.items()))
             raise UserError(
                 f"{len(reasons)} of {plural(len(phase), f'{phase.name} image')} {is_are(len(reasons))} unreadable, "
-                f"the first {name} ({reason}); accepted: one, or up to {MOST_SKIPPED:.0%}"
+                f"the first {name} ({reason}); accepted: one, or up to {percent(MOST_SKIPPED)}"
             )
 
     def check_classes(self, phase: Phase, classes: tuple[str, ...]) -> None:

@@ -22,7 +22,7 @@ from classifier.training.profiling.job_time import (
     WAITING,
 )
 from classifier.training.profiling.profiler import Profile
-from classifier.words import plural
+from classifier.words import percent, plural
 
 MOST_WAITING = 0.25
 HOOK = 0.05
@@ -77,7 +77,7 @@ def largest_part(profile: Profile, setting: Setting) -> str | None:
     share, seconds = profile.span_share(part), profile.spans.get(part, 0.0)
     if part not in ADVICE or share < LARGEST or seconds < WORTH_CHANGING_S:
         return None
-    return f"{share:.0%} of the job's time is its {part} ({seconds:,.0f} s): {ADVICE[part]}."
+    return f"{percent(share)} of the job's time is its {part} ({seconds:,.0f} s): {ADVICE[part]}."
 
 
 def waiting(profile: Profile, setting: Setting) -> str | None:
@@ -92,7 +92,7 @@ def waiting(profile: Profile, setting: Setting) -> str | None:
     else:
         reading = plural(cores, "CPU core already reads", "CPU cores already read")
         what = f"{reading}, so take an instance with {needed}, or use smaller image files"
-    return f"{share:.0%} of the time of the steps is waiting for images: {what}."
+    return f"{percent(share)} of the time of the steps is waiting for images: {what}."
 
 
 def workers_needed(share: float, workers: int) -> int:
@@ -107,7 +107,7 @@ def on_the_cpu(profile: Profile, setting: Setting) -> str | None:
     if setting.device.type != "cpu" or share <= ON_THE_CPU:
         return None
     return (
-        f"{share:.0%} of a step computes, on {plural(setting.cores, 'CPU core')}: an instance with a GPU, such as "
+        f"{percent(share)} of a step computes, on {plural(setting.cores, 'CPU core')}: an instance with a GPU, such as "
         f"ml.g4dn.xlarge, does that many times faster."
     )
 
@@ -116,7 +116,7 @@ def gpu_idle(profile: Profile, setting: Setting) -> str | None:
     busy = [sample.gpu for sample in profile.in_steps() if sample.gpu is not None]
     if not busy or (mean := sum(busy) / len(busy)) >= GPU_BUSY:
         return None
-    return f"The GPU is busy {mean:.0%} of the time of the steps: raise batch_size, or take a smaller GPU."
+    return f"The GPU is busy {percent(mean)} of the time of the steps: raise batch_size, or take a smaller GPU."
 
 
 def full_precision(_profile: Profile, setting: Setting) -> str | None:
@@ -129,25 +129,29 @@ def gpu_memory(profile: Profile, setting: Setting) -> str | None:
     used = max((sample.gpu_memory for sample in profile.samples if sample.gpu_memory is not None), default=1.0)
     if setting.device.type != "cuda" or used >= GPU_MEMORY_USED:
         return None
-    return f"At most {used:.0%} of the GPU's memory is used: batch_size can be raised (with lr in proportion)."
+    return f"At most {percent(used)} of the GPU's memory is used: batch_size can be raised (with lr in proportion)."
 
 
 def validating(profile: Profile, _setting: Setting) -> str | None:
     share = profile.span_share(VALIDATION, LOOP)
     if share <= MOST_VALIDATION:
         return None
-    return f"Validation takes {share:.0%} of the epochs' time: use fewer validation images, or more training images."
+    return (
+        f"Validation takes {percent(share)} of the epochs' time: use fewer validation images, or more training images."
+    )
 
 
 def saving(profile: Profile, _setting: Setting) -> str | None:
     share = profile.span_share(SAVING, LOOP)
     if share <= MOST_SAVING:
         return None
-    return f"Saving the model takes {share:.0%} of the epochs' time: the epochs are short; use fewer and longer ones."
+    return (
+        f"Saving the model takes {percent(share)} of the epochs' time: the epochs are short; use fewer and longer ones."
+    )
 
 
 def hook(profile: Profile, _setting: Setting) -> str | None:
     share = profile.share("hook")
     if share <= HOOK:
         return None
-    return f"The debugging hook takes {share:.0%} of a step: set a longer save_interval, or debug=off."
+    return f"The debugging hook takes {percent(share)} of a step: set a longer save_interval, or debug=off."

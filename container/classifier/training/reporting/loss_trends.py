@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from classifier.words import plural
+from classifier.words import percent, plural
 
 # Report the recurring part of the scatter only from this share on.
 RECURRING = 0.3
@@ -25,7 +25,8 @@ class TrainingTrend:
         if self.last >= self.first:
             late = "More epochs with the same settings will not help."
         elif self.late_change > 0.05:
-            late = f"{self.late_change:.0%} of that fall is in the last quarter of the steps, so more epochs may help."
+            share = percent(self.late_change)
+            late = f"{share} of that fall is in the last quarter of the steps, so more epochs may help."
         else:
             late = "It hardly changed in the last quarter of the steps, so more epochs will not help much."
         return (
@@ -50,8 +51,8 @@ class ValidationTrend:
             text += "The pattern hardly recurs from epoch to epoch, so it is mostly noise. "
         elif self.recurring is not None:
             text += (
-                f"{self.recurring:.0%} of that recurs at the same steps of every epoch: the images are read class by "
-                "class, and some classes are harder. This pattern says nothing about the progress of training. "
+                f"{percent(self.recurring)} of that recurs at the same steps of every epoch: the images are read class "
+                "by class, and some classes are harder. This pattern says nothing about the progress of training. "
             )
         return text + (
             f"The line, the mean of each epoch, shows the progress: it is lowest in epoch {best + 1} "

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from classifier.training import shares
 from classifier.training.debugging.rules.verdicts import Verdict
 from classifier.training.evaluate import Evaluation
-from classifier.words import plural
+from classifier.words import percent, plural
 
 RANDOM_START = "a random start"
 # Below this accuracy ImageNet's weights are likely to gain more than anything else.
@@ -18,24 +18,26 @@ def opening(
     """Return the sentences; `confused` has the most confused classes first, as of most_confused()."""
     guessing = 1 / len(evaluation.confusion)
     share = shares.words(evaluation.accuracy, len(evaluation.labels))
-    first = f"The network is right on {share} of {evaluation.phase}; guessing would be right on {guessing:.1%}."
+    first = f"The network is right on {share} of {evaluation.phase}; guessing would be right on {percent(guessing, 1)}."
     wrong = "No image was misclassified."
     if confused:
         label, predicted, count, part = confused[0]
         wrong = f"Most often wrong: {label} is taken for {predicted}, {count} of {plural(round(count / part), 'time')}."
-    return [first, wrong, f"Next: {advice(evaluation, origin, rules)}"]
+    first_step, *others = next_steps(evaluation, origin, rules)
+    return [first, wrong, f"Next: {first_step}", *(f"Also: {step}" for step in others)]
 
 
-def advice(evaluation: Evaluation, origin: str, rules: Iterable[Verdict]) -> str:
-    """Return the one thing to do next."""
+def next_steps(evaluation: Evaluation, origin: str, rules: Iterable[Verdict]) -> list[str]:
+    """Return what to do next, the most urgent first."""
     causes = [verdict for verdict in rules if verdict["status"] == "found" and not verdict["cause"]]
-    if causes:
-        return f"{causes[0]['rule']} was found, see below. {causes[0]['advice']}"
+    steps = [f"{cause['rule']} was found, see below. {cause['advice']}" for cause in causes[:1]]
     if origin == RANDOM_START and evaluation.accuracy < FAR_FROM_GOOD:
-        return (
+        steps.append(
             "start from ImageNet's weights: make weights fetches them (45 MB). Without them expect far less accuracy "
             "on photos."
         )
+    if steps:
+        return steps
     if evaluation.mistakes:
-        return "look for wrong labels among the worst mistakes, then add images of the weakest classes."
-    return "deploy it."
+        return ["look for wrong labels among the worst mistakes, then add images of the weakest classes."]
+    return ["deploy it."]

@@ -33,7 +33,7 @@ def test_too_many_unreadable_images_are_an_error(phase):
         skipped.add(phase, batch_with_skipped(4))
     assert str(refused.value) == (
         "2 of 10 validation images are unreadable, the first class1/3.jpg (damaged image: cut off); "
-        "accepted: one, or up to 10%"
+        "accepted: one, or up to 10 %"
     )
 
 

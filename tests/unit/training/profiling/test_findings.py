@@ -29,10 +29,10 @@ def test_a_healthy_profile_finds_nothing():
 @pytest.mark.parametrize(
     ("wait", "workers", "cores", "words"),
     [
-        (62, 1, 4, "62% of the time of the steps is waiting for images: raise workers from 1 to 3."),
+        (62, 1, 4, "62 % of the time of the steps is waiting for images: raise workers from 1 to 3."),
         (62, 2, 4, "raise workers from 2 to 4, or take an instance with 6 CPU cores."),
         (62, 4, 4, "4 CPU cores already read, so take an instance with 11, or use smaller image files."),
-        (30, 0, 4, "30% of the time of the steps is waiting for images: raise workers from 0 to 1."),
+        (30, 0, 4, "30 % of the time of the steps is waiting for images: raise workers from 0 to 1."),
     ],
 )
 def test_waiting_for_images(wait, workers, cores, words):
@@ -48,7 +48,7 @@ def test_the_largest_part_of_a_job_has_advice_unless_it_is_its_steps():
     taken = profile()
     taken.spans = {"start": 11.0, "steps": 9.0, "int8": 5.0}
     (finding,) = list_findings(taken, GPU)
-    assert finding.startswith("44% of the job's time is its start (11 s): it is paid once a job")
+    assert finding.startswith("44 % of the job's time is its start (11 s): it is paid once a job")
     for spans in ({"start": 9.0, "steps": 8.0}, {"start": 11.0, "steps": 12.0}):
         taken.spans = spans
         assert list_findings(taken, GPU) == []
@@ -70,14 +70,14 @@ def test_the_workers_that_are_needed_read_as_fast_as_the_rest_computes():
 
 def test_on_the_cpu():
     (finding,) = list_findings(profile(forward=20, backward=30, optimizer=10), CPU)
-    assert finding.startswith("60% of a step computes, on 4 CPU cores: an instance with a GPU")
+    assert finding.startswith("60 % of a step computes, on 4 CPU cores: an instance with a GPU")
     assert list_findings(profile(forward=20, backward=30, optimizer=10), GPU) == []
 
 
 def test_the_gpu_is_idle():
     idle = [Sample(0.5, 0.5, 0.5, gpu=0.3, gpu_memory=0.8, part="steps")] * 4
     (finding,) = list_findings(profile(samples=idle), GPU)
-    assert finding.startswith("The GPU is busy 30% of the time of the steps")
+    assert finding.startswith("The GPU is busy 30 % of the time of the steps")
 
 
 def test_a_gpu_that_waits_for_the_start_and_the_validation_is_not_idle_in_the_steps():
@@ -95,7 +95,7 @@ def test_mixed_precision_is_off_on_a_gpu_that_has_it():
 def test_the_gpus_memory_is_hardly_used():
     small = [Sample(0.5, 0.5, 0.5, gpu=0.9, gpu_memory=share) for share in (0.1, 0.2)]
     (finding,) = list_findings(profile(samples=small), GPU)
-    assert finding.startswith("At most 20% of the GPU's memory is used")
+    assert finding.startswith("At most 20 % of the GPU's memory is used")
 
 
 @pytest.mark.parametrize(("span", "share", "words"), [("validation", 0.31, "Validation"), ("saving", 0.11, "Saving")])
@@ -110,7 +110,7 @@ def test_the_parts_between_the_steps(span, share, words):
 
 def test_the_hook():
     (finding,) = list_findings(profile(hook=6), CPU)
-    assert finding.startswith("The debugging hook takes 6% of a step")
+    assert finding.startswith("The debugging hook takes 6 % of a step")
 
 
 def test_the_setting_is_read_from_the_machine():

@@ -43,7 +43,7 @@ def test_the_recurring_pattern_of_the_classes_is_told_from_noise():
     wave = np.sin(np.linspace(0, 6, 30))
     recurring = trend_of([(1 / epoch * (1 + 0.5 * wave)).tolist() for epoch in range(1, 6)])
     assert recurring.recurring == pytest.approx(1)
-    assert "100% of that recurs at the same steps of every epoch" in recurring.sentences()
+    assert "100 % of that recurs at the same steps of every epoch" in recurring.sentences()
     chance = trend_of([(1 / epoch + RANDOM.normal(0, 0.3, 30)).tolist() for epoch in range(1, 6)])
     assert chance.recurring < 0.3
     assert "it is mostly noise" in chance.sentences()

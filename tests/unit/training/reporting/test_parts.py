@@ -11,6 +11,7 @@ from classifier.training.history import History
 from classifier.training.profiling.profiler import Profile
 from classifier.training.profiling.system import Sample
 from classifier.training.reporting import report
+from classifier.training.reporting.summary import Observed
 from summaries import make_summary
 
 LAYERS = [f"layer{stage}.{block}.conv1" for stage in (1, 2, 3, 4) for block in (0, 1)]
@@ -57,7 +58,7 @@ def profile(**changes):
 
 
 def page(tmp_path, debugging, profile, findings=(), **changes):
-    observed = report.Observed(debugging, profile, list(findings))
+    observed = Observed(debugging, profile, list(findings))
     report.write_report(tmp_path / "report.html", make_summary(tmp_path, observed=observed, **changes))
     return (tmp_path / "report.html").read_text(encoding="utf-8")
 
@@ -71,7 +72,7 @@ def text_of(html):
 
 
 def test_the_page_has_every_chart_and_sentence(tmp_path):
-    html = page(tmp_path, debugging(), profile(), ["62% of a step waits for images: raise workers."])
+    html = page(tmp_path, debugging(), profile(), ["62 % of a step waits for images: raise workers."])
     text = text_of(html)
     for part in (
         "Single steps scatter by",
@@ -79,10 +80,10 @@ def test_the_page_has_every_chart_and_sentence(tmp_path):
         "Based on 60 saved training steps (60 of them with gradients, weights and activations) and 30 saved steps of "
         "validation and test",
         "The <numbers> of VeryBad. Fix VeryBad.",
-        "62% of a step waits for images: raise workers.",
+        "62 % of a step waits for images: raise workers.",
         "20 steps after the warm-up took 96 ms on average.",
-        "steps training steps 100.0 80.0% validation validation of each epoch 25.0 20.0%",
-        "aten::conv2d 20 50.0 40.0%",
+        "steps training steps 100.0 80.0 % validation validation of each epoch 25.0 20.0 %",
+        "aten::conv2d 20 50.0 40.0 %",
     ):
         assert part in text, part
     for title in ("Training", "Validation", "Gradient norm", "Update-to-weight", "Dead units", "Time of each step"):

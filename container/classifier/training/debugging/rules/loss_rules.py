@@ -8,7 +8,7 @@ import numpy as np
 from classifier.training.debugging.names import TRAIN_LOSS, UPDATE_RATIO, VALIDATION_LOSS
 from classifier.training.debugging.rules.noise import noise
 from classifier.training.debugging.rules.rule import JobRule
-from classifier.words import plural
+from classifier.words import percent, plural
 
 
 @dataclass(eq=False, kw_only=True)
@@ -80,7 +80,7 @@ class Overfit(JobRule):
             too_early = len(self.validations) <= self.patience + 1
             return None if too_early or self.holds and validation > lowest else ""
         return (
-            f"the validation loss is {validation:.3g}, {rise:.0%} above its lowest ({lowest:.3g}), "
+            f"the validation loss is {validation:.3g}, {percent(rise)} above its lowest ({lowest:.3g}), "
             f"while the training loss is {self.train_loss:.3g}"
         )
 
@@ -125,9 +125,9 @@ class Overtraining(JobRule):
         if self.train.waited < self.patience_train or self.validation.waited < self.patience_validation:
             return "" if self.epochs > self.patience_validation else None
         return (
-            f"the validation loss (lowest {self.validation.value:.3g}) has not improved by more than {self.delta:.0%} "
-            f"for {plural(self.validation.waited, 'epoch')}, nor the training loss (lowest {self.train.value:.3g}) for "
-            f"{self.train.waited}"
+            f"the validation loss (lowest {self.validation.value:.3g}) has not improved by more than "
+            f"{percent(self.delta)} for {plural(self.validation.waited, 'epoch')}, nor the training loss (lowest "
+            f"{self.train.value:.3g}) for {self.train.waited}"
         )
 
 
@@ -165,5 +165,5 @@ class LearningRateTooHigh(JobRule):
             return "" if learnt or len(self.losses) >= self.patience and not self.holds else None
         return (
             f"the loss is {loss:.3g} (limit: {limit:.3g}), and a step changed the weights by "
-            f"{self.largest_update:.0%} of their size"
+            f"{percent(self.largest_update)} of their size"
         )

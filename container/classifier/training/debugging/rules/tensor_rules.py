@@ -8,7 +8,7 @@ from classifier.training.debugging.names import GRADIENT, RELU_ACTIVITY, RELU_IN
 from classifier.training.debugging.rules.noise import noise
 from classifier.training.debugging.rules.recent_activity import STEPS_TOGETHER, RecentActivity
 from classifier.training.debugging.rules.rule import JobRule
-from classifier.words import is_are, plural
+from classifier.words import is_are, percent, plural
 
 # Distance between the 5th and the 95th percentile of a normal distribution, in standard deviations.
 PERCENTILES_5_TO_95 = 3.29
@@ -141,6 +141,6 @@ class DeadRelu(JobRule):
         if dead[name] <= self.threshold_layer:
             return ""
         return (
-            f"{dead[name]:.0f} % of the units of {name.rpartition('_')[0]} are active in less than "
+            f"{percent(dead[name] / 100)} of the units of {name.rpartition('_')[0]} are active in less than "
             f"{self.threshold_inactivity:g} % of cases"
         )

@@ -129,7 +129,7 @@ def test_learning_rate_too_high(tmp_path):
     rows = losses([2.3, 2.4, 9.0, 12.0, 2.6, 8.0, 9.0, 2.5, 7.0], {"update_ratio/conv1": 3.0, "update_ratio/fc": 0.9})
     (verdict,) = found(tmp_path, rows).values()
     assert (verdict["rule"], verdict["step"]) == ("LearningRateTooHigh", 8)
-    assert "195%" in verdict["evidence"]
+    assert "195 %" in verdict["evidence"]
     assert "Lower lr" in verdict["advice"]
 
 
@@ -217,7 +217,7 @@ def test_overfit(tmp_path):
     rows = list(epochs([2.0, 1.0, 0.5, 0.2, 0.1], [2.0, 1.5, 1.6, 1.9, 2.2]))
     (verdict,) = found(tmp_path, rows).values()
     assert (verdict["rule"], verdict["step"]) == ("Overfit", 4)
-    assert "47% above its lowest (1.5)" in verdict["evidence"]
+    assert "47 % above its lowest (1.5)" in verdict["evidence"]
 
 
 @pytest.mark.parametrize(

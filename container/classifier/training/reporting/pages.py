@@ -1,0 +1,25 @@
+"""Fills in our pages, the report and those of local/: each is one file that needs no other and no network."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup, escape
+
+from classifier.words import percent, plural
+
+
+def fill_in(template: str, values: Mapping[str, object], *folders: Path) -> str:
+    """Return the page that `template`, a file in this folder or in `folders`, becomes with `values`."""
+    loader = jinja2.FileSystemLoader([*folders, Path(__file__).parent])
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    environment.filters["percent"] = lambda share: percent(share, 1)
+    environment.filters["sentence"] = lambda text: f"{text[:1].upper()}{text[1:]}."
+    environment.filters["plural"], environment.filters["breakable"] = plural, breakable
+    return environment.get_template(template).render(values)
+
+
+def breakable(name: str) -> Markup:
+    """Return a name as HTML that may break after its separators, of which browsers know only the hyphen."""
+    return Markup(re.sub(r"([_./])", r"\1<wbr/>", str(escape(name))))
