@@ -106,6 +106,7 @@ def link_photos(folder: Path) -> tuple[Path, dict[str, str], dict[str, object]]:
     Returns the folder of links, the class of one test photo per class by its path, and hyperparameters.
     """
     dataset = read_dataset({"train": folder}, seed=0)
+    print(*dataset.notes, sep="\n", end="\n" * bool(dataset.notes))  # of the folder; that of the links has none
     train, validation, test = dataset.train, dataset.validation, dataset.test
     if test is None:
         train, test = split_phase(train, seed=0)

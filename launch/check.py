@@ -12,6 +12,7 @@ import json
 
 from classifier.training.data.leave_out import NAME
 from classifier.training.data.names import printable
+from classifier.words import plural
 from launch import console
 from launch.settings import make_parser, path
 from local import places
@@ -39,6 +40,9 @@ def main() -> int:
             print(
                 f"{written} lists what is better left out; upload.py, train.py --local and the demo heed it: look first"
             )
+        elif check.left_out and not settings.no_list:
+            again = "remove it to have it written anew, with all that it names now"
+            print(f"{check.folder / NAME} is there already, and lacks {plural(len(check.left_out), 'image')}: {again}")
     return int(settings.strict and bool(check.findings))
 
 

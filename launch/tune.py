@@ -19,7 +19,6 @@ from launch.following import follow_tuning, read_metrics
 from launch.settings import LOCAL, make_parser
 from launch.tuning import start_tuning
 from local import pictures, places, tables
-from local.checking import Check
 from local.trials import Tuning
 
 
@@ -57,7 +56,7 @@ def tune_here(settings: Namespace) -> Tuning:
 
     name = begin_tuning(settings) if settings.resume is None else settings.resume or places.latest("local_tuning")
     if settings.resume is None:
-        Check(Path(settings.data)).show()
+        pictures.check_here(Path(settings.data))
     again = f"stopped; to continue: python launch/tune.py --local --resume {name}"
     with console.if_interrupted(again), closing(tune(name)) as updates:
         return tables.watch(updates)

@@ -36,6 +36,11 @@ class Check:
     def leaks(self) -> list[Finding]:
         return [finding for finding in self.findings if finding.kind == LEAK]
 
+    @property
+    def left_out(self) -> dict[int, str]:
+        """The positions of the images that are better left out, and of each the kind of its fault."""
+        return list_left_out(self.survey, self.findings)
+
     def show(self) -> None:
         """Print the faults as a table, and what was checked."""
         dataset = self.survey.dataset
@@ -65,7 +70,7 @@ class Check:
 
     def as_json(self) -> dict[str, object]:
         """Return everything that was found, with the paths of all images."""
-        paths, left_out = self.survey.paths, list_left_out(self.survey, self.findings)
+        paths = self.survey.paths
         return {
             "folder": str(self.folder),
             "images": len(self.survey),
@@ -82,7 +87,7 @@ class Check:
                 }
                 for finding in self.findings
             ],
-            "leave_out": {str(paths[one]): kind for one, kind in left_out.items()},
+            "leave_out": {str(paths[one]): kind for one, kind in self.left_out.items()},
         }
 
     def write_page(self, path: Path) -> None:
@@ -96,7 +101,7 @@ class Check:
         """Write the list of images to leave out, unless there is one or nothing to list; return its path if written."""
         if (self.folder / NAME).exists():
             return None
-        paths, left_out = self.survey.paths, list_left_out(self.survey, self.findings)
+        paths, left_out = self.survey.paths, self.left_out
         doubtful = {
             one: finding.kind
             for finding in self.findings

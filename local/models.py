@@ -81,13 +81,14 @@ def train(data: str | Path = "", **hyperparameters: object) -> Model:
 
 
 def run_job(prefix: str, data: str, hyperparameters: Mapping[str, object], image: str = "") -> tuple[str, dict]:
-    """Train in a new folder of runs/, with this Python or in `image`; errors as train().
+    """Check the pictures, and train in a new folder of runs/, with this Python or in `image`; errors as train().
 
     Returns the job's name, and its hyperparameters as texts.
     """
     folder, defaults = pictures.data_and_defaults(data, image)
     texts = as_texts(defaults | dict(hyperparameters))
     pictures.check_weights(texts, image)
+    pictures.check_here(folder)
     name = places.new_run(prefix)
     programs.prepare_job(places.RUNS / name, folder, texts)
     with programs.training(places.RUNS / name, image):

@@ -56,6 +56,21 @@ def warn_without_weights() -> None:
     )
 
 
+def check_here(folder: Path) -> None:
+    """Check layout and images of `folder` before training on this computer, and print what is wrong.
+
+    Nothing is paid for and nothing is asked, so a leak is said in a line of its own.
+    """
+    check = Check(folder)
+    check.show()
+    if check.leaks:
+        print(
+            f"A LEAK: {check.leaks[0].what}, so {check.leaks[0].advice}.\n"
+            f"launch/check.py {printable(folder)} shows them; training leaves out what leave_out.txt there names.",
+            flush=True,
+        )
+
+
 def existing_folder(path: str) -> Path:
     """Return the path. Raises UserError if it is not a folder."""
     with suppress(OSError):  # of a name that is too long

@@ -1,7 +1,9 @@
 """launch/check.py on data made bad on purpose, and its list, which the job and the demo's split heed."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +44,12 @@ def test_a_leak_is_found_listed_and_left_out(checkout, pictures):
     assert f"images left out, as {listed} says" in again
     assert "also in train" not in again
     assert listed.read_text().splitlines() == lines
+    assert "is there already" not in again
+    another = pictures / "train/digit-1/another.jpg"
+    shutil.copy(sorted((pictures / "test/digit-1").iterdir())[0], another)
+    assert f"{listed} is there already, and lacks 1 image: remove it" in checkout.does(f"check.py {pictures}")
+    assert listed.read_text().splitlines() == lines
+    another.unlink()
 
     root = checkout.folder
     (root / "input/data/all").rename(root / "input/data/train")
@@ -83,14 +91,13 @@ def test_what_is_no_data_set_is_one_sentence(checkout):
     assert "holds neither class folders nor images" in checkout.refuses("check.py demo")
 
 
-def test_the_job_says_what_is_wrong_and_its_report_shows_it(checkout, pictures):
-    root = checkout.folder
-    (root / "input/data/all").rename(root / "input/data/train")
-    write_hyperparameters(root, **QUICK)
-    done = train(root)
-    assert done.returncode == 0, done.stderr
-    assert "data: 1 of the 14 test images is also in train or validation; the test score is then too good" in (
-        done.stdout + done.stderr
-    )
-    report = (root / "output/data/report.html").read_text()
-    assert "1 of the 14 test images is also in train or validation." in report
+def test_a_leak_is_said_before_training_here_and_in_the_jobs_log_and_report(checkout, pictures):
+    pairs = " ".join(f"{name}={value}" for name, value in QUICK.items())
+    out = checkout.does(f"train.py --local --tuning none --data {pictures} --hyperparameters {pairs}")
+    leak = "1 of the 14 test images is also in train or validation"
+    before, log = out.split("device: cpu")
+    assert f"A LEAK: {leak}, so the test score is then too good: leave the copies out of train or validation." in before
+    assert f"launch/check.py {pictures} shows them" in before
+    assert f"data: {leak}; the test score is then too good" in before + log
+    report = Path(re.search("^report: (.+)$", log, re.MULTILINE)[1]).read_text()
+    assert f"{leak}." in report
