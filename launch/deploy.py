@@ -70,6 +70,8 @@ def deploy_here(settings: Namespace, picture: Path | None) -> None:
     if taken:
         send = sending.sender(url, path, proving.ATTRIBUTES)
         proving.prove(taken, [sending.classify(*one, send) for one in proving.asked(taken)], "the server")
+    else:
+        print(proving.not_compared(job))
     print(f"next: launch/predict.py --local {multimodel.option(model)}FILE, and at the end launch/cleanup.py --local")
 
 
@@ -102,6 +104,8 @@ def deploy_on_aws(settings: Namespace, picture: Path | None) -> None:
     if taken:
         answers = ask_endpoint(aws, endpoint, proving.asked(taken), model, proving.ATTRIBUTES)
         proving.prove(taken, answers, f"{endpoint}, which is in service,")
+    else:
+        print(proving.not_compared(job))
     print(
         f"{endpoint} is in service; next: launch/predict.py {multimodel.option(model)}FILE, "
         "and at the end launch/cleanup.py"

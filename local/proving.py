@@ -53,6 +53,11 @@ def sample_of(job: str) -> Sample | None:
     return sample.read(places.run_folder(job) / "output/data" / sample.FILE)
 
 
+def not_compared(job: str) -> str:
+    """Return what is to be said of the deployment of a job without a sample."""
+    return f"NOT COMPARED with training's answers: {job} has no sample of them, or answers_sample was 0"
+
+
 def asked(taken: Sample) -> Iterator[tuple[str, bytes]]:
     """Yield name and bytes of each image, as they are sent."""
     yield from ((one.file, one.data) for one in taken.images)

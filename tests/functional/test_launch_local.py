@@ -164,11 +164,13 @@ def test_the_best_trial_is_deployed_asked_and_cleaned_up(checkout):
         assert "is stopped" in checkout.does("cleanup.py --local")
     many = "deploy.py --local --multi-model --model"
     try:
-        url_of_first, url_of_second = (
-            re.search(r"curl --data-binary @FILE (http://[^/]+)/", checkout.does(f"{many} {name}"))[1]
-            for name in ("first", "second")
-        )
-        assert url_of_first == url_of_second
+        first = checkout.does(f"{many} first")
+        assert "the server answers as training did" in first
+        sample.unlink()
+        second = checkout.does(f"{many} second")
+        assert f"NOT COMPARED with training's answers: {name} has no sample of them" in second
+        urls = re.findall(r"curl --data-binary @FILE (http://[^/]+)/", first + second)
+        assert len(urls) == 2 and urls[0] == urls[1]
         assert checkout.does("predict.py --local --model first pictures/digit-0").count(".jpg") == 30
         code, out, _ = checkout.run("predict.py --local --model third pictures/digit-0")
         assert (code, out.count("the model 'third' is not loaded")) == (1, 30)
