@@ -16,13 +16,17 @@ from local.accepted import parse_values
 from local.tuning_fields import COMPLETED, RUNNING, STOPPED
 from local.tuning_fields import TUNING as FIELDS
 
+ACCURACY = "validation:accuracy"
 # The line in which a job says how many validation images it has.
 VALIDATION = re.compile(r"validation: ([\d,]+) images? in ")
 
 
 @dataclass
 class Trial:
-    """One training job of a tuning; `value` is its objective, `metrics` has each metric's values by epoch."""
+    """One training job of a tuning; `value` is its objective, `metrics` has each metric's values by epoch.
+
+    `accuracy` is of as many validation images, 0 if their number is not known.
+    """
 
     name: str
     hyperparameters: dict[str, str]
@@ -31,13 +35,18 @@ class Trial:
     seconds: float = 0
     reason: str = ""
     metrics: dict[str, list[float]] = field(default_factory=dict)
-    validation_images: int = 0  # 0 if that is not known
+    validation_images: int = 0
+    accuracy: float | None = None
 
     def read(self, line: str, objective: str) -> None:
-        """Take the metrics from a line of the log. The last value of the objective counts, as for SageMaker."""
+        """Take the metrics from a line of the log. The last value of the objective counts, as for SageMaker.
+
+        It is that of the best epoch, as is the last accuracy.
+        """
         matches = {name: re.search(metric.regex, line) for name, metric in METRICS.items()}
         found = {name: float(match[1]) for name, match in matches.items() if match}
         self.value = found.get(objective, self.value)
+        self.accuracy = found.get(ACCURACY, self.accuracy)
         if counted := VALIDATION.match(line):
             self.validation_images = int(counted[1].replace(",", ""))
         if epoch := EPOCH.match(line):
@@ -86,27 +95,28 @@ class Tuning:
     def equal(self) -> list[Trial]:
         """The other trials whose accuracy the validation images cannot tell apart from the best one's."""
         best = self.best
-        if best is None or best.value is None or not self.objective.endswith("accuracy"):
+        if best is None or best.accuracy is None:
             return []
         return [
             trial
             for trial in self.measured
             if trial is not best
-            and trial.value is not None
-            and shares.are_equal(trial.value, best.value, min(trial.validation_images, best.validation_images))
+            and trial.accuracy is not None
+            and shares.are_equal(trial.accuracy, best.accuracy, min(trial.validation_images, best.validation_images))
         ]
 
     @property
     def remark(self) -> str:
-        """A sentence on how sure the best value is; "" if that is not known."""
+        """A sentence on how sure the best trial is; "" if that is not known."""
         best = self.best
-        if best is None or best.value is None or not best.validation_images or not self.objective.endswith("accuracy"):
+        if best is None or best.accuracy is None or not best.validation_images:
             return ""
-        value = f"{self.called(best)} is right in {shares.words(best.value, best.validation_images)}"
+        value = f"{self.called(best)} is right in {shares.words(best.accuracy, best.validation_images)}"
         if not (equal := self.equal):
             return value
         named = ", ".join(map(self.called, equal[:5])) + (f" and {len(equal) - 5} more" if len(equal) > 5 else "")
-        return f"{value}; these images cannot tell it apart from {named}"
+        by = "" if self.objective == ACCURACY else "by accuracy "
+        return f"{value}; {by}these images cannot tell it apart from {named}"
 
     def called(self, trial: Trial) -> str:
         """Return the trial's name without the tuning's, with which it begins."""

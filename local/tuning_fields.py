@@ -89,9 +89,10 @@ TRIAL: dict[str, Accepted] = {
     "reason": TEXT,
     "metrics": Metrics(),
     "validation_images": Scalar(Whole(0, 10**9)),
+    "accuracy": Number(low=0, null=True),
 }
 # What tuning.json of earlier versions lacks.
-ADDED = {"validation_images": 0}
+ADDED = {"validation_images": 0, "accuracy": None}
 TUNING: dict[str, Accepted] = {
     "name": RUN,
     "objective": Scalar(Choice(OBJECTIVES)),

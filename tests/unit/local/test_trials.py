@@ -32,6 +32,7 @@ def test_a_trial_reads_its_log_and_the_last_value_counts():
     for text in (line("epoch 2/3", 0.7, 0.2), line("epoch 3/3", 0.9, 0.1), line("best epoch, 1", 0.5, 0.25)):
         read.read(text, ACCURACY)
     assert (read.value, read.metrics) == (0.25, {LOSS: [0.5, 0.7, 0.9], ACCURACY: [0.25, 0.2, 0.1]})
+    assert read.accuracy == 0.25
 
 
 def test_trials_that_the_validation_images_cannot_tell_apart_are_called_equal(tmp_path):
@@ -40,6 +41,8 @@ def test_trials_that_the_validation_images_cannot_tell_apart_are_called_equal(tm
     assert (tuning.equal, tuning.remark) == ([], "")  # as of an earlier version, the number of images is not known
     for one in some:
         one.read("validation: 150 images in /opt/ml/input/data/validation", ACCURACY)
+        if one.value:
+            one.read(f"best epoch, 2: {ACCURACY}={one.value:.5f} {LOSS}={1 - one.value:.5f}", ACCURACY)
     assert [one.name for one in tuning.equal] == ["a"]
     assert (
         tuning.remark == "b is right in 93.0 % of 150 images (95 %: 88 to 96); these images cannot tell it apart from a"
@@ -48,7 +51,9 @@ def test_trials_that_the_validation_images_cannot_tell_apart_are_called_equal(tm
     page = (tmp_path / "page.html").read_text()
     assert page.count("completed, equal") == 1
     assert tuning.remark in page
-    assert Tuning("t", LOSS, ["lr"], some).remark == ""
+    for one in some[:3]:
+        one.value = 1 - one.accuracy  # of the loss
+    assert Tuning("t", LOSS, ["lr"], some).remark.endswith("; by accuracy these images cannot tell it apart from a")
 
 
 @pytest.mark.parametrize(("images", "count"), [("1 image", 1), ("20 images", 20), ("1,234,567 images", 1234567)])
