@@ -38,6 +38,7 @@ def evaluation_part(summary: Summary, album: Album) -> dict[str, Any]:
         "known": known_images(best, evaluation) if best else "",
         "matrix": charts.draw_or_warn(charts.confusion_matrix, evaluation.confusion, classes),
         "per_class": [(*row, shares.between(row[3], row[1])) for row in rows],
+        "predicted": dict(zip(classes, evaluation.confusion.sum(0).tolist(), strict=True)),
         "confused": confused,
         "mistakes": [_mistake(mistake, phase, album, summary) for mistake in shown],
     }

@@ -81,6 +81,16 @@ def test_an_accuracy_has_its_number_of_images_and_its_interval(tmp_path):
     assert "test accuracy, of 6 images (95 %: 19 to 81)" in page_of(make_summary(tmp_path), tmp_path).text
 
 
+def test_every_share_has_its_number_of_images(tmp_path):
+    text = page_of(make_summary(tmp_path), tmp_path).text
+    assert "66.7 % of 3" in text  # of the first class, taken for the second
+    assert "33.3 % of 2" in text  # precision: of those that were taken for the first class
+
+
+def test_the_page_says_if_the_images_were_not_checked(tmp_path):
+    assert "The images themselves were not checked in this job" in page_of(make_summary(tmp_path), tmp_path).text
+
+
 def test_a_class_name_is_text_and_never_markup(tmp_path):
     report.write_report(tmp_path / "report.html", make_summary(tmp_path))
     text = (tmp_path / "report.html").read_text()
