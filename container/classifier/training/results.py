@@ -12,7 +12,7 @@ from classifier.artifact_fields import NETWORK_FILE
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.training.answers.in_job import add_answers
-from classifier.training.checking.in_job import LAST_SECONDS, Checking
+from classifier.training.checking.in_job import Checking
 from classifier.training.data.folders import Dataset
 from classifier.training.data.order import Order
 from classifier.training.data.readers import count_workers
@@ -47,6 +47,8 @@ def write_results(
     `origin` says what training started from.
     """
     folder, interrupt = contract.output_data, trainer.interrupt
+    if checking:
+        checking.look_no_further()
     with trainer.profiler.span(INT8):
         complete_artifact(contract, trainer, outcome, dataset)
     with trainer.profiler.span(END):
@@ -54,7 +56,7 @@ def write_results(
         if labels:
             write_labels(folder, dataset, labels)
         debugging = trainer.debugger.finish()
-        data = checking.finish(0 if interrupt.signal else LAST_SECONDS) if checking else None
+        data = checking.finish() if checking else None
     observed = observe(trainer, outcome, debugging, folder)
     summary = Summary(
         hp=trainer.hp,

@@ -18,8 +18,8 @@ from classifier.words import plural
 logger = logging.getLogger(__name__)
 # 10,000 photos of 400 px take 20 s of two idle cores; beside training it has a tenth of them.
 MOST_SECONDS = 300
-# What is worth waiting for once training has ended, and then for a check that was told to end.
-LAST_SECONDS, ENDING_SECONDS = 10, 2
+# What the job waits at its end for the findings: a GPU is paid for meanwhile.
+LAST_SECONDS = 1
 NICENESS = 10
 
 
@@ -51,22 +51,27 @@ class Checking:
         self.listener = threading.Thread(target=self._listen, daemon=True)
         self.listener.start()
 
-    def finish(self, seconds: float) -> DataCheck | None:
-        """Return what was found of the images seen until now, or within `seconds`; None if the check failed."""
-        self.listener.join(seconds)
+    def look_no_further(self) -> None:
+        """Have the images that were looked at until now suffice for the findings, which are made meanwhile."""
         self.enough.set()
-        self.listener.join(ENDING_SECONDS)
-        self._kill()  # it may wait for a file forever
+
+    def finish(self, seconds: float = LAST_SECONDS) -> DataCheck | None:
+        """Return what was found, within `seconds`; None if that is not enough, or if the check failed."""
+        self.look_no_further()
+        self.listener.join(seconds)
+        if self.listener.is_alive():  # it may wait for a file forever
+            logger.warning("the data were not checked: the job was over before")
+        self._end()
         return self.found
 
     def __enter__(self) -> "Checking":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.is_over = True
-        self._kill()
+        self._end()
 
-    def _kill(self) -> None:
+    def _end(self) -> None:
+        self.is_over = True
         self.process.kill()
         self.process.join()
         self.listener.join()
@@ -110,4 +115,5 @@ def _log(check: DataCheck) -> None:
         logger.warning("data: %s; %s", finding.what, finding.advice)
     found = check.survey
     looked = f"{found.looked_at:,} of {plural(len(found), 'image')} were looked at in {found.seconds:.1f} s"
-    logger.info("data: %s%s", looked, "" if check.findings else ", and no fault was found")
+    rest = "; launch/check.py looks at all" if found.looked_at < len(found) else ""
+    logger.info("data: %s%s%s", looked, "" if check.findings else ", and no fault was found", rest)

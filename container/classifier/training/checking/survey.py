@@ -92,17 +92,25 @@ class Survey:
 
 
 def survey(dataset: Dataset, seconds: float = float("inf"), progress: Progress = silent) -> Survey:
-    """Look at all images of `dataset` with all cores, or at those that `seconds` suffice for, test's first.
+    """Look at all images of `dataset` with all cores, or at those that `seconds` suffice for.
 
-    `progress` is called as tqdm is.
+    `progress` is called as tqdm is, and may end earlier too.
     """
     found, started = Survey.of(dataset), time.monotonic()
-    order = reversed(range(len(found)))  # the few of test and validation are what leaks are looked for of
-    looks = _looks(((position, found.paths[position]) for position in order), started + seconds)
+    looks = _looks(((position, found.paths[position]) for position in _order(found)), started + seconds)
     for position, look in progress(looks, desc="checking", total=len(found)):
         found.note(position, look)
     found.seconds = time.monotonic() - started
     return found
+
+
+def _order(found: Survey) -> list[int]:
+    """Return the positions, test's and then validation's first, and otherwise mixed.
+
+    Leaks are looked for of those few, and of the rest a part says most if it is of all classes.
+    """
+    mixed = np.random.default_rng(0).permutation(len(found))
+    return mixed[np.argsort(-found.phases[mixed], kind="stable")].tolist()
 
 
 def _looks(numbered: Iterable[tuple[int, Path]], until: float) -> Iterator[tuple[int, Look | str]]:

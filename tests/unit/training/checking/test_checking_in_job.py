@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import time
 
@@ -29,41 +30,58 @@ def dataset(tmp_path):
 
 def test_faults_are_logged_and_reported_with_their_images(dataset, caplog):
     caplog.set_level("INFO")
-    found = Checking(dataset).finish(PATIENCE_S)
+    checking = Checking(dataset)
+    checking.listener.join(PATIENCE_S)
+    found = checking.finish()
     assert found.survey.looked_at == 8
     assert found.survey.dataset is dataset
     assert found.findings
-    assert "data: 8 of 8 images were looked at in " in caplog.text
+    assert re.search(r"data: 8 of 8 images were looked at in \d+\.\d s$", caplog.text, re.MULTILINE)
     assert caplog.text.count(f"data: {found.findings[0].what}; {found.findings[0].advice}") == 1
     shown = [found.survey.shown(one) for finding in found.findings for group in finding.groups for one in group]
     assert any(name.endswith("cat/3.jpg") for name in shown)
 
 
-def test_the_job_goes_on_meanwhile_and_takes_what_was_seen_at_its_end(dataset, monkeypatch):
-    look, third = looking._look, multiprocessing.Event()
+def test_the_job_goes_on_meanwhile_and_takes_what_was_seen_at_its_end(dataset, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    look, seen, third = looking._look, [], multiprocessing.Event()
 
     def slow(numbered):
-        if numbered[0] == 5:  # after two, as the last ones come first
+        seen.append(numbered)
+        if len(seen) == 3:
             third.set()
             time.sleep(0.5)
         return look(numbered)
 
     monkeypatch.setattr(looking, "_look", slow)
     monkeypatch.setattr(looking, "usable_cores", lambda: 1)
-    monkeypatch.setattr(in_job, "ENDING_SECONDS", PATIENCE_S)
     checking = Checking(dataset)
     assert third.wait(PATIENCE_S)
     assert checking.found is None
-    found = checking.finish(0)
+    checking.look_no_further()
+    checking.listener.join(PATIENCE_S)
+    found = checking.finish()
     assert found.survey.looked_at < 8
+    assert found.survey.readable[[6, 7]].all()  # of validation
+    assert re.search(r"data: [2-7] of 8 images were looked at in .*; launch/check.py looks at all$", caplog.text)
     assert not checking.process.is_alive()
+
+
+def test_a_job_waits_a_second_for_findings_that_take_long(dataset, monkeypatch, caplog):
+    monkeypatch.setattr(in_job, "find_faults", lambda found: time.sleep(2 * PATIENCE_S))
+    checking = Checking(dataset)
+    started = time.monotonic()
+    assert checking.finish() is None
+    assert in_job.LAST_SECONDS <= 1
+    assert time.monotonic() - started < PATIENCE_S / 10
+    assert "the data were not checked: the job was over before" in caplog.text
 
 
 def test_a_file_that_hangs_does_not_hang_the_job(dataset, monkeypatch, caplog):
     monkeypatch.setattr(looking, "_look", lambda numbered: time.sleep(2 * PATIENCE_S))
-    monkeypatch.setattr(in_job, "ENDING_SECONDS", 0.1)
-    assert Checking(dataset).finish(0) is None
-    assert "the data were not checked: its process has ended" in caplog.text
+    assert Checking(dataset).finish(0.1) is None
+    assert caplog.text.count("the data were not checked: the job was over before") == 1
+    assert "its process has ended" not in caplog.text
 
 
 def test_a_check_that_fails_does_not_fail_the_job(dataset, monkeypatch, caplog):

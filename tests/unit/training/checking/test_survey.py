@@ -1,5 +1,6 @@
 import os
 import threading
+from itertools import islice
 
 from classifier.training.checking import survey as module
 from classifier.training.checking.survey import survey
@@ -41,6 +42,15 @@ def test_after_its_seconds_a_survey_is_what_was_seen(tmp_path, monkeypatch):
     assert found.looked_at == 6
     assert len(found) == 8
     waiting.set()
+
+
+def test_a_part_is_the_later_splits_and_some_of_each_class(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "usable_cores", lambda: 1)
+    dataset = make_dataset(tmp_path, count=20)
+    found = survey(dataset, progress=lambda looks, **_about: islice(looks, 8 + 8))
+    assert found.looked_at == 16
+    assert found.readable[found.phases == 1].all()
+    assert set(found.labels[found.readable & (found.phases == 0)]) == {0, 1}
 
 
 def test_what_is_no_file_is_unreadable(tmp_path):
