@@ -35,6 +35,15 @@ def test_an_answer_is_explained_on_request(explaining):
     assert len(in_header["predictions"]) == 2
 
 
+def test_an_answer_that_is_not_explained_prepares_no_maps(artifact_folder, predictor):
+    maps = open_maps(artifact_folder, artifact.read(artifact_folder), "fp32", cores=1)
+    client = client_of(model_of(predictor, maps=maps))
+    assert post(client, JPEG).status_code == 200
+    assert maps._run is None
+    assert post(client, JPEG, **{ATTRIBUTES: "explain=true"}).status_code == 200
+    assert maps._run is not None
+
+
 def test_few_classes_are_explained(explaining):
     predictions = post(explaining, JPEG, **{ATTRIBUTES: "explain=true;k=1000"}).json["predictions"]
     assert ["map" in one for one in predictions] == [i < MOST_MAPS for i in range(len(CLASSES))]

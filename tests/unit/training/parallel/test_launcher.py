@@ -1,13 +1,16 @@
 import json
+import os
+import signal
 import socket
 
 import pytest
 import torch
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.training.parallel import launcher
-from classifier.training.parallel.launcher import Plan, make_plan, wait_for_names
+from classifier.training.parallel.launcher import Plan, launch, make_plan, wait_for_names
 
 
 def contract(root, environ=None, **resources):
@@ -48,6 +51,21 @@ def test_more_processes_than_gpus_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(UserError, match="PROCESSES_PER_HOST is 2, on a host with 1 GPU; accepted: up to 1"):
         make_plan(Contract(tmp_path, {"PROCESSES_PER_HOST": "2"}))
+
+
+def test_what_ended_a_process_that_reports_nothing_is_a_sentence(tmp_path, monkeypatch):
+    """SIGABRT is how NCCL's watchdog ends one."""
+    failure = ProcessFailure(local_rank=1, pid=7, exitcode=-signal.SIGABRT, error_file="")
+
+    def run(_arguments):
+        raise ChildFailedError("train", {1: failure})
+
+    monkeypatch.setattr("torch.distributed.run.main", run)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    with pytest.raises(
+        UserError, match="process 1 of the job was ended by signal SIGABRT; .* NCCL lost another process"
+    ):
+        launch(Plan(("localhost",), 0, 2, None), Contract(tmp_path, {}))
 
 
 def test_the_cores_are_shared(monkeypatch):
