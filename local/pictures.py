@@ -59,13 +59,13 @@ def warn_without_weights() -> None:
 def check_here(folder: Path) -> None:
     """Check layout and images of `folder` before training on this computer, and print what is wrong.
 
-    Nothing is paid for and nothing is asked, so a leak is said in a line of its own.
+    Nothing is paid for and nothing is asked, so a leak of whole files is said in a line of its own.
     """
     check = Check(folder)
     check.show()
-    if check.leaks:
+    if leak := next((leak for leak in check.leaks if leak.exact), None):
         print(
-            f"A LEAK: {check.leaks[0].what}, so {check.leaks[0].advice}.\n"
+            f"A LEAK: {leak.what}, so {leak.advice}.\n"
             f"launch/check.py {printable(folder)} shows them; training leaves out what leave_out.txt there names.",
             flush=True,
         )

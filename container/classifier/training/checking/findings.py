@@ -30,7 +30,7 @@ TINY_SHARE, TINY_SIDE = 0.5, 64
 class Finding:
     """A fault of a data set. `groups` are positions of images that belong together, such as copies.
 
-    Of those, `leave_out` are better left out.
+    Of those, `leave_out` are better left out. Copies are not `exact` if they only look alike.
     """
 
     kind: str
@@ -39,6 +39,7 @@ class Finding:
     advice: str
     groups: list[list[int]] = field(default_factory=list)
     leave_out: frozenset[int] = frozenset()
+    exact: bool = True
 
 
 LEAK, LABELS, NAMES = "leak", "two labels", "doubtful names"
@@ -106,6 +107,7 @@ def find_leaks(survey: Survey, exact: list[list[int]], near: list[list[int]]) ->
                 f"the {names[split]} score {is_or_may} too good: leave the copies out of {others}",
                 own,
                 copies,
+                is_exact,
             )
 
 

@@ -58,6 +58,7 @@ def test_the_same_file_in_train_and_test(good):
     assert fault.kind == "leak"
     assert fault.what == "1 of the 12 test images is also in train or validation"
     assert "test score is then too good" in fault.advice
+    assert fault.exact
     assert left_out == ["train/cat/stray.png"]
 
 
@@ -92,6 +93,7 @@ def test_a_changed_copy_in_validation(good, change):
         "leak",
         "1 of the 13 validation images is almost the same as one in train",
     )
+    assert not fault.exact
     assert left_out == ["train/cat/0.png"]
 
 
