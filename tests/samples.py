@@ -17,7 +17,7 @@ from local.pictures import DIGITS
 DOCS = places.ROOT / "docs"
 REPORT, TUNING, PAGE = (1000, 800), (1000, 800), (900, 640)
 # So few that ten trials take minutes.
-TRIAL_DIGITS, TRIALS, TRIAL_EPOCHS = 50, 10, 3
+TRIAL_DIGITS, TRIALS, TRIAL_EPOCHS = 30, 10, 3
 PICTURE = "digit-3"
 
 

@@ -77,7 +77,7 @@ def zip_of(**members):
         (given("model", model_json=b"{"), "model.json is not valid JSON"),
         (given("model", **{"model_tar_gz": b"PK\x03\x04"}), "model.tar.gz is packed with zip; accepted: a tar file"),
         (given("other"), "'other'"),
-        (lambda root: None, "no input channel with images; accepted: "),
+        (lambda root: None, "/input/data has no channel; accepted: a channel train"),
         (one_class, "has 1 class folder"),
         (bad_hyperparameter, "learning_rate"),
         (lambda root: touch_images(root / "input/data/other", a=1, b=1), "'other'"),

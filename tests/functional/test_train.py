@@ -177,7 +177,8 @@ def test_a_mistake_of_the_users_is_one_sentence_in_the_failure_file(tmp_path):
 
 
 def test_without_any_input_it_says_what_is_accepted(tmp_path):
-    assert failure_of(tmp_path, train(tmp_path)).startswith("no input channel with images; accepted: a channel train")
+    sentence = f"{tmp_path}/input/data has no channel; accepted: a channel train (or training) with a folder per class"
+    assert failure_of(tmp_path, train(tmp_path)).startswith(sentence)
 
 
 def test_pipe_mode_is_refused(tmp_path):

@@ -6,8 +6,10 @@ Without torch, so that what is wrong is said at once.
 from typing import NamedTuple
 
 from classifier.contract import Contract
+from classifier.errors import UserError
 from classifier.training import hyperparameters
 from classifier.training.data.folders import Dataset, read_dataset
+from classifier.training.data.layout import LAYOUT
 from classifier.training.given_weights import GivenArtifact, GivenFile, find_weights
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt
@@ -24,6 +26,7 @@ class Inputs(NamedTuple):
 def read_inputs(contract: Contract, interrupt: Interrupt) -> Inputs:
     """Read what the job is given. Raises UserError if it is not accepted, and Interrupted if a folder hangs."""
     hp = hyperparameters.parse(contract.hyperparameters())
-    channels = contract.channels()
+    if not (channels := contract.channels()):
+        raise UserError(f"{contract.data} has no channel; accepted: {LAYOUT}")
     with interrupt.waiting():
         return Inputs(hp, read_dataset(channels, hp.seed), find_weights(hp, channels))

@@ -17,9 +17,10 @@ def fill_in(template: str, values: Mapping[str, object], *folders: Path) -> str:
     environment.filters["percent"] = lambda share: percent(share, 1)
     environment.filters["sentence"] = lambda text: f"{text[:1].upper()}{text[1:]}."
     environment.filters["plural"], environment.filters["breakable"] = plural, breakable
-    return environment.get_template(template).render(values)
+    page = environment.get_template(template).render(values)
+    return re.sub(r"(?<=\d) %", "\u00a0%", page)  # no line ends between a number and its sign
 
 
-def breakable(name: str) -> Markup:
+def breakable(name: object) -> Markup:
     """Return a name as HTML that may break after its separators, of which browsers know only the hyphen."""
-    return Markup(re.sub(r"([_./])", r"\1<wbr/>", str(escape(name))))
+    return Markup(re.sub(r"([_/=:]|\.(?=[A-Za-z]))", r"\1<wbr/>", str(escape(name))))
