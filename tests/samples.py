@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from chromium import Chromium
+from classifier.training.reporting.pages import breakable
 from helpers import serve
 from local import places, train
 from local.digits import UNSEEN, write_digits
@@ -26,7 +27,7 @@ def main() -> None:
     model = train(digits, **DIGITS)
     tuning = tune(some_of(digits / "train"))
     for page, sample in ((model.report, "sample-report.html"), (tuning, "sample-tuning.html")):
-        text = page.read_text(encoding="utf-8").replace(f"{places.RUNS}/", "")
+        text = page.read_text(encoding="utf-8").replace(str(breakable(f"{places.RUNS}/")), "")
         (DOCS / sample).write_text(text, encoding="utf-8")
     picture = next((places.RUNS / "digits" / UNSEEN / PICTURE).iterdir())
     take_pictures(model.folder.parent, picture)

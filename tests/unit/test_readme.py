@@ -76,6 +76,17 @@ def test_launch_scripts():
     assert set(commands) <= scripts
 
 
+@pytest.mark.parametrize(("sample", "template"), [("report", "report*.html"), ("tuning", "tuning.html")])
+def test_sample_pages_are_of_this_version_and_name_no_path_of_a_machine(sample, template):
+    page = (ROOT / f"docs/sample-{sample}.html").read_text().replace("<wbr/>", "")
+    assert not re.search("/(tmp|home|root|work|Users)/", page)
+    folder = ROOT / ("local" if sample == "tuning" else "container/classifier/training/reporting")
+    headings = {found for path in folder.glob(template) for found in re.findall(">([^<{]+)</h[23]>", path.read_text())}
+    assert len(headings) > 3
+    assert not {found for found in headings if f">{found}</h" not in page}, "make samples"
+    assert sample == "tuning" or "Answers call an image known" in page
+
+
 def test_rules():
     accepted = hyperparameters.FIELDS["stop_on_rule"].metadata["accepted"]
     assert {row[0] for row in table("rule", "finds")} == set(accepted.options)
