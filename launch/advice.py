@@ -9,14 +9,21 @@ class NoCapacity(UserError):
     """AWS has no free instance of the type."""
 
 
+EXPIRED = "the credentials have expired: log in again, such as with aws sso login"
+NO_QUOTA = "ResourceLimitExceeded"
 # By the start of an error's code.
 CODES = {
-    "ResourceLimitExceeded": "the account's quota is too small; new accounts have none for GPU instances: ask for more "
+    NO_QUOTA: "the account's quota is too small; new accounts have none for GPU instances: ask for more "
     "in the console under Service Quotas, Amazon SageMaker, or use another --instance-type",
     "AccessDenied": "the credentials may not do this; README.md lists under Permissions what they need",
     "NoSuchBucket": "run launch/upload.py FOLDER, which creates SageMaker's default bucket",
     "NoSuchEntity": "README.md says under Permissions how to create the role",
-    "ExpiredToken": "the credentials have expired: log in again, such as with aws sso login",
+    "BucketAlreadyExists": "another account has a bucket of this name: name another with --bucket",
+    "ExpiredToken": EXPIRED,
+    "RequestExpired": EXPIRED,
+    **dict.fromkeys(("TokenRetrieval", "SSO", "UnauthorizedSSO", "LoginToken", "CredentialRetrieval"), EXPIRED),
+    "EndpointConnection": "is there a network, and is there such a region?",
+    "Throttl": "AWS is asked too often just now: repeat the command in a minute",
     "InvalidClientTokenId": "the credentials are not valid: run aws configure",
     "UnrecognizedClient": "the credentials are not valid: run aws configure",
     "ProfileNotFound": "aws configure list-profiles lists the profiles",
@@ -35,7 +42,35 @@ TEXTS = {
     "image.*(not found|not exist)|not find.*(image|repository)": "run ./build_and_push.sh, or name an image that ECR "
     "has in this region with --image",
     "not find model data": "the training job's output is gone: train again, or name another job with --job",
+    "TargetModel": "name the model with --model",
+    "resource not found|Could not find|Endpoint .* not found": "there is none of this name in this account and region; "
+    "launch/status.py lists what there is, and --region names another",
 }
+
+
+# Codes of AWS's errors that pass by themselves.
+PASSING = re.compile("Throttl|TooManyRequests|SlowDown|RequestLimitExceeded")
+# What it says of a resource that is not there: an endpoint, a job, a group of the registry.
+GONE = re.compile("Could not find|not found|does not exist|NotFound", re.IGNORECASE)
+
+
+def code_of(error: Exception) -> str:
+    """Return the code of an error of boto3's; the name of its type if AWS has not answered at all."""
+    return getattr(error, "response", {}).get("Error", {}).get("Code", type(error).__name__)
+
+
+def is_gone(error: Exception) -> bool:
+    """Return whether AWS has refused a call since there is no such resource."""
+    return GONE.search(f"{code_of(error)} {error}") is not None
+
+
+def is_passing(error: Exception) -> bool:
+    """Return whether AWS may answer the same request later: it is out of reach, out of order or asked too often."""
+    from botocore.exceptions import ConnectionError, HTTPClientError
+
+    status = getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    out_of_reach = isinstance(error, (ConnectionError, HTTPClientError))
+    return out_of_reach or status >= 500 or PASSING.search(code_of(error)) is not None
 
 
 def advice_on(text: str, code: str = "") -> str:
@@ -52,6 +87,6 @@ def with_advice(text: str, code: str = "") -> str:
 
 def sentence_for(error: Exception) -> str:
     """Return one sentence: the error that boto3 or botocore raised, and what to do about it."""
-    code = getattr(error, "response", {}).get("Error", {}).get("Code", type(error).__name__)
+    code = code_of(error)
     sentence = with_advice(str(error), code)
     return sentence if advice_on(str(error), code) else f"AWS: {sentence}"

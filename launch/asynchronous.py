@@ -4,12 +4,14 @@ docs.aws.amazon.com/sagemaker/latest/dg/async-inference.html
 """
 
 import json
+import sys
 import time
 import uuid
 from collections.abc import Callable
 from typing import Any
 
 from classifier.errors import UserError
+from launch import console, storage
 from launch.aws import Aws, split_uri
 from local.sending import IMAGE_TYPE
 
@@ -17,6 +19,8 @@ from local.sending import IMAGE_TYPE
 WAIT_SECONDS = 3600
 # How long after this an answer may still come.
 LATE_SECONDS = 300
+# After so long without an answer it is said why.
+QUIET_SECONDS = 20
 
 
 def request(endpoint: str, picture: str, attributes: str = "") -> dict[str, Any]:
@@ -33,32 +37,36 @@ def request(endpoint: str, picture: str, attributes: str = "") -> dict[str, Any]
 def submit(aws: Aws, endpoint: str, data: bytes, attributes: str = "") -> Callable[[bytes], bytes]:
     """Send a picture to the endpoint, and return a function that waits for its answer, an error's too."""
     picture = f"{aws.home}/async/input/{uuid.uuid4()}"
-    aws.s3.Object(*split_uri(picture)).put(Body=data)
+    storage.put(aws, picture, data)
     runtime = aws.session.client("sagemaker-runtime")
     places = runtime.invoke_endpoint_async(**request(endpoint, picture, attributes))
 
     def answer(_: bytes) -> bytes:
-        end = time.monotonic() + WAIT_SECONDS + LATE_SECONDS
-        while time.monotonic() < end:
-            if (found := read(aws, places["OutputLocation"])) is not None:
-                break
-            if (failure := read(aws, places.get("FailureLocation", ""))) is not None:
-                found = json.dumps({"error": " ".join(failure.decode(errors="replace").split())}).encode()
-                break
-            aws.pause()
-        else:
-            raise UserError(
-                f"{endpoint} has not answered within an hour; {places['OutputLocation']} would be the answer"
-            )
+        left = f"{places['OutputLocation']} will be the answer, and {picture} stays"
+        with console.if_interrupted(f"{endpoint} goes on without this script: {left}"):
+            found = wait_for(aws, endpoint, places["OutputLocation"], places.get("FailureLocation", ""))
         aws.s3.Object(*split_uri(picture)).delete()
         return found
 
     return answer
 
 
-def read(aws: Aws, uri: str) -> bytes | None:
-    """Return what the object at an S3 URI holds; None if there is none."""
-    try:
-        return aws.s3.Object(*split_uri(uri)).get()["Body"].read() if uri else None
-    except aws.s3.meta.client.exceptions.NoSuchKey:
-        return None
+def wait_for(aws: Aws, endpoint: str, output: str, failure: str) -> bytes:
+    """Return what is at the S3 URI `output`, or an error with what is at `failure`, as soon as one of them is there.
+
+    Raises UserError if neither is there in time, or if the endpoint cannot answer any more.
+    """
+    started, told = time.monotonic(), False
+    while (waited := time.monotonic() - started) < WAIT_SECONDS + LATE_SECONDS:
+        if (found := aws.patiently(lambda: storage.read(aws, output))) is not None:
+            return found
+        if (found := aws.patiently(lambda: storage.read(aws, failure))) is not None:
+            return json.dumps({"error": " ".join(found.decode(errors="replace").split())}).encode()
+        state = aws.patiently(lambda: aws.find("Endpoint", endpoint)).get("EndpointStatus", "gone")
+        if state in ("gone", "Deleting", "Failed"):
+            raise UserError(f"{endpoint} is {state}, and has not answered; {output} would be the answer")
+        if waited > QUIET_SECONDS and not told:
+            told = True
+            print(f"{endpoint} has not answered yet: if it has no instance, one starts in minutes", file=sys.stderr)
+        aws.pause()
+    raise UserError(f"{endpoint} has not answered within an hour; {output} would be the answer")

@@ -3,19 +3,25 @@
 import re
 import time
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from classifier import files
 from classifier.errors import UserError
 from classifier.json_text import shown
 from classifier.training.hyperparameters import text_of
+from launch.advice import is_gone, is_passing
 from local import places
 
+Result = TypeVar("Result")
 STUDIO = Path("/opt/ml/metadata/resource-metadata.json")
 NO_AWS = "--local does the same on this computer, without AWS"
+# A wait goes on for so long though AWS does not answer.
+PATIENCE_SECONDS = 600
+# The console's address in each partition.
+CONSOLES = {"aws": "aws.amazon.com", "aws-cn": "amazonaws.cn", "aws-us-gov": "amazonaws-us-gov.com"}
 
 
 class Aws:
@@ -99,12 +105,40 @@ class Aws:
         """Describe, Stop or Delete the resource of this kind and of this name."""
         return self.operation(verb, kind)(**{f"{kind}Name": name})
 
+    def find(self, kind: str, name: str) -> dict[str, Any]:
+        """Return the description of a resource; {} if there is none of this kind and name."""
+        try:
+            return self.call("Describe", kind, name)
+        except self.sagemaker.exceptions.ClientError as error:
+            if not is_gone(error):
+                raise
+            return {}
+
     def until_ended(self, kind: str, name: str) -> Iterator[dict]:
-        """Yield the description of a SageMaker job every few seconds until the job has ended."""
-        while (job := self.call("Describe", kind, name))[f"{kind}Status"] in ("InProgress", "Stopping"):
+        """Yield the description of a SageMaker job every few seconds until the job has ended.
+
+        Raises UserError if it was deleted.
+        """
+        state = ""
+        while state in ("", "InProgress", "Stopping"):
+            if state:
+                self.pause()
+            job = self.patiently(lambda: self.find(kind, name))
+            state = job.get(f"{kind}Status", "Deleting")
+            if state == "Deleting":
+                raise UserError(f"there is no {name} in this account and region, or it was just deleted")
             yield job
-            self.pause()
-        yield job
+
+    def patiently(self, call: Callable[[], Result]) -> Result:
+        """Return call(), which is repeated for a while if AWS is out of reach, out of order or asked too often."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return call()
+            except self.errors as error:
+                if not is_passing(error) or time.monotonic() > end:
+                    raise
+                self.pause()
 
     def pause(self) -> None:
         """Wait until AWS may be asked again."""
@@ -119,21 +153,11 @@ class Aws:
         """Return whether there is an object at, or below, an S3 URI; not at ""."""
         return bool(uri) and bool(list(self.objects_below(uri).limit(1)))
 
-    def data_for_job(self, uri: str) -> str:
-        """Return `uri`, by default the last upload's, with a slash at its end.
-
-        Raises UserError if it has no images, or if the image or the role is missing.
-        """
-        _ = self.image, self.role
-        uri = f"{(uri or places.latest('data')).rstrip('/')}/"
-        if not self.exists(uri):
-            raise UserError(f"there are no images at {uri}: run launch/upload.py FOLDER, or use --data FOLDER")
-        return uri
-
     def link(self, page: str) -> str:
         """Return the address of a page of SageMaker's console."""
-        region = self.session.region_name
-        return f"https://{region}.console.aws.amazon.com/sagemaker/home?region={region}#/{page}"
+        region = str(self.session.region_name)
+        address = CONSOLES.get(self.session.get_partition_for_region(region), CONSOLES["aws"])
+        return f"https://{region}.console.{address}/sagemaker/home?region={region}#/{page}"
 
 
 def tags(settings: Namespace) -> list[Any]:

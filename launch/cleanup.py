@@ -20,6 +20,7 @@ from local import places, server
 
 MADE_BY_PUSH = {"Key": "created-by", "Value": "build_and_push.sh"}
 DATA = ("data", "captured")
+MAILS = "the e-mails when a job ends"
 OUTPUTS = ("output", "checkpoints", "debugger", "transform", "async", "registry", "models", "tensorboard")
 
 
@@ -42,28 +43,27 @@ def main() -> int:
 def clean_aws(settings: Namespace) -> int:
     """Stop and delete what is found, and return the exit code: 1 if anything is left."""
     aws = Aws(settings)
-    found = list(status.find_resources(aws))
-    folders = (OUTPUTS if settings.outputs else ()) + (DATA if settings.data else ())
-    stored = [uri for uri in (f"{aws.home}/{folder}/" for folder in folders) if aws.exists(uri)]
-    repository = find_repository(aws) if settings.images else ""
-    notices = notice.find(aws)
+    found, stored, repositories = list(status.find_resources(aws)), [], []
+    left: list[str] = []
+    for folder in (*(OUTPUTS if settings.outputs else ()), *(DATA if settings.data else ())):
+        uri = f"{aws.home}/{folder}/"
+        left += ending.refusal_of(aws, uri, lambda uri=uri: stored.extend([uri] if aws.exists(uri) else []))
+    if settings.images:
+        left += ending.refusal_of(aws, "the image", lambda: repositories.append(find_repository(aws)))
+    notices = notice.are_there(aws)
     status.print_resources(aws, found)
     for uri in stored:
         print(f"all objects below {uri}")
-    if repository:
+    for repository in repositories:
         print(f"the ECR repository {repository} with all its images")
     if notices:
-        print("the e-mails when a job ends")
-    if not any((found, stored, repository, notices, server.running())):
+        print(MAILS)
+    if any((found, stored, repositories, notices, server.running())):
+        console.ask("Stop or delete all of these?", settings.yes)
+        with console.if_interrupted("some of these are left; repeat the command"):
+            left += end_all(aws, found, stored, repositories, notices)
+    elif not left:
         return 0
-    console.ask("Stop or delete all of these?", settings.yes)
-    left = ending.end_resources(aws, found)
-    for uri in stored:
-        left += ending.delete_objects(aws, uri)
-    if repository:
-        left += ending.delete_repository(aws, repository)
-    if notices:
-        left += ending.refusal_of(aws, "the e-mails when a job ends", lambda: notice.remove(aws, notices))
     if not any(line.startswith("Endpoint ") for line in left):
         places.note(endpoint="")
     if settings.outputs:
@@ -72,6 +72,20 @@ def clean_aws(settings: Namespace) -> int:
         print(f"left: {line}")
     print(f"{len(left)} are left; repeat the command" if left else "done; launch/status.py lists what is left")
     return int(bool(left))
+
+
+def end_all(
+    aws: Aws, found: list[status.Resource], stored: list[str], repositories: list[str], notices: bool
+) -> list[str]:
+    """Stop or delete what was found, and return a line for each that is left."""
+    left = ending.end_resources(aws, found)
+    for uri in stored:
+        left += ending.delete_objects(aws, uri)
+    for repository in repositories:
+        left += ending.delete_repository(aws, repository)
+    if notices:
+        left += ending.refusal_of(aws, MAILS, lambda: notice.remove(aws))
+    return left
 
 
 def find_repository(aws: Aws) -> str:

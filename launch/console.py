@@ -12,6 +12,9 @@ from classifier.errors import UserError
 from classifier.training.data.names import printable
 from launch.advice import sentence_for
 
+# The modules of the errors of AWS's own library.
+OF_AWS = ("botocore", "boto3")
+
 
 def run(main: Callable[[], int | None]) -> None:
     """Run a script's main. An error that the user can fix is printed as one sentence, with exit code 1."""
@@ -29,9 +32,9 @@ def run(main: Callable[[], int | None]) -> None:
     except Exception as error:
         if isinstance(error, UserError):
             sentence = str(error)
-        elif isinstance(error, OSError) and not type(error).__module__.startswith("boto"):
+        elif isinstance(error, OSError) and not type(error).__module__.startswith(OF_AWS):
             sentence = _sentence_of(error)
-        elif type(error).__module__.startswith(("botocore", "boto3", "pydantic")):  # the SDK checks with it
+        elif type(error).__module__.startswith((*OF_AWS, "pydantic")):  # the SDK checks with it
             sentence = sentence_for(error)
         else:
             raise
@@ -56,13 +59,27 @@ def _drop_output() -> None:
 
 
 @contextmanager
-def if_interrupted(sentence: str) -> Iterator[None]:
-    """Print `sentence` if Ctrl-C interrupts the block."""
+def if_interrupted(sentence: str, refusal: str = "") -> Iterator[None]:
+    """Print `sentence` if the block does not come to its end: Ctrl-C, or an AWS that cannot be asked any more.
+
+    It is not printed if AWS refuses the operation `refusal`.
+    """
     try:
         yield
-    except KeyboardInterrupt:
-        print(f"\n{sentence}", file=sys.stderr)
+    except BaseException as error:
+        of_aws = type(error).__module__.startswith(OF_AWS)
+        refused = refusal and getattr(error, "operation_name", "") == refusal
+        if isinstance(error, KeyboardInterrupt) or (of_aws and not refused):
+            print(f"\n{sentence}", file=sys.stderr, flush=True)
         raise
+
+
+@contextmanager
+def if_unclear(kind: str, name: str) -> Iterator[None]:
+    """Print that AWS may have started a job if the block, which starts it, neither ends nor is refused."""
+    sentence = f"AWS may have started {name}: launch/status.py says so, and launch/cleanup.py ends it"
+    with if_interrupted(sentence, refusal=f"Create{kind}"):
+        yield
 
 
 def ask(question: str, yes: bool) -> None:

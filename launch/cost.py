@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from classifier.errors import UserError
 from classifier.words import plural
 from launch import console, instances
-from launch.advice import NoCapacity
+from launch.advice import NO_QUOTA, NoCapacity, code_of, sentence_for
 from launch.aws import Aws
 
 Result = TypeVar("Result")
@@ -29,18 +29,18 @@ def instance_types(settings: Namespace) -> list[str]:
 
 
 def first_with_capacity(settings: Namespace, start: Callable[[], Result]) -> Result:
-    """Return start() with the first of the instance types that AWS has free as the settings' instance_type.
+    """Return start() with the first of the instance types that AWS has free, and the account a quota for.
 
-    Raises NoCapacity if it has none of them.
+    start() finds it as the settings' instance_type. Raises what it raises with the last one.
     """
     types = instance_types(settings)
     for settings.instance_type, another in zip(types, [*types[1:], ""], strict=True):
         try:
             return start()
-        except NoCapacity as error:
-            if not another:
+        except Exception as error:
+            if not another or not (isinstance(error, NoCapacity) or code_of(error) == NO_QUOTA):
                 raise
-            print(f"{error}\nnext: {another}", flush=True)
+            print(f"{error if isinstance(error, NoCapacity) else sentence_for(error)}\nnext: {another}", flush=True)
     raise AssertionError("there is an instance type")
 
 
@@ -66,10 +66,16 @@ def check_budget(settings: Namespace, instance_type: str, money: float | None) -
     if not settings.budget:
         return
     if money is None:
-        raise UserError(f"there is a budget, and the price of {instance_type} is not known; accepted: prices with it")
-    if money > settings.budget:
+        refuse_budget(settings, f"the price of {instance_type} is not known; accepted: prices with it")
+    elif money > settings.budget:
         limit = f"{settings.budget:,.2f} {settings.currency}"
         raise UserError(f"{instance_type} would cost up to {money:,.2f}; accepted: up to {limit}, the budget")
+
+
+def refuse_budget(settings: Namespace, why: str) -> None:
+    """Raise UserError if there is a budget, which nobody can say is kept."""
+    if settings.budget:
+        raise UserError(f"there is a budget of {settings.budget:,.2f} {settings.currency}, and {why}")
 
 
 def price_of(aws: Aws, instance_type: str, use: str) -> float | None:

@@ -12,11 +12,12 @@ from argparse import Namespace
 from functools import partial
 from pathlib import Path
 
-from launch import console, cost, endpoints, hosting, multimodel, proof, rollout, watching
+from launch import console, cost, endpoints, hosting, multimodel, proof, rollout, scaling, watching
 from launch.asking import ask_endpoint
 from launch.aws import Aws
 from launch.settings import LOCAL, make_parser, path
 from local import many, pictures, places, proving, results, sending, server
+from local.accepted import parse_values
 
 OF_INSTANCES = (
     "instance_type",
@@ -44,13 +45,14 @@ def main() -> None:
     parser.add_argument("--model", metavar="NAME", help="the model's name there (default: the job's)")
     parser.add_argument("--local", action="store_true", help="serve on this computer; with --image in a container")
     parser.add_argument("--yes", action="store_true", help="do not ask before starting")
-    parser.exclude("approved", "job")
+    parser.exclude("approved", "job", "image")  # a package names its own
     parser.exclude("local", "serverless", "asynchronous", "approved", "endpoint", settings_but=LOCAL)
     parser.exclude("asynchronous", *WATCHED, CAPTURED)
     parser.exclude("multi_model", "serverless", "asynchronous", "approved", *WATCHED, CAPTURED)
     parser.exclude("serverless", "asynchronous", *OF_INSTANCES, *WATCHED, CAPTURED, "subnets", "security_groups")
     settings = parser.parse_args()
     multimodel.check_name(settings)
+    parse_values({"endpoint": settings.endpoint or settings.prefix}, {"endpoint": places.ENDPOINT})
     picture = pictures.find_pictures(settings.picture)[0] if settings.picture else None
     deploy_here(settings, picture) if settings.local else deploy_on_aws(settings, picture)
 
@@ -82,6 +84,7 @@ def deploy_on_aws(settings: Namespace, picture: Path | None) -> None:
     source, trained = rollout.what_to_deploy(settings, aws)
     job, endpoint = trained["TrainingJobName"], settings.endpoint or settings.prefix
     watching.check(settings)
+    scaling.check(settings)
     model = (settings.model or job) if settings.multi_model else ""
     hosting.model(settings, aws, endpoint, source, kind)  # raises UserError for what AWS would refuse
     about = endpoints.if_free(aws, endpoint, lambda question: console.ask(question, settings.yes))
@@ -91,21 +94,16 @@ def deploy_on_aws(settings: Namespace, picture: Path | None) -> None:
     sent = (str(picture), picture.read_bytes()) if picture else proof.training_picture(aws, trained)
     if about and model:
         multimodel.add(aws, about, endpoint, model, source)
+        places.note(endpoint=endpoint)
         print(f"{endpoint} is there already, and its instances stay as they are")
     else:
-        rollout.ask_to_start(settings, aws, f"{endpoint} for {job}", kind)
+        rollout.ask_to_start(settings, aws, f"{endpoint} for {job}", kind, about)
         source = multimodel.add(aws, about, endpoint, model, source) if model else source
         ask = partial(ask_endpoint, aws, endpoint, attributes=proving.ATTRIBUTES)
         watch = watching.watch_for(aws, endpoint, proof.Meanwhile(ask, taken, sent).fault)
         cost.first_with_capacity(settings, lambda: rollout.start(settings, aws, endpoint, source, watch))
-    places.note(endpoint=endpoint)
-    if sent:
-        results.show(ask_endpoint(aws, endpoint, [sent], model))
-    if taken:
-        answers = ask_endpoint(aws, endpoint, proving.asked(taken), model, proving.ATTRIBUTES)
-        proving.prove(taken, answers, f"{endpoint}, which is in service,")
-    else:
-        print(proving.not_compared(job))
+    with console.if_interrupted(f"{endpoint} is in service; launch/cleanup.py deletes it"):
+        proof.show_answers(partial(ask_endpoint, aws, endpoint, model=model), endpoint, sent, taken, job)
     print(
         f"{endpoint} is in service; next: launch/predict.py {multimodel.option(model)}FILE, "
         "and at the end launch/cleanup.py"

@@ -6,7 +6,7 @@ from typing import Any
 
 from classifier.errors import UserError
 from launch import endpoints
-from launch.advice import sentence_for
+from launch.advice import is_gone, sentence_for
 from launch.aws import Aws
 from launch.status import Resource
 
@@ -50,8 +50,7 @@ def refusal_of(aws: Aws, what: str, end: Callable[[], object]) -> list[str]:
     try:
         end()
     except (*aws.errors, UserError) as error:
-        gone = "Could not find" in str(error)
-        return [] if gone else [f"{what}: {error if isinstance(error, UserError) else sentence_for(error)}"]
+        return [] if is_gone(error) else [f"{what}: {error if isinstance(error, UserError) else sentence_for(error)}"]
     return []
 
 

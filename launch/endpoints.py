@@ -10,25 +10,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from classifier.errors import UserError
-from launch import alarms, hosting
+from launch import alarms, console, hosting
 from launch.advice import CAPACITY, NoCapacity, with_advice
+from launch.alarms import VARIANT
 from launch.aws import Aws, tags
 from launch.logs import print_last_lines
 from launch.making import Made
 from launch.scaling import Scaling, scales
 from launch.watching import Watch
+from local import places
 
 CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
-
-
-def describe(aws: Aws, endpoint: str) -> dict[str, Any]:
-    """Return the endpoint's description; {} if there is no endpoint of this name."""
-    try:
-        return aws.call("Describe", "Endpoint", endpoint)
-    except aws.sagemaker.exceptions.ClientError as error:
-        if "Could not find" not in str(error):
-            raise
-        return {}
+OTHER_NAME = "give another name with --endpoint"
 
 
 def wait_for(aws: Aws, endpoint: str, look: Callable[[], None] = lambda: None) -> dict[str, Any]:
@@ -37,7 +30,7 @@ def wait_for(aws: Aws, endpoint: str, look: Callable[[], None] = lambda: None) -
     Meanwhile look() is called again and again.
     """
     state = ""
-    while (about := describe(aws, endpoint)).get("EndpointStatus") in CHANGING:
+    while (about := aws.patiently(lambda: aws.find("Endpoint", endpoint))).get("EndpointStatus") in CHANGING:
         if about["EndpointStatus"] != state:
             state = about["EndpointStatus"]
             print(f"{endpoint} is {state}", flush=True)
@@ -57,29 +50,32 @@ def kind_of(aws: Aws, about: dict[str, Any]) -> str:
 
 def has_many_models(aws: Aws, about: dict[str, Any]) -> bool:
     """Return whether the endpoint that was described has many models; False if its model was deleted."""
-    try:
-        config = aws.call("Describe", "EndpointConfig", about["EndpointConfigName"])
-        model = aws.call("Describe", "Model", config["ProductionVariants"][0]["ModelName"])
-    except aws.sagemaker.exceptions.ClientError as error:
-        if "Could not find" not in str(error):
-            raise
-        return False
+    config = aws.find("EndpointConfig", about["EndpointConfigName"])
+    name = config["ProductionVariants"][0].get("ModelName") if config else None
+    model = aws.find("Model", name) if name else {}
     return model.get("PrimaryContainer", {}).get("Mode") == "MultiModel"
 
 
 def is_asynchronous(aws: Aws, endpoint: str) -> bool:
     """Return whether the endpoint is asynchronous; False if the credentials may not know."""
     with suppress(*aws.errors):
-        return "AsyncInferenceConfig" in describe(aws, endpoint)
+        return "AsyncInferenceConfig" in aws.find("Endpoint", endpoint)
     return False
 
 
 def check_kind(aws: Aws, about: dict[str, Any], wanted: str) -> None:
-    """Raise UserError if the endpoint is not of the kind `wanted`."""
+    """Raise UserError if the endpoint is not of the kind `wanted`, or not one that deploy.py has made.
+
+    An update keeps the names of the variants:
+    docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-exclusions.html
+    """
+    name, variants = about["EndpointName"], [one["VariantName"] for one in about.get("ProductionVariants", ())]
+    if variants != [VARIANT]:
+        raise UserError(f"the endpoint {name} has the variants {variants}, and is not deploy.py's: {OTHER_NAME}")
     if (kind := kind_of(aws, about)) != wanted:
         raise UserError(
-            f"the endpoint {about['EndpointName']} is {kind}, and AWS cannot make it {wanted}: give another "
-            "name with --endpoint, or delete it with launch/cleanup.py first"
+            f"the endpoint {name} is {kind}, and AWS cannot make it {wanted}: {OTHER_NAME}, or delete it with "
+            "launch/cleanup.py first"
         )
 
 
@@ -90,7 +86,7 @@ def serve(aws: Aws, made: Made, endpoint: str, config: dict[str, Any], watch: Wa
     Raises UserError if it does not; the endpoint, its scaling and `made` are then as before where AWS allows it.
     """
     made.create("EndpointConfig", config)
-    before, scaling = describe(aws, endpoint), Scaling(aws, endpoint)
+    before, scaling = aws.find("Endpoint", endpoint), Scaling(aws, endpoint)
     try:
         if before:
             request = update_request(aws, before, config["EndpointConfigName"], scaled=scaling.take_off())
@@ -99,7 +95,9 @@ def serve(aws: Aws, made: Made, endpoint: str, config: dict[str, Any], watch: Wa
         else:
             request = {"EndpointName": endpoint, "EndpointConfigName": config["EndpointConfigName"]}
             made.use(lambda: aws.sagemaker.create_endpoint(**request, Tags=tags(aws.settings)))
-        check(aws, made, endpoint, config["EndpointConfigName"], watch.look if before else lambda: None)
+        places.note(endpoint=endpoint)
+        with console.if_interrupted(left_alone(endpoint, unscaled=scales(aws.settings) and not before)):
+            check(aws, made, before, request, watch.look if before else lambda: None)
         watch.end()
     except BaseException:
         if not made.in_use:
@@ -121,15 +119,27 @@ def update_request(aws: Aws, before: dict[str, Any], name: str, scaled: bool) ->
     return request | ({"RetainAllVariantProperties": True} if keep else {})
 
 
-def check(aws: Aws, made: Made, endpoint: str, name: str, look: Callable[[], None]) -> None:
-    """Wait until the endpoint rests. Raises UserError if it does not serve the configuration `name` then."""
-    since = datetime.now(UTC)
-    made.when_known(lambda: aws.call("Describe", "Endpoint", endpoint))
+def left_alone(endpoint: str, unscaled: bool) -> str:
+    """Return what to know of an endpoint that AWS makes or updates without this script."""
+    scaling = ", and keeps its instances, since it does not scale yet" if unscaled else ""
+    return (
+        f"{endpoint} goes on without this script{scaling}: launch/deploy.py waits for it and deploys again, "
+        "launch/cleanup.py deletes it"
+    )
+
+
+def check(aws: Aws, made: Made, before: dict[str, Any], request: dict[str, Any], look: Callable[[], None]) -> None:
+    """Wait until the endpoint rests. Raises UserError if it does not serve the configuration of `request` then."""
+    since, endpoint, wanted = datetime.now(UTC), request["EndpointName"], request["EndpointConfigName"]
+    made.when_known(lambda: aws.patiently(lambda: aws.call("Describe", "Endpoint", endpoint)))
     about = wait_for(aws, endpoint, look)
     state, reason = about.get("EndpointStatus", "gone"), about.get("FailureReason", "")
-    if (state, about.get("EndpointConfigName")) == ("InService", name):
+    serves = about.get("EndpointConfigName")
+    if (state, serves) == ("InService", wanted):
         return
     made.in_use = state not in ("gone", "Failed", "InService")
+    if state == "InService" and serves != before.get("EndpointConfigName"):
+        raise UserError(f"{endpoint} serves {serves}, another configuration: somebody else has updated it meanwhile")
     print_last_lines(aws, "Endpoint", endpoint, since)
     kept = "still serves the model before, since the update failed" if state == "InService" else f"is {state}"
     error = NoCapacity if CAPACITY.search(reason) else UserError
@@ -152,10 +162,10 @@ def delete(aws: Aws, endpoint: str) -> None:
 
 def names_in_use(aws: Aws, endpoint: str) -> set[str]:
     """Return the names of the configuration and the models of an endpoint."""
-    if not (about := describe(aws, endpoint)):
+    if not (about := aws.find("Endpoint", endpoint)):
         return set()
     config = aws.call("Describe", "EndpointConfig", about["EndpointConfigName"])
-    return {config["EndpointConfigName"], *(variant["ModelName"] for variant in config["ProductionVariants"])}
+    return {config["EndpointConfigName"], *(variant.get("ModelName", "") for variant in config["ProductionVariants"])}
 
 
 def if_free(aws: Aws, endpoint: str, may_delete: Callable[[str], None]) -> dict[str, Any]:

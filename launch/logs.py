@@ -3,10 +3,10 @@
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+from launch.advice import is_gone, is_passing, sentence_for
 from launch.aws import Aws
 
 # The log groups of what runs containers.
@@ -33,18 +33,23 @@ class Log:
         self.where |= {} if of_endpoint else {"logStreamNamePrefix": f"{name}/"}
         self.latest = int(since.timestamp() * 1000) if since else 0
         self.seen: dict[str, int] = {}
+        self.refused = False
 
     def new_lines(self) -> Iterator[str]:
-        """Yield the lines that were not there at the last reading."""
+        """Yield the lines that were not there at the last reading. That it cannot be read is said once."""
         start = max(0, self.latest - 1000 * LATE_SECONDS)
         self.seen = {event: at for event, at in self.seen.items() if at >= start}
         pages = self.client.get_paginator("filter_log_events").paginate(**self.where, startTime=start)
-        with suppress(self.client.exceptions.ResourceNotFoundException):  # nothing has been logged yet
+        try:
             for event in pages.search("events[]"):
                 if event["eventId"] not in self.seen:
                     self.seen[event["eventId"]] = event["timestamp"]
                     self.latest = max(self.latest, event["timestamp"])
                     yield event["message"]
+        except self.aws.errors as error:  # the job itself matters more
+            if not (is_gone(error) or is_passing(error) or self.refused):  # nothing has been logged yet, or just now
+                self.refused = True
+                yield f"the log cannot be read: {sentence_for(error)}"
 
     def rest(self) -> Iterator[str]:
         """Yield the lines that appear after the end, until none has for a while."""
@@ -58,7 +63,6 @@ class Log:
 
 def print_last_lines(aws: Aws, kind: str, name: str, since: datetime | None = None) -> None:
     """Print the last lines that the container has logged; nothing if it has logged none."""
-    with suppress(aws.session.client("logs").exceptions.ClientError):  # the failure itself matters more
-        lines = deque(Log(aws, kind, name, since).new_lines(), LAST_LINES)
-        if lines:
-            print(f"the last lines of {name}'s log:", *lines, sep="\n", flush=True)
+    lines = deque(Log(aws, kind, name, since).new_lines(), LAST_LINES)
+    if lines:
+        print(f"the last lines of {name}'s log:", *lines, sep="\n", flush=True)

@@ -8,6 +8,7 @@ from argparse import Namespace
 from typing import Any
 
 from classifier.errors import UserError
+from launch import storage
 from launch.aws import Aws, split_uri
 from local.accepted import Text, parse_values
 
@@ -52,8 +53,8 @@ def add(aws: Aws, about: dict[str, Any], endpoint: str, model: str, artifact: st
     if about and aws.exists(copy):
         raise UserError(f"{endpoint} has a model {model} already: give another name with --model")
     bucket, key = split_uri(artifact)
-    encrypted = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": aws.settings.kms_key} if aws.settings.kms_key else {}
-    aws.s3.Object(*split_uri(copy)).copy_from(CopySource={"Bucket": bucket, "Key": key}, **encrypted)
+    source = {"Bucket": bucket, "Key": key}
+    aws.s3.Object(*split_uri(copy)).copy_from(CopySource=source, **storage.encryption(aws))
     print(f"{model} is at {copy}")
     return prefix(aws, endpoint)
 

@@ -76,19 +76,18 @@ def arrange(aws: Aws, kind: str) -> None:
         raise UserError(f"AWS cannot write to {address} when a job ends: {answer['FailedEntries'][0]['ErrorMessage']}")
 
 
-def find(aws: Aws) -> list[str]:
-    """Return the names of the rules that are there; [] if the credentials may not know."""
-    events, found = aws.session.client("events"), []
-    for rule in (f"{name(aws)}-{kind}" for kind in EVENTS):
-        with suppress(*aws.errors):
-            found.append(events.describe_rule(Name=rule)["Name"])
-    return found
+def are_there(aws: Aws) -> bool:
+    """Return whether there is a topic, which is made first and deleted last; False if the credentials may not know."""
+    with suppress(*aws.errors):
+        return bool(aws.session.client("sns").list_subscriptions_by_topic(TopicArn=arn(aws, "sns", name(aws))))
+    return False
 
 
-def remove(aws: Aws, rules: list[str]) -> None:
-    """Delete the rules, and the topic with its subscriptions."""
+def remove(aws: Aws) -> None:
+    """Delete the rules that are there, and then the topic with its subscriptions."""
     events = aws.session.client("events")
-    for rule in rules:
-        events.remove_targets(Rule=rule, Ids=["topic"])
-        events.delete_rule(Name=rule)
+    for rule in (f"{name(aws)}-{kind}" for kind in EVENTS):
+        with suppress(events.exceptions.ResourceNotFoundException):
+            events.remove_targets(Rule=rule, Ids=["topic"])
+            events.delete_rule(Name=rule)
     aws.session.client("sns").delete_topic(TopicArn=arn(aws, "sns", name(aws)))

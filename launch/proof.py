@@ -8,7 +8,7 @@ from classifier.training.answers.sample import Sample
 from launch import hosting
 from launch.aws import Aws
 from launch.following import fetch_output
-from local import proving
+from local import proving, results
 
 # Pictures that are sent each time that an update is looked at.
 AT_A_TIME = 10
@@ -29,6 +29,22 @@ def training_picture(aws: Aws, trained: dict) -> tuple[str, bytes] | None:
     found = (item for item in objects if item.key.lower().endswith(SUFFIXES))
     item = next((item for item in found if item.size <= hosting.SERVERLESS_BYTES), None)
     return item and (item.key, item.get()["Body"].read())
+
+
+def show_answers(
+    ask: Callable[..., list[dict]], endpoint: str, sent: Picture | None, taken: Sample | None, job: str
+) -> None:
+    """Print an endpoint's answer to a picture, and how it answers to the sample of a job; None is not sent.
+
+    Raises UserError if it does not answer as training did.
+    """
+    if sent:
+        results.show(ask([sent]))
+    if taken:
+        answers = ask(proving.asked(taken), attributes=proving.ATTRIBUTES)
+        proving.prove(taken, answers, f"{endpoint}, which is in service,")
+    else:
+        print(proving.not_compared(job))
 
 
 class Meanwhile:

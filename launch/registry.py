@@ -5,8 +5,8 @@ from argparse import Namespace
 from typing import Any
 
 from classifier.errors import UserError
-from launch import following
-from launch.aws import Aws, split_uri, tags
+from launch import following, storage
+from launch.aws import Aws, tags
 from local import places
 from local.sending import IMAGE_TYPE
 
@@ -50,42 +50,30 @@ def register(aws: Aws, name: str, approved: bool) -> str:
     request = package(aws, job, artifact, stored, approved)
     report = places.RUNS / name / "output/data" / REPORT
     if report.exists() or following.fetch_output(aws, job):
-        put(aws, f"{stored}/{REPORT}", report.read_bytes(), "text/html")
-    put(aws, f"{stored}/metrics.json", json.dumps(metrics_of(job)).encode(), "application/json")
+        storage.put(aws, f"{stored}/{REPORT}", report.read_bytes(), ContentType="text/html")
+    metrics = json.dumps(metrics_of(job)).encode()
+    storage.put(aws, f"{stored}/metrics.json", metrics, ContentType="application/json")
     create_group(aws)
     return aws.sagemaker.create_model_package(**request)["ModelPackageArn"]
 
 
-def put(aws: Aws, uri: str, data: bytes, content_type: str) -> None:
-    """Store an object, with the settings' KMS key if there is one."""
-    key = aws.settings.kms_key
-    encrypted = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
-    aws.s3.Object(*split_uri(uri)).put(Body=data, ContentType=content_type, **encrypted)
-
-
 def create_group(aws: Aws) -> None:
     """Create the group of packages, unless it is there."""
-    try:
-        aws.call("Describe", "ModelPackageGroup", aws.settings.prefix)
-    except aws.sagemaker.exceptions.ClientError as error:
-        if "does not exist" not in str(error):
-            raise
+    if not aws.find("ModelPackageGroup", aws.settings.prefix):
         aws.sagemaker.create_model_package_group(**group(aws.settings))
 
 
 def approved_package(aws: Aws) -> dict[str, Any]:
     """Return the description of the newest approved package. Raises UserError if there is none."""
-    newest = {"SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": 1}
-    try:
-        found = aws.sagemaker.list_model_packages(
-            ModelPackageGroupName=aws.settings.prefix, ModelApprovalStatus="Approved", **newest
-        )["ModelPackageSummaryList"]
-    except aws.sagemaker.exceptions.ClientError as error:
-        if "does not exist" not in str(error):
-            raise
-        found = []
+    name, found = aws.settings.prefix, None
+    if aws.find("ModelPackageGroup", name):
+        pages = aws.sagemaker.get_paginator("list_model_packages").paginate(
+            ModelPackageGroupName=name, ModelApprovalStatus="Approved", SortBy="CreationTime", SortOrder="Descending"
+        )
+        found = next(pages.search("ModelPackageSummaryList[]"), None)  # a page may be empty, and the next one not
     if not found:
         raise UserError(
-            f"the registry's group {aws.settings.prefix} has no approved model: run launch/register.py --approve"
+            f"the registry's group {name} has no approved model: run launch/register.py --approve, or approve one "
+            "that waits in SageMaker Studio"
         )
-    return aws.sagemaker.describe_model_package(ModelPackageName=found[0]["ModelPackageArn"])
+    return aws.sagemaker.describe_model_package(ModelPackageName=found["ModelPackageArn"])

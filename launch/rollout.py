@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 
+from classifier.errors import UserError
 from classifier.words import plural
 from launch import console, cost, endpoints, following, hosting, registry, watching
 from launch.aws import Aws
@@ -19,18 +20,28 @@ def what_to_deploy(settings: Namespace, aws: Aws) -> tuple[str, dict]:
         return following.artifact_of(aws, trained), trained
     package = registry.approved_package(aws)
     job = package.get("CustomerMetadataProperties", {}).get(registry.JOB, "")
-    return package["ModelPackageArn"], aws.call("Describe", "TrainingJob", job)
+    if not (trained := aws.find("TrainingJob", job) if job else {}):
+        named = f"the training job {job}, which is gone" if job else "no training job, unlike those of register.py"
+        raise UserError(f"the newest approved model is {package['ModelPackageArn']}, and names {named}")
+    return package["ModelPackageArn"], trained
 
 
-def ask_to_start(settings: Namespace, aws: Aws, what: str, kind: str) -> None:
+def ask_to_start(settings: Namespace, aws: Aws, what: str, kind: str, about: dict) -> None:
+    """Ask before an endpoint is started, or before one that has the description `about` is updated."""
+    if about:
+        what = f"{what}, in place of the model that {about['EndpointName']} serves now"
     if kind == hosting.SERVERLESS:
+        cost.refuse_budget(settings, "AWS charges a serverless endpoint by request, which has no limit")
         isolated = ", no network isolation" if settings.network_isolation else ""
         limits = f"{hosting.SERVERLESS_LIMITS}{isolated}"
         console.ask(f"A serverless endpoint is charged by request: {limits}. Start {what}?", settings.yes)
     else:
         most, use = max(settings.instance_count, settings.max_instances), USES[kind]
         least = ", none while no picture waits," if kind == hosting.ASYNCHRONOUS else ""
-        question = f"endpoint {what}, up to {plural(most, 'instance')}{least} until you run cleanup.py; per month"
+        again = ", and as many again while it is updated" if about else ""
+        question = (
+            f"endpoint {what}, up to {plural(most, 'instance')}{least} until you run cleanup.py{again}; per month"
+        )
         cost.ask_to_spend(aws, question, cost.MONTH * most, use, cost.instance_types(settings))
 
 
@@ -41,9 +52,6 @@ def start(settings: Namespace, aws: Aws, endpoint: str, source: str, watch: watc
     model = hosting.model(settings, aws, name, source, hosting.kind(settings))
     config = hosting.endpoint_config(settings, aws, name)
     print(f"starting, which takes a few minutes: {aws.link(f'endpoints/{endpoint}')}", flush=True)
-    with (
-        console.if_interrupted(f"{endpoint} keeps running without this script; launch/cleanup.py deletes it"),
-        all_or_nothing(aws) as made,
-    ):
+    with all_or_nothing(aws) as made:
         made.create("Model", model)
         endpoints.serve(aws, made, endpoint, config, watch)

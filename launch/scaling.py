@@ -4,14 +4,18 @@ AWS refuses an update that changes the instance type of a variant that scales, a
 docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-update.html
 """
 
+import re
 from argparse import Namespace
 from typing import Any
 
+from classifier.errors import UserError
 from launch import alarms
+from launch.advice import sentence_for
 from launch.alarms import VARIANT
 from launch.aws import Aws
 
 COOL_SECONDS = 300
+BURSTABLE = re.compile(r"ml\.t\d.*")
 
 
 def variant_of(endpoint: str) -> dict[str, Any]:
@@ -69,6 +73,17 @@ def scales(settings: Namespace) -> bool:
     return settings.asynchronous or settings.max_instances > settings.instance_count
 
 
+def check(settings: Namespace) -> None:
+    """Raise UserError for an instance type that AWS lets not scale.
+
+    docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-add-console.html
+    """
+    for instance_type in (settings.instance_type, *settings.more_instance_types):
+        if scales(settings) and BURSTABLE.fullmatch(instance_type):
+            why = "of which AWS lets no endpoint scale"
+            raise UserError(f"instance_type is {instance_type!r}, {why}; accepted: a type that is not burstable")
+
+
 class Scaling:
     """The scaling of one endpoint in AWS."""
 
@@ -97,13 +112,17 @@ class Scaling:
             if self.target:
                 self.register()
         except self.aws.errors as error:
-            print(f"{self.endpoint} does not scale any more: {error}", flush=True)
+            print(f"{self.endpoint} does not scale any more: {sentence_for(error)}", flush=True)
 
     def put_on(self) -> None:
-        """Let the endpoint scale as the settings say."""
+        """Let the endpoint scale as the settings say. Raises UserError if AWS refuses."""
         self.target = target(self.aws.settings, self.endpoint)
         self.policies = policies(self.aws.settings, self.endpoint)
-        self.register()
+        try:
+            self.register()
+        except self.aws.errors as error:
+            does = f"{self.endpoint} is in service, and keeps its instances, since it does not scale"
+            raise UserError(f"{does}: {sentence_for(error)}; launch/deploy.py tries it again") from error
 
     def register(self) -> None:
         self.client.register_scalable_target(**self.target)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from launch import console, cost
+from launch.advice import is_gone
 from launch.aws import Aws, tags
 from launch.settings import LOCAL, make_parser
 from local import server, tables
@@ -25,6 +26,9 @@ PAGES = {
 UNKNOWN = timedelta(minutes=15)
 # What the hours of each kind are called on AWS's bills.
 USES = {"HyperParameterTuningJob": "Train", "TrainingJob": "Train", "TransformJob": "Tsform", "Endpoint": "Host"}
+
+# How many instances there are, or else are wanted: an asynchronous endpoint may have none.
+COUNTS = ("InstanceCount", "CurrentInstanceCount", "InitialInstanceCount")
 
 
 def main() -> None:
@@ -51,15 +55,13 @@ class Resource:
         """Return type and number of the instances that it uses now; ("", 0) if it has none of its own."""
         if self.kind not in USES:
             return "", 0
-        about = aws.call("Describe", self.kind, self.name)
+        about = aws.find(self.kind, self.name)
         used = about.get("ResourceConfig") or about.get("TransformResources") or {}
-        if about.get("EndpointStatus") == "Failed":  # its configuration may be gone
-            return "", 0
-        if self.kind == "Endpoint":
-            config = aws.call("Describe", "EndpointConfig", about["EndpointConfigName"])
-            used = config["ProductionVariants"][0] | about.get("ProductionVariants", [{}])[0]
-        counts = (used.get(f"{which}InstanceCount") for which in ("", "Current", "Initial"))
-        return used.get("InstanceType", ""), next(filter(None, counts), 0)
+        if self.kind == "Endpoint" and about.get("EndpointStatus", "Failed") != "Failed":
+            config = aws.find("EndpointConfig", about["EndpointConfigName"])  # which somebody may have deleted
+            used = config.get("ProductionVariants", [{}])[0] | about.get("ProductionVariants", [{}])[0]
+        count = next((used[name] for name in COUNTS if name in used), 0)
+        return used.get("InstanceType", "an unknown type") if count else "", count
 
 
 def find_resources(aws: Aws) -> Iterator[Resource]:
@@ -88,7 +90,12 @@ def is_new(aws: Aws, item: dict, kind: str) -> bool:
     """Return whether a resource is these scripts', though so new that the search by tag may not know it yet."""
     if datetime.now(UTC) - item["CreationTime"] > UNKNOWN:
         return False
-    return tags(aws.settings)[0] in aws.sagemaker.list_tags(ResourceArn=item[f"{kind}Arn"])["Tags"]
+    try:
+        return tags(aws.settings)[0] in aws.sagemaker.list_tags(ResourceArn=item[f"{kind}Arn"])["Tags"]
+    except aws.sagemaker.exceptions.ClientError as error:
+        if not is_gone(error):  # deleted since it was listed
+            raise
+        return False
 
 
 def print_resources(aws: Aws, found: list[Resource]) -> None:

@@ -19,19 +19,16 @@ def train_anew(settings: Namespace, aws: Aws, texts: dict[str, str]) -> str:
 
 
 def resume(settings: Namespace, aws: Aws, name: str) -> str:
-    """Follow a job that still runs, or continue one that has ended before its time; return the job's name."""
+    """Follow a job that still runs or is complete, or continue one that ended before its time; return its name."""
     job = aws.call("Describe", "TrainingJob", name)
-    if job["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"):
+    if job["TrainingJobStatus"] in ("Failed", "Stopped"):
         return continue_job(settings, aws, job)
-    follow(aws, name)
-    return name
+    return follow(aws, name)
 
 
 def continue_job(settings: Namespace, aws: Aws, job: dict[str, Any]) -> str:
     """Start a job with the hyperparameters, images and checkpoints of one that has ended before its time."""
     name, checkpoints = job["TrainingJobName"], job.get("CheckpointConfig", {}).get("S3Uri", "")
-    if job["TrainingJobStatus"] == "Completed":
-        raise UserError(f"{name} is Completed; accepted: a job that was stopped, or failed")
     if not aws.exists(checkpoints):
         raise UserError(f"{name} left no checkpoints to continue from{f' at {checkpoints}' if checkpoints else ''}")
     settings.input_mode = job["AlgorithmSpecification"]["TrainingInputMode"]
@@ -69,7 +66,8 @@ def start_job(settings: Namespace, aws: Aws, hyperparameters: dict[str, str], ur
     name = places.new_name(settings.prefix)
     trainer = jobs.model_trainer(settings, aws, hyperparameters, uri, checkpoints)
     try:
-        jobs.start_training(aws, trainer, name, **(jobs.debugger(aws) if settings.debugger else {}))
+        with console.if_unclear("TrainingJob", name):
+            jobs.start_training(aws, trainer, name, **(jobs.debugger(aws) if settings.debugger else {}))
     except aws.sagemaker.exceptions.ClientError as error:
         if not settings.debugger:
             raise

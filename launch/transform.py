@@ -12,7 +12,7 @@ from typing import Any
 
 from classifier.errors import UserError
 from classifier.words import plural
-from launch import console, cost, following, hosting, notice
+from launch import console, cost, following, hosting, notice, storage
 from launch.advice import with_advice
 from launch.aws import Aws, split_uri
 from launch.logs import print_last_lines
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--yes", action="store_true", help="do not ask before starting")
     settings = parser.parse_args()
     aws = Aws(settings)
-    images, name = aws.data_for_job(settings.images), places.new_name(settings.prefix)
+    images, name = storage.images_at(aws, settings.images), places.new_name(settings.prefix)
     trained = aws.call("Describe", "TrainingJob", settings.job or places.latest("job"))
     model = hosting.model(settings, aws, name, following.artifact_of(aws, trained), hosting.OF_INSTANCES)
     output = f"{aws.home}/transform/{name}"
@@ -41,9 +41,11 @@ def main() -> None:
     notice.arrange(aws, "TransformJob")
     with all_or_nothing(aws) as made:
         made.create("Model", model)
-        made.use(lambda: aws.sagemaker.create_transform_job(**request))
+        with console.if_unclear("TransformJob", name):
+            made.use(lambda: aws.sagemaker.create_transform_job(**request))
     print(aws.link(f"transform-jobs/{name}"), flush=True)
-    with console.if_interrupted(f"{name} keeps running without this script; launch/cleanup.py stops it"):
+    alone = f"{name} keeps running without this script, and writes its answers to {output}"
+    with console.if_interrupted(f"{alone}; launch/cleanup.py stops it"):
         job = follow_transform(aws, name)
     made.take_away()
     table = places.RUNS / name / "predictions.csv"

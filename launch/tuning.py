@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from classifier.errors import UserError
 from classifier.training.hyperparameters import Between, OneOf, text_of
 from classifier.words import plural
-from launch import cost, instances, jobs, notice
+from launch import console, cost, instances, jobs, notice
 from launch.aws import Aws, tags
 from launch.uploading import images_for_job
 from local import places
@@ -35,7 +35,8 @@ def start_tuning(settings: Namespace, aws: Aws) -> str:
     cost.ask_to_spend(aws, what, hours, "Train", cost.instance_types(settings))
     notice.arrange(aws, "HyperParameterTuningJob")
     name = places.new_name(settings.prefix)
-    tuner(settings, aws, trainer, space, earlier).tune(job_name=name, wait=False)
+    with console.if_unclear("HyperParameterTuningJob", name):
+        tuner(settings, aws, trainer, space, earlier).tune(job_name=name, wait=False)
     places.note(tuning=name)
     return name
 

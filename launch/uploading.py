@@ -6,7 +6,7 @@ from typing import Any
 from classifier.errors import UserError
 from classifier.training.data.names import printable
 from classifier.words import plural
-from launch import console
+from launch import console, storage
 from launch.aws import Aws
 from local import pictures, places
 from local.checking import PROGRESS
@@ -15,11 +15,11 @@ from local.checking import PROGRESS
 def images_for_job(aws: Aws) -> str:
     """Return the S3 URI of the settings' images, with a slash at its end; a folder is checked and uploaded first.
 
-    Raises UserError as Aws.data_for_job() and upload().
+    Raises UserError as storage.images_at() and upload().
     """
     given = aws.settings.data
     if not given or given.startswith("s3:"):
-        return aws.data_for_job(given)
+        return storage.images_at(aws, given)
     if not Path(given).is_dir():
         raise UserError(f"data is {printable(given)}; accepted: a folder of images, or the S3 URI of one")
     _ = aws.image, aws.role  # what a job needs besides
@@ -43,9 +43,10 @@ def upload(aws: Aws, folder: Path, name: str) -> str:
     if gone:
         example = printable(f"{uri} are not in {folder}, such as {gone[0]}")
         console.ask(f"{plural(len(gone), 'object')} below {example}. Remove?", aws.settings.yes)
-    send_files(aws, changed)
-    for key in gone:
-        there[key].delete()
+    with console.if_interrupted(f"{uri} is not complete; the same command goes on"):
+        send_files(aws, changed)
+        for key in gone:
+            there[key].delete()
     places.note(data=uri)
     print(f"{uri}: {len(changed)} uploaded, {len(keys) - len(changed)} unchanged, {len(gone)} removed")
     return uri
@@ -65,12 +66,12 @@ def name_objects(prefix: str, folder: Path, files: list[Path]) -> dict[str, Path
 
 
 def existing_objects(aws: Aws, uri: str) -> dict[str, Any]:
-    """Return boto3's objects below `uri` by key. Creates SageMaker's default bucket if it is missing."""
-    try:
+    """Return boto3's objects below `uri` by key. Creates SageMaker's default bucket if it is missing.
+
+    Raises UserError as storage.check_bucket().
+    """
+    if storage.check_bucket(aws, aws.bucket) or aws.settings.bucket:
         return {item.key: item for item in aws.objects_below(uri)}
-    except aws.s3.meta.client.exceptions.NoSuchBucket:
-        if aws.settings.bucket:
-            raise
     region = aws.session.region_name
     place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
     aws.s3.create_bucket(Bucket=aws.bucket, **place)
@@ -87,8 +88,7 @@ def send_files(aws: Aws, changed: dict[str, Path]) -> None:
     """Upload the files to their keys, with a progress bar."""
     from tqdm.contrib.concurrent import thread_map
 
-    key = aws.settings.kms_key
-    extra = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
+    extra = storage.encryption(aws)
     client = aws.s3.meta.client  # threads may share a client
 
     def upload(item: tuple[str, Path]) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from classifier.errors import UserError
 from launch import alarms
+from launch.advice import is_passing
 from launch.aws import Aws
 
 # Shares of the traffic, in percent. AWS takes up to 50 for a canary, and 10 to 50 for a step.
@@ -58,8 +59,15 @@ class Alarms:
         return {"DeploymentConfig": deployment(self.aws.settings, self.endpoint)}
 
     def look(self) -> None:
-        if not self.fault and (fault := self.ask()):
-            self.fault = fault
+        if self.fault:
+            return
+        try:
+            self.fault = fault = self.ask()
+        except self.aws.errors as error:
+            if not is_passing(error):  # it is AWS that does not answer, not the model
+                raise
+            return
+        if fault:
             print(f"{self.endpoint} answers {fault}: the update is rolled back", flush=True)
             name = alarms.name(self.endpoint, "answers")
             self.client.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason=fault[:1000])

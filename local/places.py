@@ -16,10 +16,13 @@ RUNS = ROOT / "runs"
 LATEST = RUNS / "latest.json"
 # A tuning job's name has at most 32 characters, of which the time has 14.
 PREFIX = Text("[a-zA-Z0-9](-?[a-zA-Z0-9]){0,17}", "1 to 18 letters, digits and single hyphens between them")
+# What SageMaker takes as the name of a job or an endpoint.
+OF_AWS = "(?=.{1,63}(/|$))[a-zA-Z0-9](-*[a-zA-Z0-9])*"
 RUN = Text(
-    "[a-zA-Z0-9](-?[a-zA-Z0-9]){0,62}(/trial-[0-9]{3,6})?",
+    f"{OF_AWS}(/trial-[0-9]{{3,6}})?",
     "a name such as resnet18-260102-030405, or resnet18-260102-030405/trial-001",
 )
+ENDPOINT = Text(OF_AWS, "up to 63 letters, digits and hyphens, neither the first nor the last a hyphen")
 MISSING = {
     "data": "no images: run launch/upload.py FOLDER, or use --data FOLDER",
     "tuning": "no tuning job was started from here: run launch/tune.py",

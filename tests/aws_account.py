@@ -46,17 +46,23 @@ class Account:
         return self.attempt(import_module(f"launch.{script.removesuffix('.py')}").main)
 
     def attempt(self, call: Callable[[], object]) -> tuple[object, str]:
-        """Make a call; return its result, 0 for none, or its error's sentence, and its output."""
+        """Make a call; return its result, 0 for none, or its error's sentence, and its output.
+
+        `err` is then what it wrote to standard error.
+        """
         self.capsys.readouterr()
         try:
             result = call() or 0
         except UserError as error:
             result = str(error)
+        except KeyboardInterrupt:
+            result = "interrupted"
         except Exception as error:
             if not type(error).__module__.startswith(("boto3", "botocore")):
                 raise
             result = sentence_for(error)
-        return result, self.capsys.readouterr().out
+        out, self.err = self.capsys.readouterr()
+        return result, out
 
     def does(self, command: str) -> str:
         result, out = self.run(command)

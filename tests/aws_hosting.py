@@ -24,9 +24,10 @@ ANSWER = json.dumps({"predictions": [{"class": "dog", "index": 0, "probability":
 class Hosting:
     """A part of StandIn.
 
-    `failing` maps CreateEndpoint or UpdateEndpoint to the FailureReasons of the next ones. `describes` is the number
-    of DescribeEndpoint calls that a state lasts. Endpoints in the state `broken_while` answer with an error. With
-    `real` an endpoint is container/serve; else it always answers the same.
+    `failing` maps CreateEndpoint or UpdateEndpoint to the FailureReasons of the next ones, and `failed` to the state
+    that a failure leaves. `describes` is the number of DescribeEndpoint calls that a state lasts. Endpoints in the
+    state `broken_while` answer with an error. With `real` an endpoint is container/serve; else it always answers the
+    same.
     """
 
     def __init__(self) -> None:
@@ -34,6 +35,7 @@ class Hosting:
         self.requests: dict[str, dict[str, dict]] = {"Model": {}, "EndpointConfig": {}}
         self.failing: dict[str, list[str]] = {}
         self.describes = 1
+        self.failed = {"CreateEndpoint": "Failed", "UpdateEndpoint": "InService"}
         self.log_of_endpoints: list[str] = []
         self.unknown: dict[str, int] = {}
         self.real = True
@@ -65,21 +67,21 @@ class Hosting:
         arn = f"arn:aws:sagemaker:{REGION}:123456789012:endpoint/{name}"
         self.endpoints[name] = {"EndpointName": name, "EndpointArn": arn, "CreationTime": now, "LastModifiedTime": now}
         self.tags[arn] = request.get("Tags", [])
-        self.change(name, "Creating", "Failed", request, "CreateEndpoint")
+        self.change(name, "Creating", request, "CreateEndpoint")
         return {"EndpointArn": arn}
 
     def UpdateEndpoint(self, request: dict) -> dict:
         name = request["EndpointName"]
         self.endpoints[name].pop("FailureReason", None)
-        self.change(name, "Updating", "InService", request, "UpdateEndpoint")
+        self.change(name, "Updating", request, "UpdateEndpoint")
         return {"EndpointArn": self.endpoints[name]["EndpointArn"]}
 
-    def change(self, name: str, now: str, if_failed: str, request: dict, operation: str) -> None:
+    def change(self, name: str, now: str, request: dict, operation: str) -> None:
         """Put the endpoint in the state `now`, and keep what it will be; an update that fails keeps what it was."""
         endpoint, config = self.endpoints[name], self.requests["EndpointConfig"][request["EndpointConfigName"]]
         self.write_log(f"/aws/sagemaker/Endpoints/{name}", "AllTraffic/i-1", self.log_of_endpoints)
         if reasons := self.failing.get(operation):
-            later = {"EndpointStatus": if_failed, "FailureReason": reasons.pop(0)}
+            later = {"EndpointStatus": self.failed[operation], "FailureReason": reasons.pop(0)}
             endpoint.setdefault("EndpointConfigName", request["EndpointConfigName"])
             endpoint.setdefault("ProductionVariants", [])
         else:
@@ -146,6 +148,8 @@ class Hosting:
         status = request.get("ModelApprovalStatus")
         found = [one for one in self.packages[request["ModelPackageGroupName"]] if one["ModelApprovalStatus"] == status]
         members = ("ModelPackageArn", "CreationTime", "ModelPackageStatus")
+        if "NextToken" not in request:  # a page of what is filtered may be empty
+            return {"ModelPackageSummaryList": [], "NextToken": "1"}
         return {"ModelPackageSummaryList": [{name: one[name] for name in members} for one in reversed(found)]}
 
     def DescribeModelPackage(self, request: dict) -> dict:
@@ -189,6 +193,9 @@ class Hosting:
 
     def invoke(self, request: Request) -> Response:
         """Answer InvokeEndpoint as the service does."""
+        if (name := request.path.split("/")[2]) not in self.endpoints:
+            told = f"Endpoint {name} of account 123456789012 not found."
+            return Response(json.dumps({"Message": told}), 400, {"x-amzn-ErrorType": "ValidationError"})
         if "AsyncInferenceConfig" in self.config(request.path.split("/")[2]):
             return Response(json.dumps({"Message": NOT_SYNCHRONOUS}), 400, {"x-amzn-ErrorType": "ValidationError"})
         if wrong := self.wrong_target(request):

@@ -99,6 +99,17 @@ def scaled_type_changes(request: dict, aws) -> bool:
     return [one.get("InstanceType") for one in types[0]] != [one.get("InstanceType") for one in types[1]]
 
 
+def other_variants(request: dict, aws) -> bool:
+    there, wanted = aws.endpoints.get(request["EndpointName"], {}), aws.requests["EndpointConfig"]
+    names = {one["VariantName"] for one in variants(wanted.get(request["EndpointConfigName"], {}))}
+    return {one["VariantName"] for one in there.get("ProductionVariants", ())} != names
+
+
+def burstable(request: dict, aws) -> bool:
+    endpoint = request["ResourceId"].split("/")[1]
+    return variants(aws.config(endpoint))[0].get("InstanceType", "").startswith(("ml.t2", "ml.t3"))
+
+
 def policy(request: dict) -> dict:
     return request.get("DeploymentConfig", {}).get("BlueGreenUpdatePolicy", {})
 
@@ -260,6 +271,24 @@ RULES = (
         "have their instance type updated",
         "dg/endpoint-scaling-update.html",
         scaled_type_changes,
+    ),
+    Rule(
+        "UpdateEndpoint",
+        "The new endpoint configuration must have the same variant name",
+        "dg/deployment-guardrails-exclusions.html",
+        other_variants,
+    ),
+    Rule(
+        "RegisterScalableTarget",
+        "Auto scaling is not supported for burstable instances",
+        "dg/endpoint-auto-scaling-add-console.html",
+        burstable,
+    ),
+    Rule(
+        "DescribeTrainingJob StopTrainingJob",
+        "Requested resource not found.",
+        "APIReference/API_DescribeTrainingJob.html, ResourceNotFound",
+        lambda request, aws: request["TrainingJobName"] not in aws.jobs,
     ),
     Rule(
         "CreateModelPackage ListModelPackages DescribeModelPackageGroup",

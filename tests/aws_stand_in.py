@@ -11,6 +11,7 @@ import re
 import tarfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs
 from urllib.request import Request as Post
@@ -29,12 +30,14 @@ from aws_rules import refusals, resources
 from helpers import CREDENTIALS, REGION
 from strict_request import faults
 
+ACCOUNT = "123456789012"
 LOGS = "/aws/sagemaker/TrainingJobs"
 # Marks the requests of this class and of the tests, to tell them from the scripts'.
 OWN = Config(user_agent_extra="stand-in")
 # The IAM action of a request to S3, by its method and whether it names an object.
 S3_ACTIONS = {
     ("GET", False): "ListBucket",
+    ("HEAD", False): "ListBucket",
     ("PUT", False): "CreateBucket",
     ("POST", False): "DeleteObject",
     ("GET", True): "GetObject",
@@ -52,9 +55,10 @@ class StandIn(Hosting):
     """A server at `url`; `calls` are the operations and parameters of all requests to SageMaker so far.
 
     `actions` are the IAM actions of all the scripts' requests. `refused` maps an operation to the error code and
-    message that answer it. `began` is added to the description of a training job that runs, and the next of `endings`
-    to that of one that has ended, whose last lines are in its log `late_seconds` later. `listed` are further models.
-    Without `searchable` tags are only known to ListTags.
+    message that answer it, and `refusing` to those that answer its next calls, None for none. A bucket is in this
+    region and this account's, unless `regions` and `owners` say otherwise. `began` is added to the description of a
+    training job that runs, and the next of `endings` to that of one that has ended, whose last lines are in its log
+    `late_seconds` later. `listed` are further models. Without `searchable` tags are only known to ListTags.
     """
 
     def __init__(self, folder: Path):
@@ -67,6 +71,9 @@ class StandIn(Hosting):
         self.calls: list[tuple[str, dict]] = []
         self.actions: set[str] = set()
         self.refused: dict[str, tuple[str, str]] = {}
+        self.refusing: dict[str, Iterator[tuple[str, str] | None]] = {}
+        self.regions: dict[str, str] = {}
+        self.owners: dict[str, str] = {}
         self.prices: dict[str, float] = {}
         self.listed: list[dict] = []
         self.searchable = True
@@ -104,7 +111,15 @@ class StandIn(Hosting):
         if OWN.user_agent_extra not in request.headers["User-Agent"]:
             self.actions.add(action(request))
         operation = request.headers.get("X-Amz-Target", "")
-        if re.fullmatch(r"/endpoints/[^/]+/invocations", request.path):
+        named = operation.rpartition(".")[2]
+        if OWN.user_agent_extra in request.headers["User-Agent"]:
+            no = None
+        else:
+            no = next(self.refusing.get(named, iter(())), None) or self.refused.get(named)
+        if no:
+            self.calls.append((named, json.loads(request.get_data() or "{}")))
+            response = refusal(*no)
+        elif re.fullmatch(r"/endpoints/[^/]+/invocations", request.path):
             response = self.invoke(request)
         elif re.fullmatch(r"/endpoints/[^/]+/async-invocations", request.path):
             response = self.invoke_async(request)
@@ -114,6 +129,10 @@ class StandIn(Hosting):
             response = self.price_list(request)
         elif operation.endswith(".FilterLogEvents"):
             response = self.filter_log(request)
+        elif request.method == "HEAD" and "/" not in request.path.strip("/"):
+            response = self.head_bucket(request)
+        elif named == "RegisterScalableTarget" and (broken := refusals(named, json.loads(request.get_data()), self)):
+            response = refusal("ValidationException", broken[0])
         elif operation.startswith("SageMaker."):
             response = self.sagemaker(operation.removeprefix("SageMaker."), request)
         else:
@@ -126,8 +145,6 @@ class StandIn(Hosting):
         self.calls.append((operation, parameters))
         if wrong := faults(operation, parameters):
             return refusal("ValidationException", "; ".join(wrong))
-        if operation in self.refused:
-            return refusal(*self.refused[operation])
         if broken := refusals(operation, parameters, self):
             return refusal("ValidationException", broken[0])
         act = getattr(self, operation, None)
@@ -270,6 +287,15 @@ class StandIn(Hosting):
     StopHyperParameterTuningJob = StopTransformJob = StopTrainingJob
 
     # S3 and logs
+
+    def head_bucket(self, request: Request) -> Response:
+        """Answer HeadBucket: 403 for an owner that is not expected, and the bucket's region."""
+        response, bucket = Response.from_app(self.moto, request.environ), request.path.strip("/")
+        owner = self.owners.get(bucket, ACCOUNT)
+        if response.status_code == 200 and request.headers.get("x-amz-expected-bucket-owner", owner) != owner:
+            return Response(status=403)
+        response.headers["x-amz-bucket-region"] = self.regions.get(bucket, REGION)
+        return response
 
     def start(self, act, *arguments) -> None:
         self.threads.append(threading.Thread(target=act, args=arguments, daemon=True))

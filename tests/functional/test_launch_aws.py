@@ -63,7 +63,7 @@ def test_what_is_missing_is_said_in_a_sentence(story):
     assert "no role for SageMaker: give the name or ARN" in story.refuses("tune.py")
     assert "Role absent not found: README.md says" in story.refuses("tune.py --role absent")
     assert "no images: run launch/upload.py FOLDER" in story.refuses("tune.py --role sm")
-    assert "bucket does not exist: run launch/upload.py" in story.refuses("tune.py --role sm --data s3://none/")
+    assert "there are no images at s3://none/" in story.refuses("tune.py --role sm --data s3://none/")
     (story.folder / ".image_uri").unlink()
     assert "no image: run ./build_and_push.sh" in story.refuses("tune.py --role sm")
     (story.folder / ".image_uri").write_text(" \n")
@@ -283,10 +283,10 @@ def test_the_images_go_if_build_and_push_made_them(story):
     manifest = '{"schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json"}'
     ecr.put_image(repositoryName="sagemaker-resnet18", imageManifest=manifest, imageTag="abc")
     ecr.create_repository(repositoryName="anothers")
-    sentence = story.refuses(
-        "cleanup.py --images --yes --image 123456789012.dkr.ecr.eu-west-1.amazonaws.com/anothers:a"
-    )
-    assert "anothers is not tagged as made by build_and_push.sh" in sentence
+    others = "--image 123456789012.dkr.ecr.eu-west-1.amazonaws.com/anothers:a"
+    code, out, _ = story.run(f"cleanup.py --images --yes {others}")
+    assert code == 1
+    assert "left: the image: the ECR repository anothers is not tagged as made by build_and_push.sh" in out
     code, out, error = story.run("cleanup.py --images")
     assert (code, "the ECR repository sagemaker-resnet18 with all its images" in out) == (1, True), error
     assert len(ecr.describe_repositories()["repositories"]) == 2

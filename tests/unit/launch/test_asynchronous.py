@@ -3,6 +3,9 @@
 import json
 from pathlib import Path
 
+from launch import asynchronous
+from launch.aws import Aws
+
 pytest_plugins = ["aws_account"]
 
 DEPLOY = "deploy.py --role sm --yes --async"
@@ -57,3 +60,40 @@ def test_the_alarm_starts_the_first_instance_still_if_an_update_fails(account):
 
 def test_it_is_not_serverless_too(account):
     assert "--asynchronous has no effect with --serverless" in account.refuses(f"{DEPLOY} --serverless")
+
+
+def test_an_endpoint_that_is_deleted_meanwhile_does_not_answer(account, tmp_path):
+    account.trained()
+    account.does(DEPLOY)
+    (tmp_path / "a.jpg").write_bytes(b"a picture")
+    account.aws.answer_later = lambda *_: None  # nor is there a file about the failure
+    account.monkeypatch.setattr(asynchronous, "QUIET_SECONDS", 0)
+
+    def delete(aws):
+        account.aws.endpoints.clear()
+
+    account.monkeypatch.setattr(Aws, "pause", delete)
+    sentence = account.refuses(f"predict.py {tmp_path / 'a.jpg'}")
+    assert "resnet18 is gone, and has not answered; s3://" in sentence
+    assert "resnet18 has not answered yet: if it has no instance, one starts in minutes" in account.err
+
+
+def test_ctrl_c_says_where_the_answer_will_be(account, tmp_path):
+    account.trained()
+    account.does(DEPLOY)
+    (tmp_path / "a.jpg").write_bytes(b"a picture")
+
+    def interrupt(aws):
+        raise KeyboardInterrupt
+
+    account.monkeypatch.setattr(Aws, "pause", interrupt)
+    assert account.run(f"predict.py {tmp_path / 'a.jpg'}")[0] == "interrupted"
+    assert "will be the answer, and s3://" in account.err
+
+
+def test_an_endpoint_that_has_scaled_to_none_costs_nothing_now(account):
+    account.trained()
+    account.does(f"{DEPLOY} --prices ml.m5.xlarge=0.25")
+    assert "0.25 USD" in account.does("status.py --prices ml.m5.xlarge=0.25")
+    account.aws.endpoints["resnet18"]["ProductionVariants"][0]["CurrentInstanceCount"] = 0
+    assert "0.25 USD" not in account.does("status.py --prices ml.m5.xlarge=0.25")

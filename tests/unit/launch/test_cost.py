@@ -47,3 +47,18 @@ def test_the_request_and_its_answer():
 @pytest.mark.parametrize("value", ["-1", "nan", "much"])
 def test_a_budget_is_a_number(account, value):
     assert "accepted: a number from 0" in account.refuses(f"{TRAIN} --budget {value}")
+
+
+def test_a_budget_refuses_what_has_no_limit(account):
+    account.trained()
+    sentence = account.refuses("deploy.py --role sm --yes --serverless --budget 5")
+    assert sentence == (
+        "there is a budget of 5.00 USD, and AWS charges a serverless endpoint by request, which has no limit"
+    )
+    assert account.names("Model") == []
+
+
+def test_a_partition_without_a_price_list(account):
+    account.monkeypatch.setattr(cost, "PRICE_LISTS", {})
+    assert "(set prices to see the cost)" in account.refuses(TRAIN)
+    assert "the price of ml.g4dn.xlarge is not known; accepted: prices" in account.refuses(f"{TRAIN} --budget 1")

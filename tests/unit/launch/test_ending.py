@@ -107,3 +107,31 @@ def test_a_job_that_has_already_ended_is_not_an_error(refusing):
     refusing.job["TrainingJobStatus"] = "InProgress"
     with pytest.raises(ClientError, match="rejected"):
         ending.stop_job(refusing, "TrainingJob", "tuning-001")
+
+
+def test_images_that_are_gone_or_refused_do_not_keep_the_rest(deployed):
+    assert "done; launch/status.py" in deployed.does(f"{CLEANUP} --images")
+    deployed.does(DEPLOY)
+    deployed.aws.refused["DescribeRepositories"] = ("AccessDeniedException", "not this")
+    code, out = deployed.run(f"{CLEANUP} --images")
+    assert (code, deployed.aws.endpoints) == (1, {})
+    assert "left: the image: An error occurred (AccessDeniedException)" in out
+
+
+def test_ctrl_c_says_that_something_is_left(deployed):
+    deployed.aws.describes = 3
+
+    def interrupt(aws):
+        raise KeyboardInterrupt
+
+    deployed.monkeypatch.setattr(Aws, "pause", interrupt)
+    assert deployed.run(CLEANUP)[0] == "interrupted"
+    assert "some of these are left; repeat the command" in deployed.err
+
+
+def test_what_is_deleted_while_it_is_listed_is_no_error(deployed):
+    deployed.aws.refused["DescribeEndpointConfig"] = ("ValidationException", "Could not find endpoint configuration")
+    assert "1 x an unknown type" in " ".join(deployed.does("status.py").split())
+    deployed.aws.searchable = False
+    deployed.aws.refused["ListTags"] = ("ValidationException", "Could not find endpoint")
+    assert "no running job or other resource" in deployed.does("status.py")

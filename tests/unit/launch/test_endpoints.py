@@ -5,6 +5,8 @@ import re
 import pytest
 
 from launch import making
+from launch.aws import Aws
+from local import places
 
 pytest_plugins = ["aws_account"]
 
@@ -172,3 +174,123 @@ def test_a_model_of_a_job_that_failed_or_is_gone_is_not_deployed(account):
     assert account.names("Model") == []
     account.trained(TrainingJobStatus="Stopped", SecondaryStatus="MaxRuntimeExceeded")
     assert "was stopped before its end (MaxRuntimeExceeded: raise --max-minutes)" in account.does(DEPLOY)
+
+
+EXPIRED = ("ExpiredTokenException", "The security token included in the request is expired")
+
+
+@pytest.mark.parametrize("state", ["SystemUpdating", "RollingBack"])
+def test_what_aws_does_by_itself_is_waited_for(deployed, state):
+    deployed.aws.endpoints["resnet18"] |= {
+        "EndpointStatus": state,
+        "describes": 2,
+        "later": {"EndpointStatus": "InService"},
+    }
+    assert f"resnet18 is {state}" in deployed.does(DEPLOY)
+
+
+def test_an_update_and_a_rollback_that_both_fail_leave_what_is_mixed(deployed):
+    deployed.aws.failed["UpdateEndpoint"] = "UpdateRollbackFailed"
+    deployed.aws.failing["UpdateEndpoint"] = ["no disk"]
+    assert "resnet18 is UpdateRollbackFailed: no disk" in deployed.refuses(DEPLOY)
+    assert len(deployed.names("Model")) == 2  # the endpoint may need either
+    assert "resnet18 is in service" in deployed.does(DEPLOY)
+
+
+def test_an_update_by_somebody_else_meanwhile_is_told(deployed):
+    wait, configs, endpoint = Aws.pause, deployed.aws.requests["EndpointConfig"], deployed.aws.endpoints["resnet18"]
+    configs["anothers"] = configs["resnet18-1"]
+
+    def update(aws):
+        endpoint.get("later", {})["EndpointConfigName"] = "anothers"
+        wait(aws)
+
+    deployed.monkeypatch.setattr(Aws, "pause", update)
+    deployed.aws.describes = 3
+    assert "serves anothers, another configuration: somebody else has updated it" in deployed.refuses(DEPLOY)
+
+
+def test_an_endpoint_that_others_made_is_left_alone(deployed):
+    deployed.aws.endpoints["resnet18"]["ProductionVariants"][0]["VariantName"] = "variant-1"
+    assert "has the variants ['variant-1'], and is not deploy.py's: give another name" in deployed.refuses(DEPLOY)
+    assert len(deployed.names("Model")) == 1
+
+
+def test_it_is_asked_before_a_model_in_service_is_replaced(deployed):
+    sentence = deployed.refuses(DEPLOY.removesuffix(" --yes"))
+    assert "endpoint resnet18 for resnet18-0, in place of the model that resnet18 serves now, up to 1 inst" in sentence
+    assert "and as many again while it is updated; per month" in sentence
+
+
+@pytest.mark.parametrize(("flags", "scaling"), [("", ""), ("--max-instances 2", "keeps its instances, since it does")])
+def test_ctrl_c_says_what_goes_on_and_its_name_is_known(account, flags, scaling):
+    account.trained()
+    account.aws.describes, wait = 3, Aws.pause
+
+    def interrupt(aws):
+        wait(aws)
+        if account.aws.endpoints:
+            raise KeyboardInterrupt
+
+    account.monkeypatch.setattr(Aws, "pause", interrupt)
+    assert account.run(f"{DEPLOY} {flags}")[0] == "interrupted"
+    assert "resnet18 goes on without this script" in account.err
+    assert scaling in account.err
+    assert places.latest("endpoint") == "resnet18"
+    assert account.names("Model") == account.names("EndpointConfig") == ["resnet18-1"]
+
+
+def test_credentials_that_expire_in_the_middle_of_a_wait_say_what_goes_on(account):
+    account.trained()
+    account.aws.refusing["DescribeEndpoint"] = iter([None, None, None, EXPIRED])
+    account.aws.describes = 9
+    assert "the credentials have expired: log in again" in account.refuses(DEPLOY)
+    assert "resnet18 goes on without this script: launch/deploy.py waits for it" in account.err
+    assert account.names("Model") == ["resnet18-1"]
+
+
+def test_a_wait_outlasts_an_aws_that_does_not_answer(account):
+    account.monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    account.trained()
+    no = ("ThrottlingException", "Rate exceeded")
+    account.aws.refusing["DescribeEndpoint"] = iter([no, None, None, None, no, no])
+    assert "resnet18 is in service" in account.does(DEPLOY)
+    assert next(account.aws.refusing["DescribeEndpoint"], None) is None
+
+
+def test_scaling_that_is_refused_is_told_of_an_endpoint_in_service(account):
+    account.trained()
+    account.aws.refused["RegisterScalableTarget"] = ("LimitExceededException", "500 targets")
+    sentence = account.refuses(f"{DEPLOY} --max-instances 2")
+    assert "resnet18 is in service, and keeps its instances, since it does not scale: AWS: " in sentence
+    assert "500 targets; launch/deploy.py tries it again" in sentence
+    assert account.names("Model") == ["resnet18-1"]
+
+
+def test_a_type_that_does_not_scale_is_refused(account):
+    account.trained()
+    sentence = account.refuses(f"{DEPLOY} --max-instances 2 --instance-type ml.t2.medium")
+    assert "instance_type is 'ml.t2.medium', of which AWS lets no endpoint scale" in sentence
+    account.does(f"{DEPLOY} --instance-type ml.t2.medium")
+
+
+@pytest.mark.parametrize("operation", ["CreateEndpointConfig", "CreateEndpoint"])
+def test_the_next_instance_type_is_tried_if_there_is_no_quota_for_the_first(account, operation):
+    account.trained()
+    account.aws.refusing[operation] = iter([("ResourceLimitExceeded", "limit of 0 Instances")])
+    out = account.does(f"{DEPLOY} --instance-type ml.g4dn.xlarge --more-instance-types ml.m5.xlarge")
+    assert "quota is too small" in out
+    assert "next: ml.m5.xlarge" in out
+    assert len(account.names("Model")) == 1
+
+
+LONGEST = f"a--{'b' * 60}"
+
+
+def test_names_of_endpoints_are_those_that_aws_takes(account):
+    account.trained()
+    for name in ("a_b", "-a", "a-", f"{LONGEST}c"):
+        assert "accepted: up to 63 letters, digits and hyphens" in account.refuses(f"{DEPLOY} --endpoint={name}")
+    assert f"{LONGEST} is in service" in account.does(f"{DEPLOY} --max-instances 2 --endpoint {LONGEST}")
+    assert places.latest("endpoint") == LONGEST
+    assert LONGEST in account.does("cleanup.py --yes")

@@ -91,7 +91,10 @@ def test_a_job_that_was_stopped_continues_from_its_checkpoints(account):
     (request,) = account.aws.sent("CreateTrainingJob")
     assert request["CheckpointConfig"] == checkpoints
     assert request["HyperParameters"] == {"epochs": "9"}
-    assert "is Completed; accepted: a job that was stopped, or failed" in account.refuses(resume)
+    again = account.does("train.py --resume")  # after Ctrl-C, while it ran to its end
+    assert "line 0" in again
+    assert "is trained" in again
+    assert len(account.aws.sent("CreateTrainingJob")) == 1
 
 
 NO_CAPACITY = {
@@ -128,3 +131,48 @@ def test_lines_that_arrive_out_of_order_are_read(account):
     put(log.latest + 10_000, "last")
     assert list(log.new_lines()) == ["late", "last"]
     assert list(log.new_lines()) == []
+
+
+def test_a_job_that_is_deleted_meanwhile_is_told(started):
+    del started.aws.jobs["resnet18-1"]
+    assert follow(started)[0] == "there is no resnet18-1 in this account and region, or it was just deleted"
+    assert "there is none of this name in this account and region" in started.refuses("train.py --resume resnet18-1")
+    started.aws.jobs["resnet18-1"] = {"TrainingJobName": "resnet18-1", "TrainingJobStatus": "Deleting"}
+    assert "or it was just deleted" in follow(started)[0]
+
+
+@pytest.mark.parametrize("command", ["train.py", "tune.py --max-jobs 1"])
+def test_credentials_that_expire_in_the_middle_say_what_goes_on(account, command):
+    operation = "DescribeTrainingJob" if command == "train.py" else "DescribeHyperParameterTuningJob"
+    expired = ("ExpiredTokenException", "The security token included in the request is expired")
+    account.aws.refusing[operation] = iter([None, expired])
+    account.aws.late_seconds = 0.2
+    sentence = account.refuses(f"{command} --role sm --yes")
+    assert "the credentials have expired: log in again" in sentence
+    assert "keeps running without this script" in account.err
+    assert "--resume resnet18-" in account.err
+
+
+def test_a_job_that_may_have_started_is_told(account):
+    account.aws.refused["DescribeTrainingJob"] = ("AccessDeniedException", "not this")
+    assert "the credentials may not do this" in account.refuses("train.py --role sm --yes")
+    assert "AWS may have started resnet18-2: launch/status.py says so" in account.err
+    assert len(account.aws.sent("CreateTrainingJob")) == 1
+
+
+@pytest.mark.parametrize("late_seconds", [0.2])
+def test_a_log_that_cannot_be_read_does_not_end_the_watch(started, monkeypatch):
+    monkeypatch.setattr(logs, "QUIET_SECONDS", 0.1)
+    started.aws.refused["FilterLogEvents"] = ("AccessDeniedException", "not this log")
+    result, out = follow(started)
+    assert result == 0
+    assert out.count("the log cannot be read: An error occurred (AccessDeniedException)") == 1
+
+
+def test_no_quota_for_the_first_instance_type(account):
+    account.aws.refusing["CreateTrainingJob"] = iter([("ResourceLimitExceeded", "limit of 0 Instances")])
+    out = account.does("train.py --role sm --yes --more-instance-types ml.g5.xlarge")
+    assert "next: ml.g5.xlarge" in out
+    account.aws.refused["CreateTrainingJob"] = ("ResourceLimitExceeded", "limit of 0 Instances")
+    assert "quota is too small" in account.refuses("train.py --role sm --yes --more-instance-types ml.g5.xlarge")
+    assert account.err == ""  # no job may have started

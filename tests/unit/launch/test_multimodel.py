@@ -44,7 +44,9 @@ def test_deploy_add_ask_and_clean_up(account, tmp_path):
     account.does(f"predict.py --model pugs {picture}")
     assert account.aws.targets == ["first.tar.gz", "pugs.tar.gz", "pugs.tar.gz"]
     assert "resnet18/cats.tar.gz" in account.refuses(f"predict.py --model cats {picture}")
-    assert "needs a TargetModel" in account.refuses(f"predict.py {picture}")
+    assert "needs a TargetModel: name the model with --model" in account.refuses(f"predict.py {picture}")
+    sentence = account.refuses(f"predict.py --endpoint absent {picture}")
+    assert "absent of account 123456789012 not found: there is none of this name in this account" in sentence
     assert "resnet18 has a model pugs already: give another name" in account.refuses(f"{DEPLOY} --model pugs")
     assert "is multi-model, and AWS cannot make it one of instances" in account.refuses("deploy.py --role sm --yes")
     account.does("cleanup.py --yes --outputs")

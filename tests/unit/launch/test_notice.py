@@ -42,3 +42,12 @@ def test_the_requests(kind):
     assert faults("PutRule", {"Name": f"launch-resnet18-{kind}", "EventPattern": pattern}, of="events") == []
     targets = [notice.target("arn:aws:sns:eu-west-1:123456789012:launch-resnet18", kind)]
     assert faults("PutTargets", {"Rule": "a", "Targets": targets}, of="events") == []
+
+
+def test_a_topic_without_rules_is_found_and_deleted(account):
+    account.aws.refused["PutRule"] = ("LimitExceededException", "300 rules")
+    assert "300 rules" in account.refuses(TRAIN)
+    assert not account.aws.sent("CreateTrainingJob")
+    assert "the e-mails when a job ends" in account.does("cleanup.py --yes")
+    assert account.aws.client("sns").list_topics()["Topics"] == []
+    assert "the e-mails" not in account.does("cleanup.py --yes")

@@ -60,3 +60,16 @@ def test_the_requests(account):
     request = registry.package(aws, job, f"s3://{account.bucket}/model.tar.gz", f"s3://{account.bucket}/a", True)
     assert faults("CreateModelPackage", request) == []
     assert faults("CreateModelPackageGroup", registry.group(account.settings())) == []
+
+
+def test_a_package_that_register_did_not_make_is_told(account):
+    account.trained()
+    account.does("register.py --approve")
+    (package,) = account.aws.packages["resnet18"]
+    job = package.pop("CustomerMetadataProperties")["training-job"]
+    assert "names no training job, unlike those of register.py" in account.refuses(DEPLOY)
+    package["CustomerMetadataProperties"] = {"training-job": job}
+    del account.aws.jobs[job]
+    assert f"names the training job {job}, which is gone" in account.refuses(DEPLOY)
+    assert "--image has no effect with --approved" in account.refuses(f"{DEPLOY} --image {account.image}")
+    assert account.names("Model") == []
