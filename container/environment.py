@@ -14,8 +14,12 @@ VENV = Path(__file__).resolve().parents[1] / ".venv"
 def enter(*packages):
     """Return if this Python is new enough and has `packages`; else start the program again with .venv's Python.
 
-    Exits with one sentence if .venv is not there, or lacks a package too.
+    Exits with one sentence if .venv is not there, or lacks a package too, or if the working folder was removed.
     """
+    try:
+        Path.cwd()
+    except OSError as error:
+        sys.exit(f"{Path(sys.argv[0]).stem}: the working folder: {error.strerror}; cd to one that exists")
     if sys.version_info >= (3, 11) and all(map(has, packages)):
         return
     python = VENV / "bin" / "python"

@@ -82,13 +82,13 @@ class Server:
             f"{number} connections",
         )
 
-    def wait_for_no_connections(self) -> None:
-        """Return once no worker has an open connection."""
+    def wait_for_few_connections(self, most: int) -> None:
+        """Return once the workers have at most so many open connections."""
         workers = list(map(psutil.Process, self.workers))
         states = psutil.CONN_ESTABLISHED, psutil.CONN_CLOSE_WAIT
         wait_until(
-            lambda: not any(one.status in states for worker in workers for one in worker.net_connections()),
-            "no connections",
+            lambda: sum(one.status in states for worker in workers for one in worker.net_connections()) <= most,
+            f"at most {most} connections",
         )
 
     def request(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> Answer:

@@ -1,5 +1,6 @@
 """How much memory is left, on the machine and in the control groups of this process, such as a container's."""
 
+import os
 from pathlib import Path
 
 import psutil
@@ -17,13 +18,20 @@ _KILLS = "memory.events", "memory.oom_control"
 def free_memory(system: Path = Path("/")) -> int:
     """Return how many bytes this process may still take."""
     left = [room for group in list_groups("memory", system) for room in _left_in(group)]
-    return min([psutil.virtual_memory().available, *left])
+    return min([_left_on_machine(), *left])
 
 
 def count_kills(system: Path = Path("/")) -> int:
     """Return how many processes the kernel has killed because a group's limit was reached; 0 if it does not say."""
     counts = [_counts(group / file) for group in list_groups("memory", system) for file in _KILLS]
     return max(int(count.get("oom_kill", 0)) for count in counts)
+
+
+def _left_on_machine() -> int:
+    try:
+        return psutil.virtual_memory().available
+    except OSError:  # no /proc, as in some sandboxes
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _left_in(group: Path) -> list[int]:

@@ -49,6 +49,15 @@ def test_a_program_goes_on_in_venv(program, tmp_path):
     assert done.stdout.startswith("usage: ")
 
 
+def test_a_working_folder_that_was_removed_is_named(tmp_path):
+    """A relative path would have no meaning."""
+    for number, program in enumerate(PROGRAMS):
+        command = f"mkdir {number} && cd {number} && rmdir ../{number} && exec {sys.executable} {ROOT / program} --help"
+        done = subprocess.run(command, cwd=tmp_path, shell=True, capture_output=True, text=True)
+        sentence = f"{Path(program).stem}: the working folder: No such file or directory; cd to one that exists\n"
+        assert (done.returncode, done.stderr) == (1, sentence)
+
+
 def test_without_venv_one_sentence_says_what_to_do(tmp_path):
     checkout = copy_of_checkout(tmp_path)
     for program in PROGRAMS:

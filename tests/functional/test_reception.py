@@ -30,9 +30,10 @@ CONNECTIONS, THREADS = MOST_CONNECTIONS, choose_share(1).threads
 # The model waits as long as a file exists, and the worker takes the time to be later as long as another one does.
 PATCH = """
 import os, time
-import classifier.serving.front as f, classifier.serving.server as s
+import classifier.serving.connection as c, classifier.serving.front as f, classifier.serving.server as s
 from classifier.serving.worker import Worker
 f.QUEUE_BYTES = 0  # which leaves room for two bodies
+c.MOST_CHUNKS = 200
 end, model_of = Worker.end_late, s.model_of
 Worker.end_late = lambda self, now, patience: end(self, now + 80 * os.path.exists({later!r}), patience)
 def held_model_of(*arguments):
@@ -110,6 +111,12 @@ def send(server: Server, connections: int, data: bytes, stack: ExitStack) -> lis
     return clients
 
 
+def leave(server: Server, data: bytes) -> None:
+    """Send the data and close the connection, as a client whose patience ends."""
+    with connect(server) as connection:
+        connection.sendall(data)
+
+
 def reset(server: Server, data: bytes) -> None:
     """Send the data and break the connection off."""
     with connect(server) as connection:
@@ -156,7 +163,7 @@ def test_every_end_of_chunks_is_known(server, end, size):
         (b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 404),
         (b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", 404),
         (b"PUT /ping HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n" + bytes(3_000_000), 405),
-        (b"\r\n" + PING, 200),
+        *((lines + PING, 200) for lines in (b"\r\n", 2 * b"\r\n", 60_000 * b"\r\n")),
         (LENGTH.replace(b"Host", b"Expect: a-raise\r\nHost") + JPEG, 200),
         (LENGTH.replace(b"1.1", b"1.0").replace(b"Host", b"Expect: 100-continue\r\nHost") + JPEG, 200),
     ],
@@ -193,8 +200,39 @@ def test_a_client_that_asks_first_is_told_what_is_too_large(server):
         assert stream.readline().startswith(b"HTTP/1.1 413 ")
 
 
+@pytest.mark.parametrize("pieces", [[b"\r\n\r\n"], [b"\r", b"\n"]])
+def test_empty_lines_behind_a_request_are_not_the_next_one(server, pieces):
+    """Old clients send them behind a body; the connection stays idle, and ends without another answer."""
+    with connect(server) as connection:
+        connection.sendall(LENGTH + JPEG + pieces[0])
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200 OK")
+        for piece in pieces[1:]:
+            connection.sendall(piece)
+        connection.sendall(PING)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200 OK")
+        connection.sendall(b"".join(pieces))
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(4096) == b""
+
+
+@pytest.mark.parametrize("cut", [3, 7, 30, len(PING) - 2])
+def test_a_request_of_which_a_part_came_with_the_one_before_it(server, cut):
+    with connect(server) as connection:
+        connection.sendall(PING + PING[:cut])
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200 OK")
+        connection.sendall(PING[cut:])
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200 OK")
+
+
 def test_hundreds_of_requests_at_once_on_a_connection(server):
     assert raw(server, PING * 500 + LENGTH + JPEG).count(b"HTTP/1.1 200 OK") == 501
+
+
+def test_a_chunk_is_one_in_however_many_pieces_it_comes(patched):
+    body = JPEG + bytes((1 << 20) - len(JPEG))
+    chunked = CHUNKED + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    pieces = (chunked[i : i + 4000] for i in range(0, len(chunked), 4000))
+    assert raw(patched.server, *pieces).startswith(b"HTTP/1.1 200 OK")
 
 
 # What is not
@@ -228,8 +266,7 @@ def test_hundreds_of_requests_at_once_on_a_connection(server):
         CHUNKED + b"f" * 40 + b"\r\nabc\r\n0\r\n\r\n",
         CHUNKED + b"ffff\r\n\r\n0\r\n\r\n",
         CHUNKED + b"1\r\nx\r\n" * 60_000 + b"0\r\n\r\n",
-        b"\r\n\r\n",
-        b"\n",
+        *(empty + PING for empty in (b"\n", b"\r", b"\r\n\n", b"\r\r\n", b" \r\n")),
         *(PING.replace(b"HTTP/1.1", version) for version in (b"HTTP/2.0", b"HTTP/1.2", b"http/1.1", b"", b"HTTP/1.1 ")),
         *(PING.replace(b"GET", method) for method in (b"get", b"G", b"G(T", b"GET ")),
         *(PING.replace(b"/ping", target) for target in (b"ping", b"/p\0ing", b"/p\xc3\xbcng", b"*")),
@@ -285,12 +322,26 @@ def test_refusals_say_why(server, request_bytes, status, sentence):
     assert json.loads(body)["error"].startswith(sentence)
 
 
-@pytest.mark.parametrize("start", [b"\x16\x03\x01\x02\0", b"\0", b"{"])
-def test_what_cannot_be_http_is_refused_at_once(server, start):
-    """A client that speaks TLS sends no end of a line, and waits."""
+@pytest.mark.parametrize(
+    ("start", "status"),
+    [
+        *((start, 400) for start in (b"\x16\x03\x01\x02\0", b"\0", b"{", b"AMQP\0\0\x09\x01", b"a" * 30)),
+        *((CHUNKED + b"1" + b"0" * zeros + b"\r\n", 400) for zeros in (16, 17, 1000)),
+        (CHUNKED + b"8000000000000000\r\nabc", 400),
+        (CHUNKED + b"7fffffffffffffff\r\nabc", 413),
+        (CHUNKED + b"3\r\nabc\r\n10000000\r\n", 413),
+        (CHUNKED + b"3;" + b"x" * 9000, 400),
+        (CHUNKED + b"0\r\nx" + b"x" * 9000, 431),
+        (b"GET /" + b"x" * 5000, 414),
+        (PING[:-2] + b"x" * 9000, 431),
+    ],
+)
+def test_what_cannot_become_a_request_is_refused_at_once(server, start, status):
+    """A client that speaks TLS, for example, sends no end of a line, and waits."""
     with connect(server) as connection:
+        connection.settimeout(PING_S)
         connection.sendall(start)
-        assert connection.recv(4096).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 %d " % status)
 
 
 def test_no_answer_names_the_server(server):
@@ -354,6 +405,22 @@ def test_a_client_that_only_ends_its_sending_is_answered(patched):
         assert answer.result().startswith(b"HTTP/1.1 200 OK\r\n")
 
 
+def test_a_client_that_has_ended_its_sending_does_not_wait(patched):
+    """It is refused when it ends its sending, and when it did so before."""
+    with ExitStack() as stack, existing(patched.held):
+        send(patched.server, THREADS, LENGTH + JPEG, stack)
+        patched.server.wait_for_connections(THREADS)
+        early = raw(patched.server, PING + LENGTH + JPEG)
+        (late,) = send(patched.server, 1, LENGTH + JPEG, stack)
+        patched.server.wait_for_connections(THREADS + 1)
+        late.shutdown(socket.SHUT_WR)
+        answers = [early.partition(b"\r\n\r\n")[2], late.recv(4096)]
+    for answer in answers:
+        assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+        assert b"Retry-After" in answer
+        assert answer.endswith(b'had ended its sending, as one that has left"}\n')
+
+
 def test_a_burst_where_few_files_may_be_open(artifact_folder, tmp_path):
     limit = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (192, 192))"
     with serve(artifact_folder.parent, tmp_path / "log", limit) as server, ExitStack() as stack:
@@ -384,17 +451,24 @@ def test_the_bytes_of_the_queue_are_bounded(patched):
     assert post(patched.server).status == 200
 
 
-def test_clients_that_have_left_occupy_no_place_in_the_queue(patched):
-    with ThreadPoolExecutor(4) as pool, existing(patched.held):
-        for _ in pool.map(lambda _: reset(patched.server, LENGTH + JPEG), range(THREADS + QUEUE + 50)):
-            pass
-        patched.server.wait_for_no_connections()
-        assert_prompt(patched.server)
-        answer = pool.submit(post, patched.server)
-        patched.server.wait_for_connections(1)
-        assert_prompt(patched.server)
-        assert not answer.done()
-    assert answer.result().status == 200
+@pytest.mark.parametrize("end", [reset, leave])
+@pytest.mark.parametrize("data", [LENGTH + JPEG, 2 * (LENGTH + JPEG), LENGTH + JPEG + b"\r\n"])
+def test_clients_that_have_left_occupy_no_place_in_the_queue(patched, end, data):
+    """Of them, those are computed that had a thread."""
+    with ThreadPoolExecutor(4) as pool:
+        with existing(patched.held):
+            computed = patched.server.log.count('"status": 200')
+            for _ in pool.map(lambda _: end(patched.server, data), range(THREADS + QUEUE + 50)):
+                pass
+            patched.server.wait_for_few_connections(THREADS)
+            assert_prompt(patched.server)
+            answer = pool.submit(post, patched.server)
+            patched.server.wait_for_connections(1)
+            assert_prompt(patched.server)
+            assert not answer.done()
+        assert answer.result().status == 200
+        patched.server.wait_for_few_connections(0)
+    assert patched.server.log.count('"status": 200') - computed <= 2 * THREADS + 1
 
 
 def test_chunks_that_cost_time_hold_up_nobody(server):

@@ -51,6 +51,23 @@ def test_a_gpu_that_cannot_be_used_ends_the_server_after_the_fork(artifact_folde
     assert "Traceback" not in log
 
 
+REFUSE_ALL = """
+import classifier.errors as e, classifier.serving.server as s
+def refuse(*_): raise e.UserError("refused")
+s.load_predictor = refuse
+"""
+
+
+def test_several_processes_that_refuse_to_start_end_the_server_once(artifact_folder, tmp_path):
+    """The others end while the master stops because of the first."""
+    code, log, _ = run_to_its_end(
+        artifact_folder.parent, tmp_path / "log", REFUSE_ALL, SAGEMAKER_MODEL_SERVER_WORKERS="6"
+    )
+    assert code not in (0, None)
+    assert log.count("Reason: Worker failed to boot.") == 1
+    assert "Traceback" not in log
+
+
 KILLED_WHILE_LOADING = """
 import classifier.images as i, os, pathlib
 starts, warm_up = pathlib.Path({!r}), i.warm_up

@@ -11,7 +11,7 @@ from classifier import artifact
 from classifier.contract import Contract
 from classifier.device import PRECISIONS
 from classifier.errors import UserError
-from classifier.serving import answers, inputs, openapi
+from classifier.serving import answers, inputs, openapi, query
 from classifier.serving.app import create_app
 from classifier.serving.model import model_of
 from classifier.serving.predictor import load_predictor
@@ -117,7 +117,7 @@ def test_content_types():
     assert (json_type, *lines_types.split(", ")) == (answers.JSON, *answers.LINES_TYPES)
     assert f"1 to {inputs.MAX_IMAGES} images" in example
     assert set(json.loads(example[: example.index("}") + 1].replace(", ...", ""))) == set(inputs.KEYS)
-    assert f"The {inputs.DEFAULT_K} most probable classes" in ALL
+    assert f"The {query.DEFAULT_K} most probable classes" in ALL
 
 
 def test_answers():

@@ -20,6 +20,7 @@ from classifier.serving.batcher import Expired
 from classifier.serving.decoding import Decoder
 from classifier.serving.examples import ADDRESS, examples
 from classifier.serving.model import Model
+from classifier.serving.query import ATTRIBUTES, Query
 from classifier.serving.remote import ModelGone
 from classifier.serving.share import Share
 
@@ -55,7 +56,7 @@ def create_app(model: Future, max_payload_mb: int, share: Share) -> Flask:
     def page() -> Response:
         nonce = secrets.token_urlsafe(16)
         loaded = model.result() if model.done() else None
-        about = {"crop": CROP_FRACTION, "attributes": inputs.ATTRIBUTES, "address": ADDRESS}
+        about = {"crop": CROP_FRACTION, "attributes": ATTRIBUTES, "address": ADDRESS}
         shown = examples(loaded.classes) if loaded else []
         text = render_template("page.html", model=loaded, nonce=nonce, examples=shown, **about)
         return Response(text, headers=PAGE_HEADERS | {"Content-Security-Policy": PAGE_POLICY.format(nonce=nonce)})
@@ -115,11 +116,11 @@ class _Submitted(NamedTuple):
 
     result: dict
     outcome: Future
-    query: inputs.Query
+    query: Query
     pixels: np.ndarray
 
 
-def _classify(queries: list[inputs.Query], model: Model, decoder: Decoder, trace: Trace) -> list[Answer]:
+def _classify(queries: list[Query], model: Model, decoder: Decoder, trace: Trace) -> list[Answer]:
     """Return each query's answer: for each image its classes, or why it could not be read.
 
     Raises Expired or TimeoutError if the request's time is over.

@@ -1,6 +1,7 @@
 """A client's connection: gunicorn's, with limits on time and bytes, refusals in JSON, and time to read them."""
 
 import contextlib
+import re
 import time
 from enum import Enum
 from functools import partial
@@ -25,6 +26,11 @@ MOST_CHUNKS = 50_000
 READ_BYTES = 64 << 10
 # Of a head or of chunks, of which a byte may take 0.5 us, this much is parsed at once, and more in turns.
 PIECE_BYTES = 1 << 10
+# A chunk's size may be any number that others hold too.
+MOST_SIZE = (1 << 63) - 1
+# How a request begins. Of TLS or another protocol the end of a line may never come, for which gunicorn's parser waits.
+METHOD = re.compile(rb"[A-Za-z][!-~]{,19}(?:[ \r\n]|\Z)")
+EMPTY_LINES = re.compile(rb"(?:\r\n)+")
 
 protocol: Any = stubbed  # by an older version of gunicorn
 ASGIProtocol: Any = protocol.ASGIProtocol
@@ -55,7 +61,7 @@ class Connection(ASGIProtocol):
         self.trace = Trace()
         self.unparsed = bytearray()
         self.chunks = self.body_bytes = 0
-        self.has_eof = self.was_read = False
+        self.has_eof = self.was_read = self.is_queued = False
         self.enter(State.IDLE)
 
     @property
@@ -103,15 +109,28 @@ class Connection(ASGIProtocol):
         """Answer a request that is not whole, and close the connection once the client has read the answer."""
         if not self._closed:
             self._safe_write(refusal.message())
+            if request := self._current_request:
+                self.trace.request = f"{request.method} {request.path}"
             accesslog.log_request(self.trace, refusal.status, len(refusal.body()))
             self._close_transport()
+
+    def queue(self) -> bool:
+        """Let the request wait for a thread until its client ends its sending; return False if it has done so.
+
+        Such a client has left, nearly always: one that still reads is answered where nobody waits.
+        """
+        self.is_queued = True
+        self._read_on()
+        return not self._closed
 
     def parse(self, seconds: float = 0) -> bool:
         """Parse some of what has arrived, of what costs time for this long, and return whether to go on."""
         end = time.monotonic() + seconds
+        if self.state is State.IDLE and (empty := EMPTY_LINES.match(self.unparsed)):
+            del self.unparsed[: empty.end()]
         while self._can_parse:
             self._parse_piece()
-            if not self._is_in_body and time.monotonic() >= end:
+            if not self._body_left and time.monotonic() >= end:
                 break
         self._read_on()
         return self._can_parse
@@ -134,7 +153,7 @@ class Connection(ASGIProtocol):
             self.worker.parse(self)
 
     def eof_received(self) -> bool:
-        """Keep a connection whose client has sent all that it will, but still reads."""
+        """Keep a connection whose client has sent all that it will, but may still read."""
         self.has_eof = True
         self._read_on()
         return not self._closed
@@ -148,7 +167,7 @@ class Connection(ASGIProtocol):
         return not self._closed
 
     def _on_body(self, chunk) -> None:
-        self.chunks += 1
+        self.chunks += not self._callback_parser._chunk_remaining
         self.body_bytes += len(chunk)
         if self.chunks > MOST_CHUNKS and self._current_request.chunked:
             raise InvalidChunkSize("its body has too many chunks; accepted: chunks of 1 kB and more")
@@ -159,8 +178,9 @@ class Connection(ASGIProtocol):
         super()._on_message_complete()
 
     def _arm_keepalive_timer(self) -> None:
-        """Wait for the next request; the worker keeps the time."""
-        self.enter(State.IDLE)
+        """Wait for the next request, of which a part may have come; the worker keeps the time."""
+        if self.state is State.UNREAD:
+            self.enter(State.IDLE)
         self.worker.parse(self)
 
     def _is_websocket_upgrade(self, request) -> bool:
@@ -191,23 +211,28 @@ class Connection(ASGIProtocol):
 
     @property
     def _can_parse(self) -> bool:
-        return bool(self.unparsed) and self.state in (State.IDLE, State.ARRIVING)
+        if self.state is State.IDLE:
+            return self.unparsed not in (b"", b"\r")  # an empty line's, which is of no request
+        return self.is_arriving and bool(self.unparsed)
 
     @property
-    def _is_in_body(self) -> bool:
-        """Whether the next bytes are of a body of known length, which cost no time."""
-        return self.is_arriving and self._current_request is not None and not self._current_request.chunked
+    def _body_left(self) -> int:
+        """How many of the next bytes are of a body or a chunk of known length, which cost no time."""
+        if not self.is_arriving or not self._current_request:
+            return 0
+        if self._current_request.chunked:
+            return self._callback_parser._chunk_remaining
+        return self._current_request.content_length - self.body_bytes
 
     def _parse_piece(self) -> None:
-        size = self._current_request.content_length - self.body_bytes if self._is_in_body else PIECE_BYTES
+        size = self._body_left or PIECE_BYTES
         piece = bytes(self.unparsed[:size])
         del self.unparsed[:size]
         if self.state is State.IDLE:
             self.trace = Trace()
             self.chunks = self.body_bytes = 0
             self.enter(State.ARRIVING)
-            # TLS, for example, might never send the end of a line, which gunicorn's parser waits for.
-            if self.req_count <= 1 and not piece[:1].isalpha() and piece[:1] not in b"\r\n":
+            if not METHOD.match(piece):
                 self.refuse(refusals.NOT_HTTP)
                 return
         self.trace.bytes_in += len(piece)
@@ -219,19 +244,24 @@ class Connection(ASGIProtocol):
             self._refuse_excess()
 
     def _refuse_excess(self) -> None:
-        request = self._current_request
-        if request is None and self.trace.bytes_in > MOST_HEAD:
-            self.refuse(refusals.LONG_HEAD)
-        elif request is not None and max(self.trace.bytes_in, request.content_length) > MOST_RECEIVED:
+        if not self._current_request:
+            if self.trace.bytes_in > MOST_HEAD:
+                self.refuse(refusals.LONG_HEAD)
+        elif self._callback_parser._chunk_size > MOST_SIZE:
+            self.refuse(refusals.invalid(InvalidChunkSize("a chunk's size is larger than any file")))
+        elif self.trace.bytes_in + self._body_left > MOST_RECEIVED:
             self.refuse(self.worker.asgi.too_large)
 
     def _read_on(self) -> None:
-        """Read more as soon as nothing is left to parse or, if no more will come, end what waits for it."""
-        if self.unparsed:
-            self.transport.pause_reading()
-        elif not self.has_eof:
-            self.transport.resume_reading()
-        elif self.is_arriving:
+        """Read more unless enough is there to parse or, if no more will come, end what waits for it."""
+        if not self.has_eof:
+            if len(self.unparsed) < READ_BYTES:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
+        elif self.is_queued:
+            self.refuse(refusals.LEFT)
+        elif self.is_arriving and not self.unparsed:
             self.refuse(refusals.CUT_OFF)
-        elif self.state is State.IDLE:
+        elif self.state is State.IDLE and not self._can_parse:
             self._close_transport()

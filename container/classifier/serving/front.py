@@ -93,7 +93,11 @@ class Front:
         with Place(line.room) as place:
             try:
                 body = await self._receive(connection, environ, receive, place)
-                if not await place.turn():
+                if line.room.turns.locked() and not connection.queue():
+                    raise Gone
+                has_turn = await place.turn()
+                connection.is_queued = False
+                if not has_turn:
                     raise Refused(FULL)
                 running = self._run(line.threads, connection, environ, body)
                 place.leave_after(running)

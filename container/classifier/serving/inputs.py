@@ -2,8 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 
 from flask import Request
@@ -13,6 +12,7 @@ from classifier.images import is_image
 from classifier.json_text import parse_json, shown, type_name
 from classifier.serving.answers import JSON, LINES_TYPES
 from classifier.serving.encoded import decode_base64, find_image
+from classifier.serving.query import ATTRIBUTES, Query, read_attributes, valid_flag, valid_k
 from classifier.words import plural
 
 # The bytes decide what it is: one image, base64 of one, or JSON after all. The last is what curl --data-binary says
@@ -33,30 +33,12 @@ CODINGS = {"Content-Encoding": ("identity",), "Transfer-Encoding": ("chunked", "
 MAX_IMAGES = 32
 # Accepted bodies have fewer, since base64 has none; Python needs seconds to read a body of millions of values.
 MOST_COMMAS = 1000
-DEFAULT_K = 5
 KEYS = ("images", "k", "explain")
 EXAMPLE = '{"images": ["base64 of a JPEG, PNG or WebP file", ...], "k": 5}'
 FORM = f"an object with images and k, as in {EXAMPLE}, not pixels"
-# The only header that SageMaker's InvokeEndpoint passes to the container.
-ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 _LINE = re.compile(rb"\S[^\n]*")
 _JSON = re.compile(rb"(\xef\xbb\xbf)?\s*[\[{]")
 _TEXT = re.compile(rb"[\t\n\r -~]+")
-
-
-@dataclass(frozen=True)
-class Query:
-    """Encoded images, the number of classes to answer for each, and whether to explain them; `many` if it was a list.
-
-    `model_sha256` asks which model answers. A line of JSON that is not valid has no images, and an `error`.
-    """
-
-    images: list[bytes]
-    k: int = DEFAULT_K
-    explain: bool = False
-    model_sha256: bool = False
-    many: bool = False
-    error: str = ""
 
 
 def has_lines(request: Request) -> bool:
@@ -69,7 +51,7 @@ def read_queries(request: Request) -> list[Query]:
 
     Raises werkzeug's BadRequest, RequestEntityTooLarge or UnsupportedMediaType with a sentence for the client.
     """
-    asked = _read_attributes(request.headers.get(ATTRIBUTES, ""))
+    asked = read_attributes(request.headers.get(ATTRIBUTES, ""))
     for header, accepted in CODINGS.items():
         value = request.headers.get(header, "")
         if not {coding.strip().lower() for coding in value.split(",")} <= {"", *accepted}:
@@ -156,8 +138,8 @@ def _read_json(body: bytes, asked: Query, name: str) -> Query:
         raise BadRequest(f"images has {plural(len(images), 'item')}; accepted: 1 to {MAX_IMAGES}")
     return Query(
         [_decode_image(image, f"images[{i}]") for i, image in enumerate(images)],
-        _valid_k(value["k"], "k") if "k" in value else asked.k,
-        _valid_flag(value["explain"], "explain") if "explain" in value else asked.explain,
+        valid_k(value["k"], "k") if "k" in value else asked.k,
+        valid_flag(value["explain"], "explain") if "explain" in value else asked.explain,
         asked.model_sha256,
         many=True,
     )
@@ -191,35 +173,3 @@ def _decode_image(text: object, name: str) -> bytes:
         return find_image(decode_base64(text))
     except ValueError as error:
         raise BadRequest(f"{name} {shown(text)} is not valid base64: {error}") from error
-
-
-def _read_attributes(attributes: str) -> Query:
-    """Return what "k=3;explain=true" asks for; other attributes, such as "trace=7", are the caller's own."""
-    values: dict[str, str] = {}
-    for attribute in re.split("[,;]", attributes):
-        name, _, value = attribute.partition("=")
-        values.setdefault(name.strip(), value.strip())
-    k = values.get("k", str(DEFAULT_K))
-    return Query(
-        [],
-        _valid_k(int(k) if re.fullmatch("[0-9]{1,1024}", k) else k, f"k in {ATTRIBUTES}"),
-        explain=_flag(values, "explain"),
-        model_sha256=_flag(values, "model_sha256"),
-    )
-
-
-def _flag(values: Mapping[str, str], name: str) -> bool:
-    value = values.get(name, "false")
-    return _valid_flag({"true": True, "false": False}.get(value, value), f"{name} in {ATTRIBUTES}")
-
-
-def _valid_k(k: object, name: str) -> int:
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise BadRequest(f"{name} is {shown(k)}; accepted: a whole number from 1")
-    return k
-
-
-def _valid_flag(flag: object, name: str) -> bool:
-    if not isinstance(flag, bool):
-        raise BadRequest(f"{name} is {shown(flag)}; accepted: true, false")
-    return flag

@@ -3,6 +3,7 @@
 from typing import Any
 
 from classifier.serving import answers, inputs
+from classifier.serving.query import ATTRIBUTES
 
 REQUESTS = {
     "GET /ping": "200 and nothing else once the model has answered an image, 503 before",
@@ -68,7 +69,7 @@ def _invocations() -> dict[str, Any]:
     }
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/error"}}}
     failures = {status: {"description": when, "content": error} for status, when in ERRORS.items()}
-    attributes = {"name": inputs.ATTRIBUTES, "in": "header", "schema": TEXT, "example": "k=3;explain=true"}
+    attributes = {"name": ATTRIBUTES, "in": "header", "schema": TEXT, "example": "k=3;explain=true"}
     return {
         "parameters": [attributes],
         "requestBody": {"required": True, "content": bodies},

@@ -1,8 +1,10 @@
 """The serving processes: gunicorn's master, which binds the port, and the workers that it forks and replaces."""
 
+import logging
 import os
 import socket
 from collections.abc import Sequence
+from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
@@ -17,6 +19,8 @@ from classifier.serving.share import MOST_CONNECTIONS, Share
 from classifier.serving.slots import Slots
 from classifier.serving.worker import BACKLOG, Worker
 
+log = logging.getLogger(__name__)
+
 # Workers in turn that may end before they have loaded the model.
 STARTS = 3
 
@@ -27,12 +31,34 @@ class Master(Arbiter):
     The end of its terminal is no reason to load everything again, and the number of workers stays as planned.
     """
 
+    app: Any  # Processes, in which gunicorn sees a BaseApplication
     handle_int = handle_hup = Arbiter.handle_term
 
     def handle_ttin(self) -> None:
         """Ignore the wish for one more worker."""
 
     handle_ttou = handle_ttin
+
+    def spawn_worker(self) -> int:
+        """Start a process and return its number; if the machine allows no more, say so, and return 0.
+
+        It is tried again a few times.
+        """
+        seat = self.app.take_seat()
+        try:
+            return super().spawn_worker()
+        except OSError as error:
+            log.error("no process can be started: %s; docker's --pids-limit is one limit", error.strerror)
+            self.app.vacate(seat)
+            return 0
+
+    def reap_workers(self) -> None:
+        """Note which processes have ended; those that fail to start while the server stops are no reason for it."""
+        try:
+            super().reap_workers()
+        except HaltServer:
+            if self.LISTENERS:
+                raise
 
 
 class Processes(BaseApplication):
@@ -68,23 +94,33 @@ class Processes(BaseApplication):
             # Every request is answered. Unloading an engine in order would take seconds of the 30 before SIGKILL.
             exit_now(int(end.code or 0))
 
-    def _before_fork(self, arbiter: Arbiter, worker: Worker) -> None:
+    def take_seat(self) -> Seat:
+        """Return the seat of the process that is started next."""
         vacant = next((seat for seat in self.owners if not seat.is_taken), None)
         if vacant:
             vacant.enter()
         self.seat = vacant or self.fronts.take()
+        return self.seat
+
+    def vacate(self, seat: Seat) -> None:
+        """Give the seat of a process back that has ended or did not start. Raises HaltServer if that happens for ever.
+
+        gunicorn replaces a process that was killed, for example because memory ran out, also if that happens again and
+        again while the model is loaded.
+        """
+        self.starts_left = STARTS if seat.is_ready else self.starts_left - 1
+        seat.leave()
+        is_owner = seat in self.owners
+        if is_owner:
+            self.slots[self.owners.index(seat)].end()
+        if self.starts_left <= 0 and (is_owner or not self.fronts.has_ready):
+            raise HaltServer(f"{STARTS} workers ended before their model was loaded", Arbiter.WORKER_BOOT_ERROR)
+
+    def _before_fork(self, arbiter: Arbiter, worker: Worker) -> None:
         worker.seat = self.seat
 
     def _after_exit(self, arbiter: Arbiter, worker: Worker) -> None:
-        # gunicorn replaces a worker that was killed, for example because memory ran out. If that happens again and
-        # again while workers load the model, it does so for ever. Without listeners the master is stopping anyway.
-        self.starts_left = STARTS if worker.seat.is_ready else self.starts_left - 1
-        worker.seat.leave()
-        is_owner = worker.seat in self.owners
-        if is_owner:
-            self.slots[self.owners.index(worker.seat)].end()
-        if arbiter.LISTENERS and self.starts_left <= 0 and (is_owner or not self.fronts.has_ready):
-            raise HaltServer(f"{STARTS} workers ended before their model was loaded", Arbiter.WORKER_BOOT_ERROR)
+        self.vacate(worker.seat)
 
 
 def bind(port: int) -> int:

@@ -41,6 +41,7 @@ class Refusal(NamedTuple):
 
 
 FULL = Refusal(503, "the server has as many requests as it can answer in time; try again later")
+LEFT = Refusal(503, "the request had to wait, and its client had ended its sending, as one that has left")
 SLOW = Refusal(408, "the request did not arrive in time")
 CUT_OFF = Refusal(400, "the request ends before its head or its body is whole")
 LONG_HEAD = Refusal(431, "the request's head is larger than 64 kB, the most that is accepted")

@@ -17,9 +17,10 @@ from classifier.serving import accesslog
 from classifier.serving.accesslog import Trace
 from classifier.serving.app import DEADLINE_S, create_app
 from classifier.serving.batcher import Expired
-from classifier.serving.inputs import ATTRIBUTES, FORM, MAX_IMAGES
+from classifier.serving.inputs import FORM, MAX_IMAGES
 from classifier.serving.model import Model, model_of
 from classifier.serving.predictor import Predictor, load_predictor
+from classifier.serving.query import ATTRIBUTES
 from classifier.serving.share import Share
 from conftest import CLASSES, IMAGE_SIZE
 from helpers import encode, photo

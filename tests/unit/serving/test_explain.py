@@ -7,9 +7,9 @@ from flask.testing import FlaskClient
 from app_client import JPEG, assert_error, base64_of, client_of, post, post_json
 from classifier import artifact
 from classifier.serving.app import MOST_MAPS
-from classifier.serving.inputs import ATTRIBUTES
 from classifier.serving.model import model_of, open_maps
 from classifier.serving.predictor import Predictor, load_predictor
+from classifier.serving.query import ATTRIBUTES
 from conftest import CLASSES
 
 

@@ -49,6 +49,7 @@ def test_the_names_exist(worker):
     assert missing(worker, IN_WORKER) == []
     assert missing(protocol.ASGIProtocol(worker), IN_CONNECTION) == []
     assert missing(protocol, ("_CACHED_SERVER_HEADER", "_REASON_PHRASES")) == []
+    assert missing(protocol.PythonProtocol(), ("_chunk_remaining", "_chunk_size")) == []
     assert missing(protocol.BodyReceiver, ("expect_continue", "signal_disconnect")) == []
     assert missing(Arbiter, ("LISTENERS", "WORKER_BOOT_ERROR", "handle_int", "handle_term")) == []
     assert missing(asyncio.selector_events._SelectorSocketTransport, ("max_size",)) == []
