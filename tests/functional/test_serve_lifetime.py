@@ -34,6 +34,17 @@ def test_no_artifact(tmp_path):
     assert log == f"serve: no model artifact: {tmp_path}/model cannot be read: No such file or directory\n"
 
 
+def test_too_little_memory_is_said_before_the_kernel_may_act(tmp_path):
+    patch = "import classifier.headroom as h; h.free_memory = lambda *_: 60_000_000\n"
+    code, log, _ = run_to_its_end(tmp_path, tmp_path / "log", patch)
+    assert code == 1
+    first, last = log.splitlines()
+    assert first == (
+        "serve: 60 MB of memory are free; serving a model of 224 px takes 350, and what lacks memory is killed"
+    )
+    assert last.startswith("serve: no model artifact")
+
+
 REFUSE_GPU = """
 import os, classifier.device as d, classifier.errors as e, classifier.machine as m
 def refuse(): raise e.UserError(f"process {os.getpid()}: driver too old")
@@ -88,11 +99,13 @@ def test_a_worker_killed_while_loading_is_started_again(artifact_folder, tmp_pat
 
 def test_workers_killed_while_loading_end_the_server(artifact_folder, tmp_path):
     (starts := tmp_path / "starts").touch()
-    patch = KILLED_WHILE_LOADING.format(str(starts), 99)
+    memory = "import classifier.headroom as h; h.count_kills = lambda: 5 + len(starts.read_text())\n"
+    patch = KILLED_WHILE_LOADING.format(str(starts), 99) + memory
     code, log, server = run_to_its_end(artifact_folder.parent, tmp_path / "log", patch)
     assert code not in (0, None)
     assert len(server.workers) == 3
-    assert "3 workers ended before their model was loaded" in log
+    reason = "3 workers ended before their model was loaded; the kernel killed 3 processes, for memory was at its limit"
+    assert reason in log
     assert "Traceback" not in log
 
 

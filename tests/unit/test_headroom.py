@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import psutil
@@ -46,6 +47,12 @@ def test_without_a_limit_the_machine_counts(version, limit, tmp_path):
     if version:
         version(tmp_path, limit)
     assert 0 < free_memory(tmp_path) <= psutil.virtual_memory().total
+
+
+def test_without_proc_the_system_is_asked(tmp_path, monkeypatch):
+    """As in a sandbox that does not mount it."""
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
+    assert 0 < free_memory(tmp_path) <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,14 @@ from gunicorn.errors import HaltServer
 
 from classifier.contract import Contract
 from classifier.errors import UserError
+from classifier.headroom import count_kills
 from classifier.serving.exits import exit_now
 from classifier.serving.fronts import Fronts, Seat
 from classifier.serving.settings import SETTINGS
 from classifier.serving.share import MOST_CONNECTIONS, Share
 from classifier.serving.slots import Slots
 from classifier.serving.worker import BACKLOG, Worker
+from classifier.words import plural
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +72,7 @@ class Processes(BaseApplication):
         self.fronts = Fronts(share.fronts)
         self.owners = [Seat(self.fronts) for _ in slots]
         self.seat: Seat  # of the worker that is forked next and, in a worker, its own
-        self.starts_left = STARTS
+        self.starts_left, self.kills = STARTS, count_kills()
         super().__init__()
 
     def load_config(self) -> None:
@@ -114,7 +116,9 @@ class Processes(BaseApplication):
         if is_owner:
             self.slots[self.owners.index(seat)].end()
         if self.starts_left <= 0 and (is_owner or not self.fronts.has_ready):
-            raise HaltServer(f"{STARTS} workers ended before their model was loaded", Arbiter.WORKER_BOOT_ERROR)
+            killed = count_kills() - self.kills
+            reason = f"; the kernel killed {plural(killed, 'process')}, for memory was at its limit" if killed else ""
+            raise HaltServer(f"{STARTS} workers ended before their model was loaded{reason}", Arbiter.WORKER_BOOT_ERROR)
 
     def _before_fork(self, arbiter: Arbiter, worker: Worker) -> None:
         worker.seat = self.seat
