@@ -28,9 +28,9 @@ test-code: .venv/dev
 test-image: .venv/dev
 	$(BIN)/python -m pytest tests/container
 
-# Both where there is a GPU: under 4 and under 8 minutes.
+# Both where there is a GPU: under 4 and under 8 minutes. Most of a test's time is the start of a job, so several run.
 test-gpu: .venv/dev
-	$(BIN)/python -m pytest tests/gpu
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile tests/gpu
 
 bench-gpu: .venv/dev
 	$(BIN)/python benchmarks/gpu.py $(if $(DATA),--data "$(DATA)")

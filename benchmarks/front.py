@@ -60,7 +60,7 @@ def measure(serve: Path, fronts: int, patch: str, scratch: Path, seconds: int) -
     command = [sys.executable, "-c", run, "--root", scratch]
     with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as process:
         try:
-            wait_for_ping()
+            wait_for_ping(process)
             processes = psutil.Process(process.pid).children()
             load(16, 2, scratch)
             for connections in (1, 32, 128):
@@ -97,9 +97,9 @@ def load(connections: int, seconds: int, scratch: Path) -> tuple[int, float]:
     return int(re.findall(r"(\d+) requests in", out)[0]), float(re.findall(r"Requests/sec: +([\d.]+)", out)[0])
 
 
-def wait_for_ping() -> None:
+def wait_for_ping(process: subprocess.Popen) -> None:
     end = time.monotonic() + START_S
-    while time.monotonic() < end:
+    while time.monotonic() < end and process.poll() is None:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{PORT}/ping")
             return

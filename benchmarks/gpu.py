@@ -42,14 +42,19 @@ def main() -> None:
     except (RuntimeError, AssertionError) as error:
         sys.exit(f"torch has no GPU here, so nothing is measured: {str(error).partition(chr(10))[0]}")
     print(f"{machine.heading()}\ntorch {torch.__version__}, CUDA {torch.version.cuda}\n{card()}", flush=True)
-    found = {}
+    found, failed = {}, []
     with tempfile.TemporaryDirectory() as scratch:
         photos = options.data or gpu_jobs.make_photos(Path(scratch) / "photos")
         for part in options.parts or PARTS:
-            for title, columns, rows in PARTS[part](torch.device("cuda"), photos):
-                print_table(title, columns, rows)
-                found[title] = [dict(zip(columns, row, strict=True)) for row in rows]
-    print(json.dumps({"card": card(), "machine": machine.heading(), "tables": found}))
+            try:
+                for title, columns, rows in PARTS[part](torch.device("cuda"), photos):
+                    print_table(title, columns, rows)
+                    found[title] = [dict(zip(columns, row, strict=True)) for row in rows]
+            except (Exception, SystemExit) as error:  # the other parts are worth their minutes
+                print(f"\n{part} failed: {type(error).__name__}: {error}", flush=True)
+                failed.append(part)
+    print(json.dumps({"card": card(), "machine": machine.heading(), "failed": failed, "tables": found}))
+    sys.exit(bool(failed))
 
 
 def card() -> str:

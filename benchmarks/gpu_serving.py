@@ -78,7 +78,7 @@ def forwards(folder: Path, where: torch.device, times: int = 60) -> list[tuple]:
 def beside_threads(folder: Path, where: torch.device, times: int = 3) -> list[tuple]:
     """Return rows of medians; few, since an eager forward may take a second here."""
     rows = []
-    for n in (1, 8, 32):
+    for n in (1, 32):
         eager, graph = make_forwards(folder, n, where)
         eager()
         for number in THREADS:
@@ -118,7 +118,7 @@ def server(root: Path, files: list[bytes], where: torch.device) -> Iterator[tupl
     command = [sys.executable, str(SERVE), "--root", str(root)]
     with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as process:
         try:
-            front.wait_for_ping()
+            front.wait_for_ping(process)
             for connections in CONNECTIONS:
                 yield connections, *under_load(files, connections, where)
         finally:

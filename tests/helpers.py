@@ -37,6 +37,11 @@ NOBODY = {
 SERVE = Path(__file__).parents[1] / "container" / "serve"
 
 
+def python_path(folder: Path) -> str:
+    """Return PYTHONPATH with `folder` before what it has: the packages of a machine may be there."""
+    return os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+
+
 def photo(width: int, height: int, seed: int = 0) -> Image.Image:
     """Return a picture of soft colours, which a lossy format keeps; it differs for each seed."""
     few = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
@@ -138,7 +143,7 @@ def serve(root: Path, log_file: Path, patch: str = "", **environ: str) -> Iterat
             [sys.executable, *program, "--root", str(root)],
             stdout=stream,
             stderr=stream,
-            env=os.environ | {"PYTHONPATH": str(SERVE.parent)} | environ,
+            env=os.environ | {"PYTHONPATH": python_path(SERVE.parent)} | environ,
             start_new_session=True,
         )
         try:

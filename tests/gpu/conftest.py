@@ -6,6 +6,7 @@ import torch
 from classifier import network
 from classifier.artifact import Artifact
 from classifier.training.artifact_files import save_artifact
+from classifier.training.debugging import smdebug_compat
 
 from .given import CLASSES, SIZE
 
@@ -37,3 +38,12 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     weights = network.build(len(CLASSES), eps=1e-5).state_dict()
     save_artifact(folder, Artifact(classes=CLASSES, image_size=SIZE, eps=1e-5), weights)
     return folder
+
+
+@pytest.fixture
+def with_smdebug():
+    """Skip where smdebug, or what it needs, is not installed; training goes on without it."""
+    try:
+        smdebug_compat.load()
+    except ImportError as error:
+        pytest.skip(str(error))

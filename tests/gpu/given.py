@@ -7,15 +7,19 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
-from helpers import SERVE
+from helpers import SERVE, python_path
 from waits import PATIENCE_S
 
 GPU = torch.device("cuda")
 CLASSES, SIZE = ("blue", "green", "red"), 64
 TRAIN = SERVE.with_name("train")
+# Jobs have one GPU, of however many.
+ONE_GPU = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
+OBSERVED = {"debug": "auto", "profile": "auto", "stop_on_rule": "ExplodingTensor"}
 # The batch that a job's later epochs cannot be without, and nothing that only costs time.
 QUICK = {"weights": "none", "image_size": SIZE, "batch_size": 16, "epochs": 2, "workers": 2, "lr": 0.003}
 
@@ -44,6 +48,7 @@ def prepare(root: Path, **hyperparameters: object) -> Path:
 
 def start(root: Path, change: str = "", within: tuple[str, ...] = (), **environ: str) -> subprocess.Popen[str]:
     """Start container/train on `root` after `change`, Python that alters its modules; `within` runs a program."""
+    pytest.importorskip("openvino")  # with which a job measures int8
     program = root / "program.py"
     program.write_text(
         f"import runpy, sys\n{change}\nsys.argv[0] = {str(TRAIN)!r}\nrunpy.run_path(sys.argv[0], run_name='__main__')\n"
@@ -53,7 +58,7 @@ def start(root: Path, change: str = "", within: tuple[str, ...] = (), **environ:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(TRAIN.parent)} | environ,
+        env=os.environ | {"PYTHONPATH": python_path(TRAIN.parent), "CUDA_VISIBLE_DEVICES": ONE_GPU} | environ,
     )
 
 

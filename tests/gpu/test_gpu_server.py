@@ -12,6 +12,7 @@ from helpers import Server, serve
 from serving_helpers import invoke
 from waits import wait_until
 
+NEEDED = "flask", "gunicorn", "openvino"
 # If the file exists, the next batch breaks the process's CUDA context for ever, as an illegal address does.
 BREAKABLE = """
 import os
@@ -34,7 +35,7 @@ def broken(tmp_path) -> Path:
 
 @pytest.fixture
 def server(random_model, tmp_path, broken) -> Iterator[Server]:
-    for needed in ("flask", "gunicorn"):
+    for needed in NEEDED:
         pytest.importorskip(needed)
     patch = BREAKABLE.format(file=str(broken))
     one = {"SAGEMAKER_MODEL_SERVER_WORKERS": "2", "CUDA_VISIBLE_DEVICES": "0"}
@@ -71,7 +72,7 @@ def test_only_the_models_process_has_the_gpu(server):
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there is only one GPU")
 def test_every_gpu_has_an_owner(random_model, tmp_path):
-    for needed in ("flask", "gunicorn"):
+    for needed in NEEDED:
         pytest.importorskip(needed)
     gpus = torch.cuda.device_count()
     with serve(random_model.parent, tmp_path / "log", SAGEMAKER_MODEL_SERVER_WORKERS="2") as server:

@@ -25,6 +25,8 @@ from classifier.training.step import Step
 
 from .given import CLASSES, GPU, SIZE
 
+# Which torch says when it is asked to say where it waits.
+pytestmark = pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype:UserWarning")
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 LR, N = 0.01, 32
 BALANCED = torch.tensor([0.5, 1.0, 3.0])
