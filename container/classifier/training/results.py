@@ -47,6 +47,7 @@ def write_results(
     `origin` says what training started from.
     """
     folder, interrupt = contract.output_data, trainer.interrupt
+    trainer.debugger.end()  # what the rules and the check still have to do, they do meanwhile
     if checking:
         checking.look_no_further()
     with trainer.profiler.span(INT8):

@@ -64,6 +64,10 @@ class Debugger(ABC):
         """Go on from `state`, before the first step."""
 
     @abstractmethod
+    def end(self) -> None:
+        """Save no more after the last step, so that the rules judge the rest until finish()."""
+
+    @abstractmethod
     def finish(self) -> Debugging:
         """End debugging after the last step, and return its result."""
 
@@ -88,6 +92,8 @@ class NoDebugger(Debugger):
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+    def end(self) -> None: ...
 
     def finish(self) -> Debugging:
         return Debugging(why=self.why)

@@ -59,10 +59,15 @@ class HookDebugger(Debugger):
             write_files(self.tensors, state["files"])
             self.hook.load_state_dict(state["hook"])
 
-    def finish(self) -> Debugging:
+    def end(self) -> None:
+        if self.rules.input.closed:
+            return
         with self._guard():
             self.hook.close()
         self.close()
+
+    def finish(self) -> Debugging:
+        self.end()
         answer = self.rules.finish()
         return Debugging(self.why, str(self.tensors), answer.rules, answer.series, answer.error)
 

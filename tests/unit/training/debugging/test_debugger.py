@@ -14,6 +14,7 @@ from classifier.training.debugging.names import RuleName
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.parallel.processes import Alone
 from hooked import configuration, make_training, open_trial, steps
+from waits import wait_until
 
 
 def make_debugger(root, training, environ=None, group=None, **hyperparameters):
@@ -69,6 +70,21 @@ def test_the_default_is_on_and_leaves_the_training_as_it_is(tmp_path, plain):
     assert set(result.series["update"]) == {"conv", "fc"}
     result.write_json(tmp_path / "debug.json")
     assert json.loads((tmp_path / "debug.json").read_text())["hook"] == "on"
+
+
+def test_the_rules_judge_the_rest_before_anybody_waits_for_them(tmp_path):
+    training = make_training()
+    made = make_debugger(tmp_path, training)
+    try:
+        made.set_phase("train")
+        steps(*training, count=3)
+        made.end()
+        wait_until(lambda: made.rules.answer, "the rules' answer")
+        result = made.finish()
+    finally:
+        made.close()
+    assert (result.why, result.rules_error) == (None, None)
+    assert result.series["saved"]["train"] == 3
 
 
 def test_a_second_job_in_the_same_folder_starts_anew(tmp_path):
