@@ -169,7 +169,7 @@ def find_unreadable(survey: Survey) -> Iterator[Finding]:
     if survey.unreadable:
         count = len(survey.unreadable)
         reason, times = Counter(why for _, why in sorted(survey.unreadable.items())).most_common(1)[0]
-        often = f" ({plural(times, 'time')})" if times > 1 else ""
+        often = "" if times == count else f" ({times:,} of them)"
         yield Finding(
             "unreadable",
             count,

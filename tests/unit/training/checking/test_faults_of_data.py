@@ -162,7 +162,10 @@ def test_unreadable_images_have_their_reason(good, contents, reason):
 
 def test_a_link_to_nothing_is_unreadable(good):
     (good / "train/cat/gone.jpg").symlink_to("nowhere")
-    assert "1 image cannot be read: No such file or directory" in only_fault(good)[0].what
+    assert only_fault(good)[0].what == "1 image cannot be read: No such file or directory"
+    (good / "train/cat/empty.png").touch()
+    what = only_fault(good)[0].what
+    assert what.startswith("2 images cannot be read: ") and what.endswith(" (1 of them)")
 
 
 @pytest.mark.parametrize(
