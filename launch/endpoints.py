@@ -21,6 +21,11 @@ from launch.watching import Watch
 from local import places
 
 CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
+# What an update that failed has left.
+AFTER_FAILURE = {
+    "InService": "still serves the model before, since the update failed",
+    "UpdateRollbackFailed": "serves a mix of both models until one is deployed again, since update and rollback failed",
+}
 OTHER_NAME = "give another name with --endpoint"
 
 
@@ -141,7 +146,7 @@ def check(aws: Aws, made: Made, before: dict[str, Any], request: dict[str, Any],
     if state == "InService" and serves != before.get("EndpointConfigName"):
         raise UserError(f"{endpoint} serves {serves}, another configuration: somebody else has updated it meanwhile")
     print_last_lines(aws, "Endpoint", endpoint, since)
-    kept = "still serves the model before, since the update failed" if state == "InService" else f"is {state}"
+    kept = AFTER_FAILURE.get(state, f"is {state}")
     error = NoCapacity if CAPACITY.search(reason) else UserError
     raise error(f"{endpoint} {kept}: {with_advice(reason or 'AWS gives no reason')}")
 

@@ -29,12 +29,16 @@ def read(aws: Aws, uri: str) -> bytes | None:
 def images_at(aws: Aws, uri: str) -> str:
     """Return `uri`, by default the last upload's, with a slash at its end.
 
-    Raises UserError if it has no images, or is where SageMaker cannot use it, or if the image or the role is missing.
+    Raises UserError if it has no images, or is where SageMaker cannot use it, and if the image, the role or the bucket
+    for the job's output is missing.
     """
     _ = aws.image, aws.role
     uri = f"{(uri or places.latest('data')).rstrip('/')}/"
     if not (check_bucket(aws, split_uri(uri)[0]) and aws.exists(uri)):
         raise UserError(f"there are no images at {uri}: run launch/upload.py FOLDER, or use --data FOLDER")
+    if not check_bucket(aws, aws.bucket):
+        make = f"aws s3 mb s3://{aws.bucket} --region {aws.session.region_name}"
+        raise UserError(f"the bucket {aws.bucket}, for the job's output, does not exist: {make} makes it")
     return uri
 
 

@@ -192,7 +192,9 @@ def test_what_aws_does_by_itself_is_waited_for(deployed, state):
 def test_an_update_and_a_rollback_that_both_fail_leave_what_is_mixed(deployed):
     deployed.aws.failed["UpdateEndpoint"] = "UpdateRollbackFailed"
     deployed.aws.failing["UpdateEndpoint"] = ["no disk"]
-    assert "resnet18 is UpdateRollbackFailed: no disk" in deployed.refuses(DEPLOY)
+    assert "serves a mix of both models until one is deployed again, since update and rollback failed: no disk" in (
+        deployed.refuses(DEPLOY)
+    )
     assert len(deployed.names("Model")) == 2  # the endpoint may need either
     assert "resnet18 is in service" in deployed.does(DEPLOY)
 

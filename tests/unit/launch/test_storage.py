@@ -23,13 +23,22 @@ def test_images_in_a_bucket_that_is_not_there(account):
     )
 
 
+def test_a_job_needs_a_bucket_for_its_output(account):
+    data = f"--data s3://{account.bucket}/resnet18/data/dogs"
+    sentence = account.refuses(f"train.py --role sm --yes --bucket absent {data}")
+    assert "the bucket absent, for the job's output, does not exist: aws s3 mb s3://absent --region eu-w" in sentence
+    account.aws.client("s3").create_bucket(Bucket="far", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    account.aws.regions["far"] = "us-east-1"
+    assert f"the bucket far {ELSEWHERE}" in account.refuses(f"train.py --role sm --yes --bucket far {data}")
+
+
 def test_a_bucket_of_the_default_name_must_be_this_accounts(account):
     assert storage.check_bucket(Aws(account.settings()), account.bucket)
     account.aws.owners[account.bucket] = "210987654321"
     sentence = account.refuses("train.py --role sm --yes")
     assert f"the bucket {account.bucket} is not this account's, or refuses these credentials" in sentence
     assert "name another with --bucket" in sentence
-    account.aws.owners["theirs"] = "210987654321"  # which the user has named, and may use
+    account.aws.owners = {"theirs": "210987654321"}  # which the user has named, and may use
     account.aws.client("s3").create_bucket(
         Bucket="theirs", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
     )
