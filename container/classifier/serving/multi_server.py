@@ -20,7 +20,7 @@ from classifier.serving.front import Front, Line
 from classifier.serving.journal import Journal
 from classifier.serving.models import Models, NoMemory
 from classifier.serving.multi import create_app
-from classifier.serving.pools import start_pool
+from classifier.serving.pools import exit_without_threads, start_pool
 from classifier.serving.processes import Processes, bind
 from classifier.serving.room import Room
 from classifier.serving.share import Share, choose_share
@@ -77,6 +77,7 @@ class MultiServer(Processes):
                 except (UserError, NoMemory) as error:
                     log.error("%s could not be loaded again: %s", name, error)
         except Exception as error:
+            exit_without_threads(error)
             log.exception("the start failed")
             exit_worker(f"serve: the start failed: {type(error).__name__}: {error}")
         is_ready.set()

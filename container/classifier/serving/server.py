@@ -25,6 +25,7 @@ from classifier.serving.exits import end_owner, exit_worker, stop_worker
 from classifier.serving.front import Front
 from classifier.serving.model import Model, model_of, open_maps
 from classifier.serving.owner import Owner
+from classifier.serving.pools import exit_without_threads
 from classifier.serving.predictor import load_predictor
 from classifier.serving.processes import Processes, bind
 from classifier.serving.remote import RemoteModels
@@ -75,6 +76,7 @@ class Server(Processes):
         except UserError as error:
             exit_worker(f"serve: {error}")
         except Exception as error:
+            exit_without_threads(error)
             log.exception("loading the model failed")
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             exit_worker(f"serve: the model in {self.folder} could not be loaded: {reason}")

@@ -20,6 +20,7 @@ from gunicorn.workers import gasgi
 
 from classifier.serving.connection import Connection
 from classifier.serving.fronts import Seat
+from classifier.serving.pools import exit_without_threads
 
 # Connections that the kernel accepts ahead of the worker. Fewer would reset those of a burst.
 BACKLOG = 2048
@@ -67,6 +68,13 @@ class Worker(ASGIWorker):
         if most != resource.RLIM_INFINITY:
             self.worker_connections = max(1, min(self.worker_connections, most - MOST_CLOSING - OTHER_FILES))
         super().init_process()
+
+    def load_wsgi(self) -> None:
+        try:
+            super().load_wsgi()
+        except RuntimeError as error:
+            exit_without_threads(error)
+            raise
 
     def init_signals(self) -> None:
         super().init_signals()

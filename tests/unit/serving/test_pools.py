@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from classifier.serving import pools
-from classifier.serving.pools import OTHER_THREADS, start_pool
+from classifier.serving.pools import LEAST_OTHERS, OTHER_THREADS, TOO_FEW, exit_without_threads, start_pool
 
 
 @pytest.fixture
@@ -45,8 +45,24 @@ def test_some_are_left_for_others(allowed, caplog, more, number):
     assert f"allows {OTHER_THREADS + more} threads more: requests are answered by {number}, not 9" in caplog.text
 
 
-def test_where_none_is_allowed_the_process_ends(allowed, monkeypatch):
+@pytest.mark.parametrize("most", [0, LEAST_OTHERS])
+def test_where_too_few_are_allowed_the_process_ends(allowed, monkeypatch, most):
     monkeypatch.setattr(pools, "exit_worker", pytest.fail)
-    allowed(0)
-    with pytest.raises(pytest.fail.Exception, match="no thread can be started"):
+    allowed(most)
+    with pytest.raises(pytest.fail.Exception, match="too few threads can be started"):
         start_pool(2, "a")
+
+
+@pytest.mark.parametrize(
+    ("words", "ends"),
+    [
+        ("can't start new thread", True),
+        ("Exception from core.cpp:117: Resource temporarily unavailable", True),
+        ("division by zero", False),
+    ],
+)
+def test_a_fault_for_lack_of_threads_is_known(monkeypatch, words, ends):
+    ended = []
+    monkeypatch.setattr(pools, "exit_worker", ended.append)
+    exit_without_threads(RuntimeError(words))
+    assert ended == [TOO_FEW] * ends
