@@ -1,7 +1,11 @@
 """The container's modules import each other in one direction: no module imports what, in the end, imports it."""
 
 import ast
+import re
+import subprocess
+import sys
 from graphlib import TopologicalSorter
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 CONTAINER = Path(__file__).parents[2] / "container"
@@ -31,3 +35,21 @@ def test_serving_and_training_do_not_know_each_other():
                 part for module in (name, other) for part in ("serving", "training") if f"classifier.{part}" in module
             }
             assert wings != {"serving", "training"}, (name, other)
+
+
+IMPORT = """
+import sys
+before = set(sys.modules)
+import classifier.serving.app, classifier.serving.front, classifier.serving.settings
+print(*{name.partition(".")[0] for name in set(sys.modules) - before})
+"""
+
+
+def test_the_fuzzers_environment_has_what_it_imports():
+    """It has not all packages of the image, and is made only for the fuzzer."""
+    command = [sys.executable, "-c", IMPORT]
+    done = subprocess.run(command, env={"PYTHONPATH": str(CONTAINER)}, capture_output=True, text=True, check=True)
+    packages = packages_distributions()
+    needed = {packages[name][0].lower() for name in set(done.stdout.split()) & packages.keys()}
+    locked = (CONTAINER.parent / "requirements/fuzz.txt").read_text()
+    assert {"flask", "numpy"} <= needed <= set(re.findall("^([a-z0-9-]+)==", locked, re.MULTILINE))
