@@ -74,7 +74,8 @@ def check_labels(trainer: Trainer, outcome: Outcome) -> LabelCheck | None:
         logger.warning("the labels were not checked: %s", error)
         return None
     if found.suspects:
-        logger.info("labels: %d of %d may be wrong: labels.csv", len(found.suspects), found.images)
+        labels = plural(found.images, "label")
+        logger.info("labels: %s of %s may be wrong: labels.csv", f"{len(found.suspects):,}", labels)
     return found
 
 
