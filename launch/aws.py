@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from classifier import files
 from classifier.errors import UserError
 from classifier.json_text import shown
-from classifier.training.hyperparameters import text_of
+from classifier.training.accepted_values import text_of
 from launch.advice import is_gone, is_passing
 from local import places
 

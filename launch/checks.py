@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from classifier.contract import INPUT_MODES
 from classifier.errors import UserError
 from classifier.json_text import shown
-from classifier.training.hyperparameters import Choice, Flag, Real, Whole
+from classifier.training.accepted_values import Choice, Flag, Real, Whole
 from classifier.words import plural
 from local.accepted import MOST, Accepted, Hyperparameters, Prices, Scalar, Tags, Text, Texts, parse_values
 from local.places import PREFIX

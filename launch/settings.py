@@ -12,7 +12,8 @@ from typing import Any
 from classifier import files
 from classifier.errors import UserError
 from classifier.json_text import MOST_DIGITS, shown
-from classifier.training.hyperparameters import FIELDS, Whole
+from classifier.training.accepted_values import Whole
+from classifier.training.hyperparameters import FIELDS
 from launch.checks import FLAG, SECTIONS, check_file, check_settings
 from local.accepted import Accepted, Scalar, Table, Texts
 from local.tuning_fields import SETTINGS as STORED

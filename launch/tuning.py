@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from classifier.errors import UserError
-from classifier.training.hyperparameters import Between, OneOf, text_of
+from classifier.training.accepted_values import Between, OneOf, text_of
 from classifier.words import plural
 from launch import console, cost, instances, jobs, notice
 from launch.aws import Aws, tags

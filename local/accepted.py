@@ -7,7 +7,7 @@ from typing import Protocol
 
 from classifier.errors import UserError
 from classifier.json_text import shown
-from classifier.training.hyperparameters import text_of
+from classifier.training.accepted_values import text_of
 from local.search import as_texts, check_name, search_range
 
 CONTROL = r"\x00-\x1f\x7f"

@@ -95,7 +95,7 @@ class Check:
         values = {"folder": self.folder, "notes": self.notes, "data": data_part(self.survey, self.findings, Album())}
         page = pages.fill_in("check.html", values, Path(__file__).parent)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, encoding="utf-8", errors="backslashreplace")
+        path.write_text(page, encoding="utf-8")
 
     def write_list(self) -> Path | None:
         """Write the list of images to leave out, unless there is one or nothing to list; return its path if written."""

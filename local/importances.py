@@ -5,7 +5,8 @@ import math
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
-from classifier.training.hyperparameters import FIELDS, Real
+from classifier.training.accepted_values import Real
+from classifier.training.hyperparameters import FIELDS
 from local.trials import Tuning
 
 

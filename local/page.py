@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from classifier.training.hyperparameters import FIELDS, Real
+from classifier.training.accepted_values import Real
+from classifier.training.hyperparameters import FIELDS
 from classifier.training.reporting import pages
 from classifier.training.reporting.charts import GRAY, STYLE, TRAIN, VALIDATION, svg
 from local.trials import Tuning, short

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from classifier.errors import UserError
 from classifier.json_text import shown
-from classifier.training.hyperparameters import FIELDS, SEARCH_SPACE, Between, OneOf, Real, parse, text_of, unknown_name
+from classifier.training.accepted_values import Between, OneOf, Real, text_of
+from classifier.training.hyperparameters import FIELDS, SEARCH_SPACE, parse, unknown_name
 
 # SageMaker's limit for a list of values.
 MOST_VALUES = 30

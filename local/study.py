@@ -9,7 +9,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, create_trial
 
 from classifier.errors import UserError
-from classifier.training.hyperparameters import Between, OneOf, text_of
+from classifier.training.accepted_values import Between, OneOf, text_of
 from local.trials import Tuning
 from local.tuning_fields import COMPLETED
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from classifier.training.hyperparameters import FIELDS, Choice, Whole, parse, text_of
+from classifier.training.accepted_values import Choice, Whole, text_of
+from classifier.training.hyperparameters import FIELDS, parse
 from classifier.training.metrics import METRICS, OBJECTIVES
 from local.accepted import MOST, Accepted, Hyperparameters, Ranges, Scalar, Table, Text, Texts, parse_values
 from local.places import RUN

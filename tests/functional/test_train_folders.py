@@ -39,7 +39,7 @@ def test_splits_in_a_wrapper_beside_what_systems_leave(tmp_path):
     result = train(tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert artifact.read(tmp_path / "model").classes == ("digit-0", "digit-1")
-    assert f"{channel} holds only the folder 'dogs', so that one's folders are taken" in result.stdout
+    assert f"{channel} holds no folder but 'dogs', so that one's folders are taken" in result.stdout
     counts = "passed over: 2 not a regular file, 2 system folder"
     assert f"train: 20 images in {channel}/dogs/Training; {counts}" in result.stdout
     assert f"test: 24 images in {channel}/dogs/Testing\n" in result.stdout
@@ -85,6 +85,7 @@ def test_a_layout_that_would_give_a_wrong_model_is_refused_in_a_sentence(tmp_pat
 
 
 def test_names_that_nobody_expects_lose_nothing(tmp_path):
+    tmp_path /= os.fsdecode(b"of Jos\xe9 $\\frac{$")
     channel = job(tmp_path, "train", "validation")
     for split in ("train", "validation"):
         (channel / split / "digit-0").rename(channel / split / r"$\frac{$")

@@ -3,7 +3,7 @@ from argparse import Namespace
 import pytest
 
 from classifier.errors import UserError
-from classifier.training.hyperparameters import Between, OneOf
+from classifier.training.accepted_values import Between, OneOf
 from local import search
 
 ACCURACY, LOSS = "validation:accuracy", "validation:loss"

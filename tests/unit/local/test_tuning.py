@@ -9,7 +9,8 @@ import pytest
 import damages
 import local.tuning
 from classifier.errors import UserError
-from classifier.training.hyperparameters import SEARCH_SPACE, OneOf
+from classifier.training.accepted_values import OneOf
+from classifier.training.hyperparameters import SEARCH_SPACE
 from local import places, programs
 from local.page import write_page
 from local.search import search_space

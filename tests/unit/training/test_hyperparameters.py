@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from classifier.errors import UserError
 from classifier.json_text import shown
 from classifier.training import hyperparameters
+from classifier.training.accepted_values import text_of
 from classifier.training.hyperparameters import Hyperparameters, parse
 
 
@@ -97,7 +98,7 @@ def test_any_value_is_parsed_within_its_range_or_refused_in_one_sentence(name, v
         assert str(refused).startswith(f"hyperparameter {name} is ")
     else:
         # What was accepted is accepted again, as it would be written.
-        assert getattr(parse({name: hyperparameters.text_of(parsed)}), name) == parsed
+        assert getattr(parse({name: text_of(parsed)}), name) == parsed
 
 
 def test_every_default_is_accepted_and_explained():

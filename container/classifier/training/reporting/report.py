@@ -6,6 +6,7 @@ from pathlib import Path
 
 from classifier.files import write_file
 from classifier.training import hyperparameters
+from classifier.training.accepted_values import text_of
 from classifier.training.artifact_files import VERSIONS
 from classifier.training.history import History
 from classifier.training.hyperparameters import Hyperparameters
@@ -94,6 +95,6 @@ def _curves(history: History) -> list[str]:
 def _hyperparameters(hp: Hyperparameters) -> list[tuple[str, str, bool]]:
     """Return each hyperparameter's name, its value, and whether that differs from the default."""
     return [
-        (name, hyperparameters.text_of(getattr(hp, name)), getattr(hp, name) != item.default)
+        (name, text_of(getattr(hp, name)), getattr(hp, name) != item.default)
         for name, item in hyperparameters.FIELDS.items()
     ]
