@@ -22,9 +22,9 @@ from classifier import files
 from classifier.artifact_fields import FILES, UNLIKENESS, UNLIKENESS_FILE, WEIGHTS_FILE, check_fields
 from classifier.errors import UserError
 from classifier.json_text import shown
-from classifier.layers import ARCHITECTURE, COUNTER, MEAN, STD, list_shapes
+from classifier.layers import ARCHITECTURE, MEAN, STD
 from classifier.unlikeness import Measure, Unlikeness
-from classifier.weight_values import check_values
+from classifier.weight_values import check_tensors, check_values
 from classifier.words import printable
 
 FORMAT_VERSION = 1
@@ -116,13 +116,12 @@ def read(folder: Path) -> Artifact:
         values = files.read_json(path)
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing") from error
-    except UserError as error:
-        raise UserError(f"{path} is damaged: {error}") from error
     try:
         artifact = _parse(values, path)
     except ValueError as error:
         raise UserError(f"{path} is damaged: {error}") from error
-    _check_weights(folder / WEIGHTS_FILE, len(artifact.classes))
+    with _explained(folder / WEIGHTS_FILE):
+        check_tensors(folder / WEIGHTS_FILE, len(artifact.classes), METADATA_FILE)
     read_weights(folder, artifact)
     read_measure(folder, artifact)
     for name in artifact.sha256.keys() - {WEIGHTS_FILE, UNLIKENESS_FILE}:
@@ -196,25 +195,7 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing") from error
-    except (safetensors.SafetensorError, OSError) as error:
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    except safetensors.SafetensorError as error:
         raise UserError(f"{path} is damaged or truncated: {error}") from error
-
-
-def _check_weights(path: Path, classes: int) -> None:
-    with _explained(path):
-        files.check_regular(path)
-        with safetensors.safe_open(path, framework="numpy") as file:
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118, it is not a mapping
-            found = {name: (one.get_dtype(), one.get_shape()) for name, one in slices.items()}
-    shapes = list_shapes(classes).items()
-    # By safetensors' names of types.
-    expected = {name: ("I64" if name.endswith(COUNTER) else "F32", list(shape)) for name, shape in shapes}
-    wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-    if wrong:
-        name = wrong[0]
-        sentence = f"{name!r} is {_words(found.get(name))}; expected: {_words(expected.get(name))}"
-        raise UserError(f"{path} does not fit its {METADATA_FILE}: {sentence}")
-
-
-def _words(tensor: tuple[str, list[int]] | None) -> str:
-    return "missing" if tensor is None else f"{tensor[0]} of shape {tensor[1]}"

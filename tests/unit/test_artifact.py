@@ -111,9 +111,11 @@ def test_truncated_weights(folder, length):
     + [('{"classes": 1, "classes": 2}', "it has 'classes' more than once"), (" " * 16_000_001, "more than 16,000,000")],
 )
 def test_damaged_metadata(folder, text, why):
-    (folder / METADATA_FILE).write_text(text, encoding="latin-1")
-    with pytest.raises(UserError, match=f"model.json is damaged: .*{why}"):
+    path = folder / METADATA_FILE
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(UserError, match=f"^{path} .*{why}") as refused:
         artifact.read(folder)
+    assert str(refused.value).count(str(path)) == 1
 
 
 @pytest.mark.parametrize("name", ["classes", "image_size", "eps"])

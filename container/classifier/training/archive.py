@@ -1,6 +1,7 @@
 """model.tar.gz, as SageMaker packs an artifact: only the artifact's files are unpacked, and only up to a size."""
 
 import gzip
+import os
 import posixpath
 import tarfile
 import tempfile
@@ -10,17 +11,41 @@ from pathlib import Path
 from shutil import copyfileobj
 from typing import IO
 
+from classifier import files
 from classifier.artifact import METADATA_FILE
 from classifier.artifact_fields import FILES, WEIGHTS_FILE
 from classifier.errors import UserError
+from classifier.training.data.names import quoted
 from classifier.words import plural
 
 # An artifact has 100 MB, and 4 kB more for each class.
 MOST_BYTES = 1 << 30
+ARCHIVE = "model.tar.gz"
+ENDS = (".tar.gz", ".tgz", ".tar")
 CHUNK = 1 << 20
 ACCEPTED = "a tar file, packed with gzip or not at all"
 # What files begin with that have another packing than their name says.
 OTHERS = {b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"PK": "zip", b"\x28\xb5\x2f\xfd": "zstd", b"7z\xbc\xaf": "7-Zip"}
+
+
+def find_archive(channel: Path) -> Path | None:
+    """Return the archive in a channel or in a folder in it, such as a job's output; None if it has the artifact itself.
+
+    Raises UserError if it is no regular file, or if there is none of this name, or more than one.
+    """
+    inside = [channel] + sorted(path for path in channel.iterdir() if path.is_dir())
+    found = [path / ARCHIVE for path in inside if os.path.lexists(path / ARCHIVE)]
+    at_top = bool(found) and found[0].parent == channel
+    if not at_top and any((path / METADATA_FILE).exists() for path in inside):
+        return None
+    if at_top or len(found) == 1:
+        files.check_regular(found[0])
+        return found[0]
+    others = found or [path for path in sorted(channel.iterdir()) if path.name.lower().endswith(ENDS)]
+    if others:
+        names = quoted(*(str(path.relative_to(channel)) for path in others))
+        raise UserError(f"channel 'model' has {names}; accepted: one archive, under the name {ARCHIVE}")
+    return None
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -64,7 +89,7 @@ def _find_artifact(archive: Path, members: list[tarfile.TarInfo]) -> list[tarfil
         folder, name = posixpath.split(posixpath.normpath(member.name))
         if name in (METADATA_FILE, *FILES) and "/" not in folder and folder != ".." and member.isreg():
             folders[folder][name] = member
-    holders = [folder for folder, files in folders.items() if METADATA_FILE in files]
+    holders = [folder for folder, held in folders.items() if METADATA_FILE in held]
     if "" in holders or len(holders) == 1:
         return list(folders["" if "" in holders else holders[0]].values())
     found = ", ".join(repr(member.name) for member in members[:10]) or "nothing"

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import safetensors
 
-from classifier import artifact, files
+from classifier import artifact
 from classifier.errors import UserError
 from classifier.formats.others import HEAD_BYTES, kind_of
 from classifier.layers import ARCHITECTURE
 from classifier.training import imagenet
-from classifier.training.archive import MOST_BYTES, unpack
+from classifier.training.archive import MOST_BYTES, find_archive, unpack
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.weight_values import check_magnitude
 from classifier.words import plural
@@ -77,10 +77,8 @@ def unreadable(path: Path, why: str) -> UserError:
 
 
 def _read_artifact(channel: Path) -> GivenArtifact:
-    archive = channel / "model.tar.gz"
-    try:
-        files.check_regular(archive)
-    except FileNotFoundError:
+    archive = find_archive(channel)
+    if archive is None:
         return _from_folder(artifact.locate(channel))
     with tempfile.TemporaryDirectory() as scratch:  # SageMaker passes an earlier job's artifact as an archive
         folder = Path(scratch)

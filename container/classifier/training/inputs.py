@@ -8,8 +8,8 @@ from typing import NamedTuple
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.training import hyperparameters
+from classifier.training.data.channels import LAYOUT
 from classifier.training.data.folders import Dataset, read_dataset
-from classifier.training.data.layout import LAYOUT
 from classifier.training.given_weights import GivenArtifact, GivenFile, find_weights
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.interrupt import Interrupt

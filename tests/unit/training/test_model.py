@@ -106,7 +106,7 @@ def test_an_earlier_artifact_with_other_classes_gets_a_new_head(artifact_channel
 
 def archive(path, members):
     """Write a model.tar.gz: names to bytes, files, or members that have no data."""
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w:gz") as tar:
         for name, content in members.items():
             member = tarfile.TarInfo(name)
@@ -148,11 +148,30 @@ def test_two_artifacts_in_the_archive(contents, tmp_path):
     assert f"no model artifact in {path}: " in refusal(Hyperparameters(), archive(path, both))
 
 
-@pytest.mark.parametrize("name", ["model.json", "model.safetensors"])
-def test_a_fault_of_a_file_in_the_archive_is_named_with_the_archive(contents, tmp_path, name):
+@pytest.mark.parametrize(("name", "fault"), [("model.json", "not valid JSON"), ("model.safetensors", "damaged")])
+def test_a_fault_of_a_file_in_the_archive_is_named_with_the_archive(contents, tmp_path, name, fault):
     path = tmp_path / "channel/model.tar.gz"
     sentence = refusal(Hyperparameters(), archive(path, contents | {name: b"{"}))
-    assert sentence.startswith(f"{path}/{name} is damaged")
+    assert sentence.startswith(f"{path}/{name} is {fault}")
+
+
+def test_an_archive_in_a_folder_of_the_channel(contents, tmp_path):
+    """As in a job's output in S3."""
+    archive(tmp_path / "channel/output/model.tar.gz", contents)
+    (tmp_path / "channel/debug-output").mkdir()
+    channels = {"model": tmp_path / "channel"}
+    assert starting_point(Hyperparameters(), channels).classes == FIVE
+    archive(tmp_path / "channel/other/model.tar.gz", contents)
+    assert refusal(Hyperparameters(), channels) == (
+        "channel 'model' has 'other/model.tar.gz', 'output/model.tar.gz'; "
+        "accepted: one archive, under the name model.tar.gz"
+    )
+
+
+@pytest.mark.parametrize("name", ["my.tar.gz", "Model.tar.gz", "model.tgz", "model.tar", "model (1).tar.gz"])
+def test_an_archive_of_another_name(contents, tmp_path, name):
+    sentence = refusal(Hyperparameters(), archive(tmp_path / "channel" / name, contents))
+    assert sentence == f"channel 'model' has '{name}'; accepted: one archive, under the name model.tar.gz"
 
 
 @pytest.mark.parametrize("link", [(tarfile.SYMTYPE, "/etc/passwd"), (tarfile.LNKTYPE, "x"), (tarfile.FIFOTYPE, "")])
@@ -450,6 +469,7 @@ def test_a_tensor_that_is_not_plain_floating_point_of_its_shape(tmp_path, weight
         (lambda: changed(lambda t: with_value(math.nan)(t.half())), "'layer2.0.conv1.weight' has values that are not"),
         (lambda: changed(with_value(math.inf), "bn1.running_mean"), "'bn1.running_mean' has values that are not"),
         (lambda: changed(with_value(-1.0), "bn1.running_var"), "'bn1.running_var' has negative values"),
+        (lambda: changed(torch.zeros_like, "bn1.running_var"), "'bn1.running_var' is 0 everywhere; accepted: the var"),
         (lambda: changed(torch.zeros_like), "'layer2.0.conv1.weight' is 0 everywhere"),
         (lambda: changed(lambda t: torch.full_like(t, -0.5)), "'layer2.0.conv1.weight' is -0.5 everywhere"),
         (lambda: {name: torch.zeros_like(t) for name, t in build(1).state_dict().items()}, "'conv1.weight' is 0"),

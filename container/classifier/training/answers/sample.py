@@ -23,6 +23,7 @@ MOST_BYTES = 4_000_000
 MOST_IMAGES = 100
 # Classes of an answer: more than a server is asked for.
 CLASSES = 20
+NOTHING_COMPARED = "without it nothing is compared"
 
 
 class Sampled(NamedTuple):
@@ -61,17 +62,20 @@ def read(path: Path) -> Sample | None:
     """Return the sample; None if there is no such file. Raises UserError if it is damaged, or of a later version."""
     try:
         values = files.read_json(path)
+    except FileNotFoundError:
+        return None
+    except UserError as error:
+        raise UserError(f"{error}; {NOTHING_COMPARED}") from error
+    try:
         if values.get("format_version") != FORMAT_VERSION:
             raise UserError(f"format_version is {values.get('format_version')!r}; accepted: {FORMAT_VERSION}")
         if not is_sha256(values["model_sha256"]) or not isinstance(values["phase"], str) or not values["images"]:
             raise ValueError
         return Sample(values["model_sha256"], values["phase"], [_sampled(one) for one in values["images"]])
-    except FileNotFoundError:
-        return None
     except UserError as error:
-        raise UserError(f"{path} is damaged: {error}; without it nothing is compared") from error
+        raise UserError(f"{path} is damaged: {error}; {NOTHING_COMPARED}") from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is damaged: it is not what training writes; without it nothing is compared") from error
+        raise UserError(f"{path} is damaged: it is not what training writes; {NOTHING_COMPARED}") from error
 
 
 def _sampled(values: dict[str, Any]) -> Sampled:
