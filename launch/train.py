@@ -13,7 +13,7 @@ from classifier.errors import UserError
 from launch import console, tracking, training
 from launch.aws import Aws
 from launch.settings import LOCAL, make_parser
-from local import models, places
+from local import models, places, programs
 from local.search import as_texts
 from local.trials import Tuning
 
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--local", action="store_true", help="train on this computer; with --image in a container")
     parser.add_argument("--debugger", action="store_true", help="use SageMaker Debugger, for accounts that have it")
     parser.add_argument("--yes", action="store_true", help="do not ask before starting")
-    parser.exclude("local", "debugger", "resume", settings_but=LOCAL)
+    parser.exclude("local", "debugger", settings_but=LOCAL)
     parser.exclude("resume", "tuning", "hyperparameters", "data", "checkpoints", "input_mode")  # the job has its own
     settings = parser.parse_args()
     name = train_here(settings) if settings.local else train_on_aws(settings)
@@ -51,10 +51,16 @@ def best_of_tuning(name: str | None) -> dict[str, str]:
 
 
 def train_here(settings: Namespace) -> str:
-    best = best_of_tuning(settings.tuning or places.noted().get("local_tuning"))
     tracking.check(settings)
-    hyperparameters = best | settings.hyperparameters
-    name, texts = models.run_job(settings.prefix, settings.data, hyperparameters, settings.image)
+    if settings.resume is None:
+        best = best_of_tuning(settings.tuning or places.noted().get("local_tuning"))
+        hyperparameters = best | settings.hyperparameters
+        name = models.begin_job(settings.prefix, settings.data, hyperparameters, settings.image)
+    else:
+        name = settings.resume or places.latest("local_job")
+    texts = programs.hyperparameters_of(places.run_folder(name))
+    with console.if_interrupted(f"stopped; to continue: python launch/train.py --local --resume {name}"):
+        models.run_job(name, settings.image)
     tracking.send_job(settings, name, texts)
     return name
 

@@ -76,14 +76,15 @@ def train(data: str | Path = "", **hyperparameters: object) -> Model:
     The log is printed. `hyperparameters` are those of container/train. Raises UserError for data or hyperparameters
     that it rejects, and with the cause if training fails.
     """
-    name, _ = run_job(PREFIX, str(data), hyperparameters)
+    name = begin_job(PREFIX, str(data), hyperparameters)
+    run_job(name)
     return Model(places.RUNS / name / "model")
 
 
-def run_job(prefix: str, data: str, hyperparameters: Mapping[str, object], image: str = "") -> tuple[str, dict]:
-    """Check the pictures, and train in a new folder of runs/, with this Python or in `image`; errors as train().
+def begin_job(prefix: str, data: str, hyperparameters: Mapping[str, object], image: str = "") -> str:
+    """Check the pictures, make the folder of a new job in runs/, and return its name; errors as train().
 
-    Returns the job's name, and its hyperparameters as texts.
+    It is the latest from now on, so that it can be continued however it ends.
     """
     folder, defaults = pictures.data_and_defaults(data, image)
     texts = as_texts(defaults | dict(hyperparameters))
@@ -91,7 +92,11 @@ def run_job(prefix: str, data: str, hyperparameters: Mapping[str, object], image
     pictures.check_here(folder)
     name = places.new_run(prefix)
     programs.prepare_job(places.RUNS / name, folder, texts)
+    places.note(local_job=name)
+    return name
+
+
+def run_job(name: str, image: str = "") -> None:
+    """Train in the job's folder, from its checkpoints if it has some. Raises UserError with the cause if that fails."""
     with programs.training(places.RUNS / name, image):
         pass  # its log goes where ours goes
-    places.note(local_job=name)
-    return name, texts

@@ -1,5 +1,7 @@
 """Run container/train and container/serve in a folder laid out as /opt/ml, with this Python or in the image."""
 
+import csv
+import io
 import json
 import os
 import shutil
@@ -12,22 +14,32 @@ from types import MappingProxyType
 from typing import IO
 
 from classifier.errors import UserError
+from classifier.files import read_json
 from local import places
 
 ENGINES = ("docker", "podman", "finch")
 # SageMaker's own time limit between SIGTERM and SIGKILL.
 TRAIN_STOP_SECONDS = 120
+CONFIG = "input/config"
 
 
 def prepare_job(root: Path, data: Path, hyperparameters: Mapping[str, str]) -> None:
     """Lay `root` out as SageMaker does for a training job with the one channel train, a link to `data`."""
-    config, channel = root / "input/config", root / "input/data/train"
+    config, channel = root / CONFIG, root / "input/data/train"
     for folder in (config, channel.parent):
         folder.mkdir(parents=True, exist_ok=True)
     (config / "hyperparameters.json").write_text(json.dumps(hyperparameters))
     (config / "inputdataconfig.json").write_text(json.dumps({"train": {"TrainingInputMode": "File"}}))
     channel.unlink(missing_ok=True)
     channel.symlink_to(data)
+
+
+def hyperparameters_of(root: Path) -> dict[str, str]:
+    """Return the hyperparameters of the job in `root`. Raises UserError if there is no job, or they are damaged."""
+    try:
+        return read_json(root / CONFIG / "hyperparameters.json")
+    except FileNotFoundError as error:
+        raise UserError(f"{root} has no job; accepted: the name of one that was started here with --local") from error
 
 
 def start_program(
@@ -67,11 +79,11 @@ def container_command(
     engine = next(filter(engine_answers, ENGINES), None)
     if engine is None:
         raise UserError("--image needs a container engine that runs; accepted: docker, podman or finch")
-    command = [engine, "run", "--rm", "-v", f"{root}:/opt/ml"]
+    command = [engine, "run", "--rm", *mount(root, "/opt/ml")]
     command += [part for name, value in environ.items() for part in ("-e", f"{name}={value}")]
     data = root / "input/data/train"
     if data.is_symlink():  # it must lead to the same path in the container
-        command += ["-v", f"{data.resolve()}:{data.resolve()}:ro"]
+        command += mount(data.resolve(), str(data.resolve()), "readonly")
     if port:
         command += ["-p", f"127.0.0.1:{port}:8080"]
     if shutil.which("nvidia-smi"):
@@ -79,6 +91,16 @@ def container_command(
     if engine != "podman" and os.getuid():  # root in podman's containers is the user outside
         command += ["--user", f"{os.getuid()}:{os.getgid()}"]
     return [*command, image, verb]
+
+
+def mount(source: Path, target: str, *options: str) -> list[str]:
+    """Return the arguments that show the folder `source` in a container as `target`.
+
+    They are a row of CSV, so that a path may have commas and quotes, and colons, which would end it behind -v.
+    """
+    row = io.StringIO()
+    csv.writer(row, lineterminator="\n").writerow(["type=bind", f"source={source}", f"target={target}", *options])
+    return ["--mount", row.getvalue().removesuffix("\n")]
 
 
 @contextmanager

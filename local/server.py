@@ -25,7 +25,8 @@ def folder_of(job: str) -> Path:
     """Return the folder of a job. Raises UserError if there is none, or if it has no model."""
     root = places.run_folder(job)
     if not (root / "model/model.json").exists():
-        raise UserError(f"{job} has no model in {root / 'model'}")
+        how = f"--job NAME for another, or launch/train.py --local --resume {job}"
+        raise UserError(f"{job} has no model in {root / 'model'}; accepted: {how}")
     return root
 
 
@@ -84,7 +85,7 @@ def running() -> psutil.Process | None:
 
 def serves(command: list[str]) -> bool:
     """Return whether a command runs container/serve with a folder of runs/, with this Python or in a container."""
-    in_container = any(part.startswith(f"{places.RUNS}/") and part.endswith(":/opt/ml") for part in command)
+    in_container = any(f"source={places.RUNS}/" in part for part in command)
     return str(places.CONTAINER / "serve") in command or (in_container and command[-1] == "serve")
 
 

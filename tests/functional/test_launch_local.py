@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 
 import pytest
@@ -31,6 +32,8 @@ REFUSED = {
     "train.py --local --debugger": "--debugger has no effect with --local",
     "tune.py --local --resume --max-jobs 3": "--max-jobs has no effect with --resume",
     "tune.py --local --resume --data pictures": "--data has no effect with --resume",
+    "train.py --local epochs=3 --resume": "--hyperparameters has no effect with --resume",
+    "train.py --local --resume ../..": NAME.format("../.."),
     "cleanup.py --local --outputs": "--outputs has no effect with --local",
     "status.py --local --region eu-west-1": "--region has no effect with --local",
     "deploy.py --local --job ../../etc": NAME.format("../../etc"),
@@ -89,12 +92,35 @@ def test_what_is_missing_is_said_in_a_sentence(checkout):
     assert "absent is not a folder; accepted with --local" in checkout.refuses("tune.py --local --data absent")
     assert not (checkout.folder / "runs").exists()
     assert "no tuning was started here" in checkout.refuses("tune.py --local --resume")
+    assert "no model was trained here" in checkout.refuses("train.py --local --resume")
+    assert "runs/dogs has no job; accepted: the name of one" in checkout.refuses("train.py --local --resume dogs")
 
 
 def test_settings_are_checked_first(checkout):
     for flags, expected in REFUSED_SETTINGS.items():
         assert expected in checkout.refuses(f"tune.py --local --data pictures {flags}")
     assert not (checkout.folder / "runs").exists()
+
+
+def test_a_training_is_interrupted_and_resumed(checkout):
+    process = checkout.start(f"train.py --local --data pictures {QUICK_PAIRS} epochs=300")
+    assert any("epoch 2/300" in line for line in iter(process.stdout.readline, ""))
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    name = json.loads((checkout.folder / "runs/latest.json").read_text())["local_job"]
+    assert error.endswith(f"stopped; to continue: python launch/train.py --local --resume {name}\n")
+    assert (checkout.folder / "runs" / name / "model/model.json").exists()
+    # The rest of the test needs no more epochs.
+    config = checkout.folder / "runs" / name / "input/config/hyperparameters.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"epochs": "9"}))
+    out = checkout.does("train.py --local --resume")
+    assert re.search(r"resumed from .*: [2-8] complete epochs of 9 and \d+ steps are done", out)
+    assert "epoch 9/9" in out
+    assert f"{name} is trained; next: launch/deploy.py --local\n" in out
+    shutil.rmtree(checkout.folder / "runs" / name / "model")
+    assert f"launch/train.py --local --resume {name}" in checkout.refuses("deploy.py --local")
+    shutil.rmtree(checkout.folder / "runs")
 
 
 def test_a_tuning_is_interrupted_and_resumed(checkout):

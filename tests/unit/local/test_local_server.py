@@ -54,8 +54,8 @@ def test_another_process_with_its_id_is_left_alone(runs, changes):
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
-        ("docker run --rm -v {runs}/a:/opt/ml image serve", True),
-        ("docker run --rm -v {runs}/a:/opt/ml image train", False),
+        ("docker run --rm --mount type=bind,source={runs}/a,target=/opt/ml image serve", True),
+        ("docker run --rm --mount type=bind,source={runs}/a,target=/opt/ml image train", False),
         ("tail -f {runs}/a/serve.log", False),
         ("", False),
     ],

@@ -1,3 +1,5 @@
+import csv
+import itertools
 import json
 import os
 
@@ -42,13 +44,23 @@ def test_a_program_runs_in_the_image(root, tmp_path, monkeypatch, name):
     pictures = tmp_path / "pictures"
     command = programs.container_command("train", root, "an-image", 0)
     assert command[:3] == [name, "run", "--rm"]
-    assert f"{root}:/opt/ml" in command
-    assert f"{pictures}:{pictures}:ro" in command
+    mounts = [after for before, after in itertools.pairwise(command) if before == "--mount"]
+    assert mounts == [
+        f"type=bind,source={root},target=/opt/ml",
+        f"type=bind,source={pictures},target={pictures},readonly",
+    ]
     assert ("--gpus" in command, "--user" in command) == (True, name != "podman")
     assert command[-2:] == ["an-image", "train"]
     command = programs.container_command("serve", root, "an-image", 8123, {"A": "b"})
     assert command[command.index("-e") + 1] == "A=b"
     assert "127.0.0.1:8123:8080" in command
+
+
+@pytest.mark.parametrize("name", ["a:b", "a,b", 'a"b', "a b", "a:b,c\n,d"])
+def test_the_path_of_a_folder_may_have_any_character(tmp_path, name):
+    option, row = programs.mount(tmp_path / name, "/opt/ml")
+    assert option == "--mount"
+    assert list(csv.reader([row])) == [["type=bind", f"source={tmp_path / name}", "target=/opt/ml"]]
 
 
 def test_an_engine_that_does_not_answer_is_skipped(root, tmp_path, monkeypatch):
