@@ -9,6 +9,7 @@ from classifier import images
 from classifier.errors import UserError
 from classifier.training import imagenet
 from classifier.training.checking.findings import Finding
+from classifier.training.data.files import Folder, walk
 from classifier.training.data.folders import read_dataset
 from classifier.training.data.names import printable
 from classifier.training.hyperparameters import Hyperparameters
@@ -80,12 +81,14 @@ def existing_folder(path: str) -> Path:
 
 
 def find_pictures(path: Path) -> list[Path]:
-    """Return the file, or the pictures in the folder. Raises UserError if there are none."""
-    suffixes = images.SUFFIXES
-    inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes and file.is_file())
-    files = [path] if path.is_file() else inside
+    """Return the file, or the pictures that training would find in the folder. Raises UserError if there are none."""
+    if path.is_file():
+        return [path]
+    folders = walk(Folder(path)) if path.is_dir() else ()
+    files = sorted(file for folder in folders for name in folder.images if (file := folder.path / name).is_file())
     if not files:
-        raise UserError(f"{printable(path)} is not a file, nor a folder with files ending in {', '.join(suffixes)}")
+        suffixes = ", ".join(images.SUFFIXES)
+        raise UserError(f"{printable(path)} is not a file, nor a folder with files ending in {suffixes}")
     return files
 
 

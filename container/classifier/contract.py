@@ -89,7 +89,7 @@ class Contract:
         return self._config("hyperparameters.json")
 
     def channels(self) -> dict[str, Path]:
-        """Return the input channels, names to folders, of inputdataconfig.json or, without it, of the data folder.
+        """Return the input channels by name: those of inputdataconfig.json or, without it, all in the data folder.
 
         Raises UserError if a channel has an input mode other than File or FastFile, or its folder is missing.
         """
@@ -105,18 +105,18 @@ class Contract:
             for name, path in channels.items():
                 if not path.is_dir():
                     raise UserError(f"channel {name!r} is in inputdataconfig.json, but {path} is not a folder")
-            return channels or {path.name: path for path in sorted(self.data.iterdir()) if self._is_channel(path)}
+            return channels or {path.name: path for path in sorted(self.data.iterdir()) if self._is_there(path)}
         except FileNotFoundError:
             return {}
         except OSError as error:
             raise UserError(f"the folder {self.data} cannot be read: {error.strerror}") from error
 
     @staticmethod
-    def _is_channel(path: Path) -> bool:
+    def _is_there(path: Path) -> bool:
         """Raises UserError if it is a link to nothing, without which the job would go on with too few channels."""
         if path.is_symlink() and not path.exists():
             raise UserError(f"{path} is a link to nothing; accepted: a link to a channel's folder")
-        return path.is_dir()
+        return True
 
     def resources(self) -> Resources:
         """Return the job's hosts; a single one if resourceconfig.json is absent."""

@@ -81,7 +81,7 @@ def test_upload_of_folders_as_people_have_them(story):
     (odd / "__MACOSX").mkdir()
     next((odd / "photos/digit-1").iterdir()).rename(odd / "photos/digit-1" / os.fsdecode(b"\xf1.jpg"))
     output = story.does("upload.py odd")
-    assert "odd holds only the folder 'photos', so that one's folders are taken" in output
+    assert "odd holds no folder but 'photos', so that one's folders are taken" in output
     bucket, prefix = re.search("s3://(.*?)/(.*): 60 uploaded, 0 unchanged", output).groups()
     objects = story.aws.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]
     assert f"{prefix}photos/digit-1/\\udcf1.jpg" in {item["Key"] for item in objects}

@@ -63,7 +63,7 @@ def test_every_choice_trains(tmp_path):
     result = train(tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "matrix products in torch.bfloat16" in result.stdout
-    assert "no validation channel: 20 % of each class of train set aside" in result.stdout
+    assert "no validation channel: 10 of 50 images of train set aside, about 20 % of each class, and" in result.stdout
     page = (tmp_path / "output/data/report.html").read_text()
     assert "Measured on the validation images" in page
     assert "data:image/jpeg" not in page

@@ -108,10 +108,10 @@ def test_channels_are_those_declared(contract):
     assert contract.channels() == {"train": contract.data / "train", "validation": contract.data / "validation"}
 
 
-def test_channels_without_a_declaration_are_the_folders(contract):
+def test_channels_without_a_declaration_are_what_is_there(contract):
     add_channels(contract, "train", "test")
-    (contract.data / "train-manifest").write_text("a file is not a channel")
-    assert list(contract.channels()) == ["test", "train"]
+    (contract.data / "validation.zip").write_text("training says what is wrong with a file")
+    assert list(contract.channels()) == ["test", "train", "validation.zip"]
 
 
 def test_a_channel_that_is_a_link_to_nothing(contract):

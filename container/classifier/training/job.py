@@ -16,7 +16,7 @@ from classifier.training.best import BestArtifact
 from classifier.training.checking.in_job import Checking
 from classifier.training.checkpoint import Checkpoints, identity
 from classifier.training.compute import Compute
-from classifier.training.data.folders import VALIDATION_FRACTION, Dataset
+from classifier.training.data.folders import SET_ASIDE, Dataset
 from classifier.training.data.order import Order
 from classifier.training.data.readers import check_memory
 from classifier.training.data.skipped import SkippedImages
@@ -38,7 +38,7 @@ from classifier.training.results import write_results
 from classifier.training.step import Step
 from classifier.training.tensorboard import TensorBoard
 from classifier.training.trainer import Trainer
-from classifier.words import percent, plural
+from classifier.words import plural
 
 logger = logging.getLogger(__name__)
 
@@ -185,6 +185,7 @@ def log_dataset(dataset: Dataset) -> None:
             passed and f"; passed over: {passed}",
         )
     if dataset.split_from_train:
-        share = percent(VALIDATION_FRACTION)
-        logger.info("no validation channel: %s of each class of train set aside", share)
+        aside = len(dataset.validation)
+        every = plural(aside + len(dataset.train), "image")
+        logger.info("no validation channel: %d of %s of train set aside, %s", aside, every, SET_ASIDE)
     logger.info("%s: %s", plural(len(dataset.classes), "class"), ", ".join(dataset.classes))

@@ -32,8 +32,10 @@ def test_only_files_are_pictures(tmp_path):
     (tmp_path / "gone.jpg").symlink_to("nowhere")
     with pytest.raises(UserError, match="is not a file, nor a folder with files ending in"):
         find_pictures(tmp_path)
-    (tmp_path / "a.jpg").touch()
-    assert find_pictures(tmp_path) == [tmp_path / "a.jpg"]
+    for name in ("@eaDir/a.jpg", "b/.thumbnails/a.jpg", "b/._c.jpg", "b/c.jpg", "a.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert find_pictures(tmp_path) == [tmp_path / "a.jpg", tmp_path / "b/c.jpg"]
 
 
 @pytest.fixture

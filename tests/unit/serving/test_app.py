@@ -247,6 +247,8 @@ def test_an_unreadable_image_does_not_fail_the_others(client, predictor):
 def test_no_readable_image(client):
     response = post_json(client, {"images": base64_of(b"hello", JPEG[:99])})
     assert_error(response, 400, f"images[0]: {NOT_AN_IMAGE}; images[1]: damaged image")
+    for text in ("", " ", "data:image/png;base64,"):
+        assert_error(post_json(client, {"images": [text]}), 400, f"{NOT_AN_IMAGE}; it is an empty file")
 
 
 def test_the_largest_number_of_images(client):

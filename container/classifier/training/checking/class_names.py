@@ -1,10 +1,10 @@
 """Class names that may stand for another class: copies of a folder, other spellings, and names of phases."""
 
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 
+from classifier.training.data.names import look
 from classifier.training.data.split_names import phases_of
 
 # What macOS, Windows, Linux and people put behind or before the name of a copy.
@@ -30,7 +30,7 @@ def phase_names(classes: Iterable[str]) -> list[str]:
 
 
 def _essence(name: str) -> str:
-    name = unicodedata.normalize("NFKC", name).casefold()
+    name = look(name)
     while match := COPY.fullmatch(name):
         name = match[1] or match[2]
     return SEPARATORS.sub(" ", name)

@@ -20,14 +20,15 @@ from classifier.words import plural
 # As large as the largest request that the server takes.
 MOST_BYTES = MOST_PAYLOAD_MB * 2**20
 # Folders that macOS, Windows, Linux, Python and the makers of network disks put beside a user's own, in lower case.
-# Names that a class could have, such as Recycled, are not among them.
 OF_A_SYSTEM = {
     *("__macosx", "temporary items", "network trash folder"),
-    *("$recycle.bin", "system volume information", "windowsimagebackup"),
-    *("lost+found", "__pycache__", "~snapshot"),
+    *("$recycle.bin", "$windows.~bt", "$winreagent", "system volume information", "windowsimagebackup"),
+    *("lost+found", "lost.dir", "__pycache__", "~snapshot"),
     *("@eadir", "@sharebin", "#recycle", "#snapshot"),
     *("@recycle", "@recently-snapshot", "@__thumb"),
 }
+# These could be classes too: they are passed over if they hold no image.
+OR_A_CLASS = {"recycled", "recycler", "config.msi", "windowsapps", "@tmp", "node_modules"}
 # Windows names the pieces of files that it repaired FOUND.000, FOUND.001, ...
 PIECES = re.compile(r"found\.\d{3}")
 
@@ -103,10 +104,12 @@ class Folder:
         is_folder = _is(entry.is_dir)
         if name[0] == ".":
             contents.passed_over["hidden"] += 1
-        elif is_folder and is_of_a_system(name):
-            contents.passed_over["system folder"] += 1
         elif is_folder:
-            contents.folders[name] = Folder(self.path / name)
+            folder = Folder(self.path / name)
+            if is_of_a_system(name) or (name.lower() in OR_A_CLASS and not holds_images(folder)):
+                contents.passed_over["system folder"] += 1
+            else:
+                contents.folders[name] = folder
         elif suffix in images.SUFFIXES and (_is(entry.is_file) or is_broken_link(entry)):
             contents.images[name] = _state(entry)
         elif is_broken_link(entry):
@@ -164,6 +167,10 @@ def walk(top: Folder, strict: bool = False) -> Iterator[Folder]:
             elif below.real not in seen:
                 seen.add(below.real)
                 waiting.append(below)
+
+
+def holds_images(folder: Folder) -> bool:
+    return any(below.images for below in walk(folder))
 
 
 def read_image_file(path: Path) -> bytes:

@@ -2,21 +2,22 @@
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
 
 from classifier import images
 from classifier.errors import UserError
+from classifier.training.data.channels import OTHER_CHANNELS
 from classifier.training.data.files import FileState, Folder, walk
-from classifier.training.data.layout import OTHER_CHANNELS, find_classes, find_layout
+from classifier.training.data.layout import find_classes, find_layout
 from classifier.training.data.leave_out import LeaveOut
-from classifier.training.data.names import printable, quoted
-from classifier.words import plural
+from classifier.training.data.names import look, printable, quoted
+from classifier.training.data.passed_over import broken_links, few_kinds, packed_files
 
 VALIDATION_FRACTION = 0.2
-MOST_KINDS = 20
+SET_ASIDE = "about 20 % of each class, and at least one image of two or more"
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ def read_dataset(channels: Mapping[str, Path], seed: int) -> Dataset:
     phases = drop_repetitions(
         [_read_phase(name, folder, folders[name], classes, read, leave_out) for name, folder in layout.phases.items()]
     )
-    notes = (*layout.notes, *leave_out.notes(), *_broken_links(read.values()))
+    all_folders = [*layout.above, *layout.phases.values(), *read.values()]
+    notes = (*layout.notes, *leave_out.notes(), *broken_links(read.values()), *packed_files(all_folders))
     split = "validation" not in phases
     if split:
         phases["train"], phases["validation"] = split_phase(phases["train"], seed)
@@ -129,7 +131,7 @@ def drop_repetitions(found: Sequence[tuple[Phase, Sequence[FileState]]]) -> dict
 
 
 def split_phase(train: Phase, seed: int) -> tuple[Phase, Phase]:
-    """Split `train` into train and validation: VALIDATION_FRACTION of every class, and one image of a class of two.
+    """Split `train` into train and validation: VALIDATION_FRACTION of every class, rounded, as SET_ASIDE says.
 
     The choice depends on `seed` alone. Raises UserError if every class has one image.
     """
@@ -162,7 +164,9 @@ def _read_phase(
     passed_over.update(Path(image).suffix.lower() for image in folder.images)
     for class_name, class_folder in sorted(class_folders.items()):
         if class_name not in classes:
-            raise UserError(f"{name} has a class {quoted(class_name)} that train lacks; accepted: {quoted(*classes)}")
+            alike = [one for one in classes if look(one) == look(class_name)]
+            shown = f"{ascii(class_name)}, not {ascii(alike[0])}," if alike else quoted(class_name)
+            raise UserError(f"{name} has a class {shown} that train lacks; accepted: {quoted(*classes)}")
         before = len(files)
         for below in walk(class_folder, strict=True):
             known = read.setdefault(below.real, below)
@@ -183,17 +187,4 @@ def _read_phase(
             )
         labels += [classes.index(class_name)] * (len(files) - before)
     sizes = tuple(state.size for state in states)
-    return Phase(name, folder.path, tuple(files), tuple(labels), _few_kinds(passed_over), sizes), states
-
-
-def _broken_links(folders: Iterable[Folder]) -> list[str]:
-    """Return a sentence about the links to nothing in class folders that are not named as images are."""
-    links = [f"{folder}/{printable(name)}" for folder in folders for name in folder.contents.broken_links]
-    return [f"{plural(len(links), 'link')} to nothing passed over, such as {links[0]}"] if links else []
-
-
-def _few_kinds(counts: Counter[str]) -> dict[str, int]:
-    """Return the counts, of which the rarest are summed up: files may be numbered behind a point."""
-    most = dict((+counts).most_common(MOST_KINDS))
-    rest = counts.total() - sum(most.values())
-    return most | ({"of other kinds": rest} if rest else {})
+    return Phase(name, folder.path, tuple(files), tuple(labels), few_kinds(passed_over), sizes), states

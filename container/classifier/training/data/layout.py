@@ -5,43 +5,37 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from classifier.errors import UserError
-from classifier.training.data.files import NO_TARGET, Folder, is_of_a_system, walk
+from classifier.training.data.channels import LAYOUT, OTHER_CHANNELS, folders_of_images
+from classifier.training.data.files import NO_TARGET, Folder, holds_images, walk
 from classifier.training.data.names import class_name, printable, quoted
 from classifier.training.data.packed import unpacking
 from classifier.training.data.split_names import PHASES, is_only_a_phase, names_of_a_split_class, phases_of
 from classifier.words import is_are, plural
 
-OTHER_CHANNELS = ("model", "pretrained")
-LAYOUT = (
-    "a channel train (or training) with a folder per class, or one channel that holds train/, validation/ and test/"
-)
-
 
 @dataclass
 class Layout:
-    """The folder of each phase that is given, in which the folders are classes, and what to tell the user about it."""
+    """The folder of each phase that is given, in which the folders are classes, and what to tell the user about it.
+
+    `above` has the folders around them, whose own files are of no phase.
+    """
 
     phases: dict[str, Folder] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    above: list[Folder] = field(default_factory=list)
 
 
 def find_layout(channels: Mapping[str, Path]) -> Layout:
     """Find the phases' folders in `channels`. Raises UserError with the accepted layouts, also without train."""
-    given = {
-        name: Folder(path)
-        for name, path in channels.items()
-        if name not in OTHER_CHANNELS and not is_of_a_system(name) and name[0] != "."
-    }
-    if not given:
-        raise UserError(f"no input channel with images; accepted: {LAYOUT}")
     layout = Layout()
+    given = folders_of_images(channels, layout.notes)
     if len(given) == 1:
         ((channel, folder),) = given.items()
-        folder = go_through_wrappers(folder, layout.notes)
-        given = find_splits(folder, layout.notes) or {channel: folder}
+        folder = go_through_wrappers(folder, layout)
+        given = find_splits(folder, layout) or {channel: folder}
     phases = match_phases(given)
     for phase, name in phases.items():
-        layout.phases[phase] = go_through_wrappers(given[name], layout.notes, phase)
+        layout.phases[phase] = go_through_wrappers(given[name], layout, phase)
     return layout
 
 
@@ -64,7 +58,7 @@ def match_phases(given: Mapping[str, Folder]) -> dict[str, str]:
     return {phase: found[phase] for phase in PHASES if phase in found}
 
 
-def find_splits(folder: Folder, notes: list[str]) -> dict[str, Folder]:
+def find_splits(folder: Folder, layout: Layout) -> dict[str, Folder]:
     """Return the folders in `folder` that are named after phases; none if its folders are classes.
 
     A class may be called "train" (next to car and bus): a folder is a split if its own folders hold the images, or if a
@@ -86,16 +80,17 @@ def find_splits(folder: Folder, notes: list[str]) -> dict[str, Folder]:
                 f"{unused} holds images, but stands beside {quoted(*named)} and is not named after a phase; "
                 f"accepted beside them: {', '.join(PHASES)}, and folders without images"
             )
-        notes.append(f"{unused} is not used: it holds no images")
+        layout.notes.append(f"{unused} is not used: it holds no images")
+    layout.above.append(folder)
     if loose := folder.images:
-        notes.append(
+        layout.notes.append(
             f"{plural(len(loose), 'image')} directly in {folder} {is_are(len(loose))} not used, "
             f"such as {quoted(next(iter(loose)))}"
         )
     return named
 
 
-def go_through_wrappers(folder: Folder, notes: list[str], phase: str | None = None) -> Folder:
+def go_through_wrappers(folder: Folder, layout: Layout, phase: str | None = None) -> Folder:
     """Return `folder` or, while all that it holds is one folder of folders, that one.
 
     A folder named after a phase other than `phase` is not gone through.
@@ -105,7 +100,8 @@ def go_through_wrappers(folder: Folder, notes: list[str], phase: str | None = No
         if inside.images or phases_of([name])[name] not in (None, phase):
             break
         refuse_circle(folder, inside)
-        notes.append(f"{folder} holds only the folder {quoted(name)}, so that one's folders are taken")
+        layout.notes.append(f"{folder} holds no folder but {quoted(name)}, so that one's folders are taken")
+        layout.above.append(folder)
         folder = inside
     return folder
 
@@ -178,7 +174,8 @@ def refuse_splits_in_classes(classes: Mapping[str, Folder]) -> None:
     """Raises UserError if folders within classes look like splits, or like the classes of several data sets."""
     owners: dict[str, str] = {}
     for name, folder in classes.items():
-        inside = [one for one, below in folder.folders.items() if holds_images(below)]
+        # A link out of the class is refused by its name later: what it leads to may be the whole disk.
+        inside = [one for one, below in folder.folders.items() if folder.holds(below) and holds_images(below)]
         for one, phase in phases_of(inside).items():
             if (other := owners.setdefault(one.casefold(), name)) != name or phase:
                 what = f"as {quoted(other)} has" if other != name else "which looks like a split"
@@ -189,10 +186,6 @@ def refuse_splits_in_classes(classes: Mapping[str, Folder]) -> None:
 
 def has_image_folders(folder: Folder) -> bool:
     return any(map(holds_images, folder.folders.values()))
-
-
-def holds_images(folder: Folder) -> bool:
-    return any(below.images for below in walk(folder))
 
 
 def refuse_broken_links(folder: Folder) -> None:

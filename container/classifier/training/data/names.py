@@ -21,6 +21,11 @@ def quoted(*names: str) -> str:
     return ", ".join(f"'{printable(name)}'" for name in names[:10]) + more
 
 
+def look(name: str) -> str:
+    """Return what a name looks like at first sight, whatever the case, the forms of letters and the width of spaces."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
 def class_name(folder: str) -> str:
     """Return the class whose images are in a `folder` of this name: two names that look alike are one class.
 
@@ -33,6 +38,6 @@ def class_name(folder: str) -> str:
         )
     visible = (letter for letter in UNSEEN.sub("", folder) if unicodedata.category(letter) != "Cf" or letter in JOINERS)
     name = unicodedata.normalize("NFC", "".join(visible)).strip()
-    if not name:
+    if not name.strip(JOINERS):
         raise UserError(f"the folder {ascii(folder)} has no visible character in its name; accepted: a class's name")
     return name

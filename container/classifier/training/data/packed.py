@@ -13,11 +13,12 @@ READERS = {
     "h5|hdf5": "the Python package h5py reads it",
     "npz": "numpy.load reads it",
     "parquet|arrow": "the Python package pyarrow reads it",
-    "zip|tar|tgz|tbz2?|txz|gz|bz2|xz|zst|7z|rar": "",
+    "zip|tar|tgz|tbz2?|txz|tzst|gz|bz2|xz|lzma|lz4?|zst|7z|rar|cab|iso|dmg|cbz|cbr|[rz][0-9]{2}": "",
 }
-# Large data sets are cut into pieces, "train.tfrecord-00003-of-00010" and "train-00003-of-00010".
+# Large data sets are cut into pieces, "train.tfrecord-00003-of-00010" and "train-00003-of-00010", and archives into
+# "a.zip.001" or, by split, "a.tar.aa".
 PIECE = r"-\d+-of-\d+"
-PACKED = {re.compile(rf".*\.({ends})({PIECE})?"): reader for ends, reader in READERS.items()}
+PACKED = {re.compile(rf".*\.({ends})({PIECE}|\.\d{{3}}|\.a[a-z])?"): reader for ends, reader in READERS.items()}
 PIECES = re.compile(rf".*{PIECE}")
 
 

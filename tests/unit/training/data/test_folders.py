@@ -225,7 +225,8 @@ def test_an_empty_class_says_what_was_passed_over(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("link", "target"), [("up", ".."), ("b", "../b"), ("else", "{elsewhere}"), ("deep/up", "../..")]
+    ("link", "target"),
+    [("up", ".."), ("b", "../b"), ("else", "{elsewhere}"), ("deep/up", "../.."), ("all", "/")],
 )
 def test_a_link_out_of_its_class_folder_is_refused(tmp_path, link, target):
     folder = fill(tmp_path / "train", a=2, b=2)
@@ -274,8 +275,11 @@ def test_links_to_nothing_in_a_class_are_counted_and_named(tmp_path):
 
 @pytest.mark.parametrize("name", ["Recycled", "recycler", "@tmp"])
 def test_a_class_is_not_taken_for_a_folder_of_a_system(tmp_path, name):
-    dataset = read_dataset({"train": fill(tmp_path, glass=3, **{name: 3})}, seed=0)
+    dataset = read_dataset({"train": fill(tmp_path / "full", glass=3, **{name: 3})}, seed=0)
     assert sorted(dataset.classes) == sorted(["glass", name])
+    fill(tmp_path / "empty" / name, deeper=0)
+    dataset = read_dataset({"train": fill(tmp_path / "empty", glass=3, paper=3)}, seed=0)
+    assert dataset.train.passed_over == {"system folder": 1}
 
 
 def test_links_to_whole_folders_and_single_files_work(tmp_path):
@@ -350,6 +354,12 @@ def test_names_that_look_alike_are_one_class(tmp_path):
     dataset = read_dataset(channels, seed=0)
     assert dataset.classes == (NFC, "elk", "pug")
     assert dataset.validation.labels == (0, 0, 1, 1, 2, 2)
+
+
+@pytest.mark.parametrize(("name", "other"), [("\ufb01n", "fin"), ("a  b", "a b"), ("\uff43\uff41\uff54", "Cat")])
+def test_names_that_only_look_alike_are_shown_escaped(tmp_path, name, other):
+    channels = {"train": fill(tmp_path / "train", **{name: 2, "z": 2}), "test": fill(tmp_path / "test", **{other: 2})}
+    assert refusal(channels).startswith(f"test has a class {ascii(other)}, not {ascii(name)}, that train lacks; accep")
 
 
 def test_two_forms_of_a_name_in_one_split(tmp_path):

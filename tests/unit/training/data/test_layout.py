@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from classifier.errors import UserError
+from classifier.training.data.folders import read_dataset
 from classifier.training.data.layout import find_classes, find_layout
 from datasets import touch_images as fill
 
@@ -61,7 +64,7 @@ def test_a_single_wrapper_is_gone_through_and_said(tmp_path, wrapper):
     phases, notes = find(tmp_path)
     assert phases == {"train": wrapper}
     outer, *deeper = wrapper.split("/")
-    assert notes[0] == f"{tmp_path} holds only the folder '{outer}', so that one's folders are taken"
+    assert notes[0] == f"{tmp_path} holds no folder but '{outer}', so that one's folders are taken"
     assert len(notes) == 1 + len(deeper)
 
 
@@ -137,6 +140,16 @@ def test_what_is_not_used_beside_the_splits_is_named(tmp_path):
         f"{tmp_path}/docs is not used: it holds no images",
         f"1 image directly in {tmp_path} is not used, such as 'sample.jpg'",
     ]
+
+
+@pytest.mark.parametrize("archive", ["validation.zip", "train/b.tar.gz", "train/a/more.rec"])
+def test_an_archive_beside_what_is_read_is_named(tmp_path, archive):
+    fill(tmp_path / "train", a=5, b=5)
+    for name in ("LICENSE", "train/classes.txt", archive):
+        (tmp_path / name).touch()
+    notes = read_dataset({"train": tmp_path}, seed=0).notes
+    assert f"{tmp_path}/{archive} is not read; unpack '{Path(archive).name}' into image files" in notes[-1]
+    assert not any(".txt" in note or "LICENSE" in note for note in notes)
 
 
 def test_folders_of_systems_are_no_channels(tmp_path):

@@ -43,7 +43,7 @@ def test_a_class_is_named_by_what_is_seen(folder, name):
     assert class_name(folder) == name
 
 
-@pytest.mark.parametrize("folder", [" ", "\u200b", "\xa0", "\u3164", "\u2800", "\ufe0f"])
+@pytest.mark.parametrize("folder", [" ", "\u200b", "\xa0", "\u3164", "\u2800", "\ufe0f", "\u200d"])
 def test_a_name_that_nobody_sees(folder):
     with pytest.raises(UserError, match="has no visible character in its name; accepted: "):
         class_name(folder)

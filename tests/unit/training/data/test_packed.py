@@ -18,7 +18,7 @@ def test_what_reads_a_file_of_many_images(name, how):
     assert unpacking(["notes.txt", name]) == (f"; unpack '{name}' into image files, in a folder per class ({how})")
 
 
-@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.TGZ", "a.7z"])
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.TGZ", "a.7z", "a.zip.001", "a.tar.ab", "a.z01", "a.iso"])
 def test_an_archive_is_known(name):
     assert unpacking([name]) == f"; unpack '{name}' into image files, in a folder per class"
 
