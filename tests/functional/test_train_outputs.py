@@ -117,7 +117,7 @@ def test_weights_that_become_infinite_leave_no_artifact(tmp_path):
     (tmp_path / "input/data/pretrained").mkdir()
     weights = {name: tensor * 1e30 for name, tensor in network.build(2, 1e-5).state_dict().items()}
     torch.save(weights, tmp_path / "input/data/pretrained/w.pth")
-    command = altered_train("from classifier import weights; weights.LARGEST = float('inf')")
+    command = altered_train("from classifier import weight_values; weight_values.LARGEST = float('inf')")
     result = subprocess.run([*command, "--root", str(tmp_path)], capture_output=True, text=True, timeout=PATIENCE_S)
     assert result.returncode == 1, result.stdout + result.stderr
     failure = (tmp_path / "output/failure").read_text()
