@@ -1,17 +1,21 @@
 import dataclasses
+import errno
 import os
 import shutil
 import socket
 from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from gunicorn.errors import HaltServer
 
 from classifier import artifact
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.serving import server
 from classifier.serving.model import Model
+from classifier.serving.processes import STARTS, Master
 from classifier.serving.share import Share
 
 
@@ -63,6 +67,21 @@ def test_the_settings_keep_the_contract(application):
     assert cfg.max_requests == 0  # no worker is ever replaced in passing
     assert cfg.control_socket_disable
     assert cfg.worker_tmp_dir is None  # the temporary folder
+
+
+def test_processes_that_cannot_be_started_are_said_and_tried_again(application, monkeypatch, caplog):
+    def refuse() -> None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    application.seat.leave()
+    master = Master(application)
+    master.pid, master.worker_class = os.getpid(), lambda *_: SimpleNamespace()
+    monkeypatch.setattr(os, "fork", refuse)
+    assert [master.spawn_worker() for _ in range(STARTS - 1)] == [0] * (STARTS - 1)
+    assert application.fronts.is_empty
+    with pytest.raises(HaltServer, match="workers ended before"):
+        master.spawn_worker()
+    assert caplog.text.count("no process can be started: Resource temporarily unavailable") == STARTS
 
 
 def test_the_model_is_handed_over_once_it_has_answered(application, caplog):
