@@ -51,5 +51,6 @@ def test_the_names_exist(worker):
     assert missing(protocol, ("_CACHED_SERVER_HEADER", "_REASON_PHRASES")) == []
     assert missing(protocol.PythonProtocol(), ("_chunk_remaining", "_chunk_size")) == []
     assert missing(protocol.BodyReceiver, ("expect_continue", "signal_disconnect")) == []
-    assert missing(Arbiter, ("LISTENERS", "WORKER_BOOT_ERROR", "handle_int", "handle_term")) == []
+    names = ("LISTENERS", "WORKER_BOOT_ERROR", "handle_int", "handle_term", "reap_workers", "spawn_worker")
+    assert missing(Arbiter, names) == []
     assert missing(asyncio.selector_events._SelectorSocketTransport, ("max_size",)) == []
