@@ -101,7 +101,8 @@ def serve(aws: Aws, made: Made, endpoint: str, config: dict[str, Any], watch: Wa
             request = {"EndpointName": endpoint, "EndpointConfigName": config["EndpointConfigName"]}
             made.use(lambda: aws.sagemaker.create_endpoint(**request, Tags=tags(aws.settings)))
         places.note(endpoint=endpoint)
-        with console.if_interrupted(left_alone(endpoint, unscaled=scales(aws.settings) and not before)):
+        alone = left_alone(endpoint, unscaled=scales(aws.settings) and not before)
+        with console.if_interrupted(alone):
             check(aws, made, before, request, watch.look if before else lambda: None)
         watch.end()
     except BaseException:
@@ -110,7 +111,8 @@ def serve(aws: Aws, made: Made, endpoint: str, config: dict[str, Any], watch: Wa
         scaling.put_back()
         raise
     if scales(aws.settings):
-        scaling.put_on()
+        with console.if_interrupted(alone):
+            scaling.put_on()
 
 
 def update_request(aws: Aws, before: dict[str, Any], name: str, scaled: bool) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def experiment(settings: Namespace, unsent: str = "") -> Iterator[tuple[Any, str
         found = client.get_experiment_by_name(settings.prefix)
         yield client, found.experiment_id if found else client.create_experiment(settings.prefix)
     except Exception as error:
-        if not type(error).__module__.startswith(("mlflow", "sagemaker_mlflow")):
+        if not type(error).__module__.startswith(("mlflow", "sagemaker_mlflow", "botocore")):  # the last of its plug-in
             raise
         sentence = f"mlflow_uri is {settings.mlflow_uri!r}: {' '.join(str(error).split())[:300]}"
         raise UserError(f"{unsent} is trained, but not in MLflow: {sentence}" if unsent else sentence) from error

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError, ProfileNotFound
+from botocore.exceptions import ClientError, EndpointConnectionError, ProfileNotFound, UnauthorizedSSOTokenError
 
 from classifier.errors import UserError
 from helpers import CREDENTIALS
@@ -64,6 +64,10 @@ def test_an_error_of_aws_comes_with_advice(code, expected):
 def test_a_missing_profile_comes_with_advice():
     sentence = advice.sentence_for(ProfileNotFound(profile="absent"))
     assert sentence == "The config profile (absent) could not be found: aws configure list-profiles lists the profiles"
+
+
+def test_an_expired_sign_on_comes_with_advice():
+    assert "log in again, such as with aws sso login" in advice.sentence_for(UnauthorizedSSOTokenError())
 
 
 def test_another_error_of_aws_is_printed_unchanged():

@@ -4,6 +4,7 @@ import json
 from argparse import Namespace
 
 import pytest
+from botocore.exceptions import NoCredentialsError
 
 from classifier.errors import UserError
 from launch import tracking
@@ -60,4 +61,16 @@ def test_a_server_that_is_not_there_is_one_sentence():
     with pytest.raises(
         UserError, match="^dogs-2 is trained, but not in MLflow: mlflow_uri is 'http://127.0.0.1:9': API"
     ):
+        tracking.send_tuning(settings, Tuning("dogs-2", "validation:accuracy", ["lr"]))
+
+
+def test_credentials_that_have_expired_do_not_hide_that_the_job_is_trained(monkeypatch):
+    import mlflow
+
+    def refuse(uri):
+        raise NoCredentialsError
+
+    monkeypatch.setattr(mlflow, "set_tracking_uri", refuse)
+    settings = Namespace(mlflow_uri="arn:aws:sagemaker:eu-west-1:1:mlflow-app/a", prefix="dogs", profile="")
+    with pytest.raises(UserError, match="^dogs-2 is trained, but not in MLflow: .*: Unable to locate credentials"):
         tracking.send_tuning(settings, Tuning("dogs-2", "validation:accuracy", ["lr"]))
