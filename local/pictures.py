@@ -9,6 +9,7 @@ from classifier import images
 from classifier.errors import UserError
 from classifier.training import imagenet
 from classifier.training.checking.findings import Finding
+from classifier.training.data.contents import hash_images
 from classifier.training.data.files import Folder, walk
 from classifier.training.data.folders import read_dataset
 from classifier.training.data.names import printable
@@ -70,6 +71,13 @@ def check_here(folder: Path) -> None:
             f"launch/check.py {printable(folder)} shows them; training leaves out what leave_out.txt there names.",
             flush=True,
         )
+
+
+def identity(folder: Path) -> str:
+    """Return what tells the images of `folder` from others, for people and programs. Errors as data_and_defaults()."""
+    dataset = read_dataset({"train": folder}, seed=0)
+    images, classes = plural(sum(map(len, dataset.phases)), "image"), plural(len(dataset.classes), "class")
+    return f"{images} in {classes} ({hash_images(dataset.classes, dataset.phases)[:12]})"
 
 
 def existing_folder(path: str) -> Path:

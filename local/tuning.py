@@ -34,6 +34,7 @@ def begin_tuning(settings: Namespace) -> str:
     for earlier in settings.warm_start:
         found = trials_of(Tuning.load(earlier), settings.objective, space)
         print(f"starts from {plural(len(found), 'trial')} of {earlier}")
+    settings.images = pictures.identity(data)
     name = places.new_run(settings.prefix)
     Tuning(name, settings.objective, list(space), settings={kept: vars(settings)[kept] for kept in SETTINGS}).save()
     places.note(local_tuning=name)
@@ -44,7 +45,7 @@ def tune(name: str) -> Generator[Tuning]:
     """Run the remaining trials of this tuning, and yield it at every change.
 
     Optuna gets the finished trials again; an interrupted one continues in its folder. Raises UserError if another
-    process already runs this tuning, or if the first trials all fail.
+    process already runs this tuning, if the images are no longer the same, or if the first trials all fail.
     """
     with locked(Tuning.load(name)):
         yield from run_trials(Tuning.load(name))  # another process may have changed it before the lock
@@ -87,6 +88,14 @@ def settings_of(tuning: Tuning) -> Namespace:
     return settings
 
 
+def check_images(tuning: Tuning, settings: Namespace) -> None:
+    """Raise UserError if the images are not those that the tuning began with: its trials could not be compared."""
+    found = pictures.identity(Path(settings.data)) if settings.images else ""
+    if found != settings.images:
+        fault = f"{settings.data} has {found}, and {tuning.name} began with {settings.images}"
+        raise UserError(f"{fault}; accepted: the same images in all trials, or a new tuning")
+
+
 def name_of(tuning: Tuning, number: int) -> str:
     """Return the name of a trial; the first has number 1."""
     return f"{tuning.name}/trial-{number:03}"
@@ -116,6 +125,7 @@ def run_trials(tuning: Tuning) -> Iterator[Tuning]:
 
 def run_trial(trial: Trial, proposed: optuna.Trial, tuning: Tuning, settings: Namespace) -> Iterator[Tuning]:
     """Run one trial, stopped early if Optuna's pruner says so, and yield the tuning at every line of its log."""
+    check_images(tuning, settings)
     root, before = places.run_folder(trial.name), trial.seconds
     reported = len(trial.metrics.get(tuning.objective, ()))
     programs.prepare_job(root, Path(settings.data), trial.hyperparameters)

@@ -104,6 +104,7 @@ TUNING: dict[str, Accepted] = {
 # The settings that a tuning on this computer keeps for --resume.
 SETTINGS: dict[str, Accepted] = {
     "data": Text(),
+    "images": Text(),
     "image": Text(),
     "hyperparameters": Hyperparameters(),
     "objective": Scalar(Choice(OBJECTIVES)),
@@ -114,4 +115,4 @@ SETTINGS: dict[str, Accepted] = {
     "ranges": Ranges(),
 }
 # What those of earlier versions lack.
-ADDED_SETTINGS = {"warm_start": []}
+ADDED_SETTINGS = {"warm_start": [], "images": ""}

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from classifier.files import partial_of, write_file
-from classifier.training.data.contents import hash_contents
+from classifier.training.data.contents import hash_images
 from classifier.training.data.folders import Dataset
 from classifier.training.evaluate import Evaluation, Mistake
 from classifier.training.familiarity import Familiarity
@@ -177,16 +177,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 def identity(hp: Hyperparameters, dataset: Dataset, model: torch.nn.Module, dtype: torch.dtype) -> str:
     """Return the hash, in hexadecimal, of everything that a run's weights after a number of steps depend on.
 
-    These are the hyperparameters that are not free, the `dtype` of matrix products, the names and sizes of the images
-    and the contents of some, and the weights of `model` before the first step. To read all images would take as long as
-    an epoch.
+    These are the hyperparameters that are not free, the `dtype` of matrix products, the images, and the weights of
+    `model` before the first step.
     """
-    phases = [
-        (phase.name, phase.files, phase.labels, phase.sizes, hash_contents(phase))
-        for phase in (dataset.train, dataset.validation)
-    ]
+    images = hash_images(dataset.classes, (dataset.train, dataset.validation))
     values = {name: value for name, value in vars(hp).items() if name not in FREE}
-    digest = hashlib.sha256(json.dumps([values, str(dtype), dataset.classes, phases]).encode())
+    digest = hashlib.sha256(json.dumps([values, str(dtype), images]).encode())
     for tensor in model.state_dict().values():
         digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()

@@ -1,6 +1,7 @@
 """Tuning on this computer with a container/train that takes no time and logs what the data folder says."""
 
 import json
+import shutil
 import signal
 from argparse import Namespace
 
@@ -11,7 +12,8 @@ import local.tuning
 from classifier.errors import UserError
 from classifier.training.accepted_values import OneOf
 from classifier.training.hyperparameters import SEARCH_SPACE
-from local import places, programs
+from datasets import touch_images
+from local import pictures, places, programs
 from local.page import write_page
 from local.search import search_space
 from local.study import trials_of
@@ -167,13 +169,47 @@ def test_a_range_replaces_what_suits_the_digits(tmp_path, monkeypatch):
     """The digits' defaults are no fixed values of the user's."""
     monkeypatch.setattr(places, "RUNS", tmp_path)
     monkeypatch.setattr(places, "LATEST", tmp_path / "latest.json")
-    monkeypatch.setattr("local.pictures.data_and_defaults", lambda *_: (tmp_path, {"epochs": 4, "weights": "none"}))
+    data = touch_images(tmp_path / "data", hat=10, pants=10)
+    monkeypatch.setattr("local.pictures.data_and_defaults", lambda *_: (data, {"epochs": 4, "weights": "none"}))
     given = {"objective": ACCURACY, "ranges": {"epochs": [2, 3]}, "hyperparameters": {}, "strategy": "Bayesian"}
     given |= {"early_stopping": "Auto", "warm_start": []}
     name = local.tuning.begin_tuning(Namespace(**given, data="", image="", prefix="one", max_jobs=1))
     tuning = Tuning.load(name)
     assert "epochs" in tuning.tuned
     assert tuning.settings["hyperparameters"] == {"weights": "none"}
+    assert tuning.settings["images"] == pictures.identity(data)
+
+
+@pytest.mark.parametrize(
+    ("change", "now"),
+    [
+        (lambda data: shutil.rmtree(data / "shoes"), "20 images in 2 classes"),
+        (lambda data: (data / "hat/new.jpg").touch(), "31 images in 3 classes"),
+        (lambda data: (data / "hat").rename(data / "cap"), "30 images in 3 classes"),
+        (lambda data: (data / "hat/000.jpg").write_text("b"), "30 images in 3 classes"),
+    ],
+)
+def test_trials_of_other_images_are_refused(tune, tmp_path, change, now):
+    """Whether the images change before the next trial, or before the tuning is resumed; put back, it goes on."""
+    data = touch_images(tmp_path / "data", hat=10, pants=10, shoes=10)
+    (data / "hat/000.jpg").write_text("a")
+    kept = shutil.copytree(data, tmp_path / "kept")
+    images = pictures.identity(data)
+    trials = [[0.5], [0.6]]
+
+    def change_after_the_first(tuning):
+        if tuning.trials[0].status == "completed":
+            change(data)
+
+    refusal = rf"data has {now} \(\w+\), and one began with 30 images in 3 classes \(\w+\); accepted: the same images"
+    with pytest.raises(UserError, match=refusal):
+        tune(trials, change_after_the_first, images=images)
+    with pytest.raises(UserError, match=refusal):
+        tune(trials)
+    assert [trial.status for trial in Tuning.load("one").trials] == ["completed"]
+    shutil.rmtree(data)
+    kept.rename(data)
+    assert [trial.value for trial in tune(trials).trials] == [0.5, 0.6]
 
 
 def test_no_damage_of_the_file_is_a_traceback(tune, tmp_path):
