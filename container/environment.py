@@ -14,8 +14,11 @@ VENV = Path(__file__).resolve().parents[1] / ".venv"
 def enter(*packages):
     """Return if this Python is new enough and has `packages`; else start the program again with .venv's Python.
 
+    Standard streams that a shell has closed are opened, and hold nothing.
+
     Exits with one sentence if .venv is not there, or lacks a package too, or if the working folder was removed.
     """
+    open_closed_streams()
     try:
         Path.cwd()
     except OSError as error:
@@ -27,6 +30,19 @@ def enter(*packages):
         arguments = getattr(sys, "orig_argv", ["", *sys.argv])[1:]
         os.execv(str(python), [str(python), *arguments])
     sys.exit(Path(sys.argv[0]).stem + ": not installed yet: make demo, or for AWS make launch, installs what it needs")
+
+
+def open_closed_streams():
+    """Connect each closed standard stream to nothing: else the next file opened would be it, and hold what is printed.
+
+    Python has None for such a stream.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest number that is free
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
 
 
 def has(package):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from classifier import streams
 from classifier.errors import UserError
 from classifier.training.data.names import printable
 from launch.advice import sentence_for
@@ -24,8 +25,7 @@ def run(main: Callable[[], int | None]) -> None:
         signal.signal(number, signal.default_int_handler)
     try:
         code = main() or 0
-        if sys.stdout:  # which is None where a shell has closed it
-            sys.stdout.flush()  # or a full disk, or a reader such as head that has gone, would be told after the end
+        sys.stdout.flush()  # or a full disk, or a reader such as head that has gone, would be told after the end
         sys.exit(code)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -38,24 +38,16 @@ def run(main: Callable[[], int | None]) -> None:
             sentence = sentence_for(error)
         else:
             raise
-        print(f"{Path(sys.argv[0]).stem}: {printable(sentence)}", file=sys.stderr)
-        _drop_output()
+        streams.tell(f"{Path(sys.argv[0]).stem}: {printable(sentence)}")
         sys.exit(1)
+    finally:
+        streams.finish(sys.stdout)
 
 
 def _sentence_of(error: OSError) -> str:
     """Return what failed: Python names no file where that is a pipe, a connection or standard output."""
     why = error.strerror or str(error) or type(error).__name__
     return f"{os.fsdecode(error.filename)}: {why}" if isinstance(error.filename, str | bytes) else why
-
-
-def _drop_output() -> None:
-    """Let Python, which writes what is left of the output at its end, write it to nowhere if it cannot be written."""
-    try:
-        if sys.stdout:
-            sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
@@ -70,7 +62,7 @@ def if_interrupted(sentence: str, refusal: str = "") -> Iterator[None]:
         of_aws = type(error).__module__.startswith(OF_AWS)
         refused = refusal and getattr(error, "operation_name", "") == refusal
         if isinstance(error, KeyboardInterrupt) or (of_aws and not refused):
-            print(f"\n{sentence}", file=sys.stderr, flush=True)
+            streams.tell(f"\n{sentence}")
         raise
 
 
@@ -86,7 +78,7 @@ def ask(question: str, yes: bool) -> None:
     """Ask on the terminal, unless `yes`. Raises UserError if the answer is not yes, or if there is no terminal."""
     if yes:
         return
-    if sys.stdin is None or not sys.stdin.isatty():  # None where a shell has closed it
+    if not sys.stdin.isatty():
         raise UserError(f"{question} There is no terminal to answer on: repeat the command with --yes")
     try:
         answer = input(f"{question} [y/N] ")

@@ -58,6 +58,18 @@ def test_a_working_folder_that_was_removed_is_named(tmp_path):
         assert (done.returncode, done.stderr) == (1, sentence)
 
 
+def test_streams_that_are_closed_hold_nothing(tmp_path):
+    """A file that is opened later must not become standard output, and get what is printed."""
+    for program in PROGRAMS:
+        command = f"exec {sys.executable} {ROOT / program} --help <&- >&- 2>{tmp_path}/errors"
+        assert subprocess.run(command, shell=True).returncode == 0, program
+        assert (tmp_path / "errors").read_text() == ""
+    code = "import environment; environment.enter(); file = open('made', 'w'); print('printed'); file.write('own')"
+    command = f'PYTHONPATH={ROOT / "container"} exec {sys.executable} -c "{code}" <&- >&- 2>&-'
+    assert subprocess.run(command, shell=True, cwd=tmp_path).returncode == 0
+    assert (tmp_path / "made").read_text() == "own"
+
+
 def test_without_venv_one_sentence_says_what_to_do(tmp_path):
     checkout = copy_of_checkout(tmp_path)
     for program in PROGRAMS:

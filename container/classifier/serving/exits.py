@@ -6,6 +6,8 @@ import sys
 
 from gunicorn.arbiter import Arbiter
 
+from classifier import streams
+
 
 def stop_worker() -> None:
     """Stop this worker, so that the master starts another: what it has begun is answered first, as after SIGTERM."""
@@ -19,12 +21,12 @@ def end_owner() -> None:
 
 def exit_worker(sentence: str) -> None:
     """End this worker with the exit code that makes gunicorn's master stop too, not start another worker."""
-    print(sentence, file=sys.stderr)
+    streams.tell(sentence)
     exit_now(Arbiter.WORKER_BOOT_ERROR)
 
 
 def exit_now(code: int) -> None:
     """End this process without unloading anything."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    streams.finish(sys.stdout)
+    streams.finish(sys.stderr)
     os._exit(code)

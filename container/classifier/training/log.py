@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from classifier import streams
 from classifier.training import metrics
 from classifier.training.data.names import printable
 from classifier.words import percent
@@ -87,6 +88,18 @@ def set_up_log(root: Path) -> None:
     logging.basicConfig(level=logging.INFO, handlers=handlers)
 
 
-def _with(handler: logging.Handler, formatter: logging.Formatter) -> logging.Handler:
+def _with(handler: logging.StreamHandler, formatter: logging.Formatter) -> logging.Handler:
     handler.setFormatter(formatter)
+    report_bug = handler.handleError
+
+    def go_on_without(record: logging.LogRecord) -> None:
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            report_bug(record)
+            return
+        streams.drop(handler.stream)
+        name = "standard output" if handler.stream is sys.stdout else handler.stream.name
+        streams.tell(f"train: {name} cannot be written: {error.strerror}; the job goes on, without its log there")
+
+    handler.handleError = go_on_without
     return handler

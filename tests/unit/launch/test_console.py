@@ -1,3 +1,5 @@
+import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +33,18 @@ def test_a_reader_that_has_gone_is_one_sentence():
     process.stderr.close()
 
 
+def test_ctrl_c_that_ends_the_reader_too_needs_no_word():
+    """As where the output goes to tee."""
+    ends = "import os, signal; print('begun', end=''); os.kill(os.getpid(), signal.SIGINT)"
+    code = f"from launch import console; console.run(lambda: exec({ends!r}))"
+    reader, writer = os.pipe()
+    os.close(reader)
+    command, environ = [sys.executable, "-c", code], os.environ | {"PYTHONUNBUFFERED": ""}
+    done = subprocess.run(command, cwd=places.ROOT, env=environ, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (130, b"")
+
+
 class Terminal:
     def isatty(self):
         return True
@@ -46,7 +60,7 @@ def test_ctrl_d_is_no(monkeypatch):
         console.ask("Upload?", yes=False)
 
 
-def test_without_standard_input_the_question_is_told(monkeypatch):
-    monkeypatch.setattr("sys.stdin", None)
+def test_without_a_terminal_the_question_is_told(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO())
     with pytest.raises(UserError, match=r"Upload\? There is no terminal to answer on: repeat the command with --yes"):
         console.ask("Upload?", yes=False)

@@ -2,10 +2,16 @@ import io
 import logging
 import os
 import re
+import subprocess
+import sys
+from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
 from classifier.training import log, metrics
+
+CONTAINER = Path(log.__file__).parents[2]
 
 
 def written(logger, *message):
@@ -82,3 +88,34 @@ def test_a_terminal_gets_the_short_line_and_a_file_the_metrics(tmp_path, monkeyp
     assert kept[1:] == ["a sentence"]
     for name in ROW:
         assert re.search(metrics.METRICS[name].regex, kept[0])
+
+
+LOGS = """
+import logging, pathlib, subprocess, sys
+from classifier.training import log
+log.set_up_log(pathlib.Path(sys.argv[1]))
+for number in range(3):
+    logging.info("line %d", number)
+print("not of the log")
+subprocess.run(["echo", "of a child"], check=True)
+"""
+FULL = "No space left on device; the job goes on, without its log there\n"
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_log_that_cannot_be_written_is_said_once_and_the_job_goes_on(tmp_path, unbuffered):
+    command, environ = [sys.executable, "-c", LOGS, tmp_path], os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, cwd=CONTAINER, env=environ, stdout=full, stderr=PIPE, text=True)
+    assert (done.returncode, done.stderr) == (0, f"train: standard output cannot be written: {FULL}")
+
+
+def test_a_terminal_whose_log_file_cannot_be_written_gets_all_lines(tmp_path):
+    (tmp_path / "train.log").symlink_to("/dev/full")
+    ours, its = os.openpty()
+    done = subprocess.run([sys.executable, "-c", LOGS, tmp_path], cwd=CONTAINER, stdout=its, stderr=PIPE, text=True)
+    os.close(its)
+    shown = os.read(ours, 65536).decode().split("\r\n")
+    os.close(ours)
+    assert (done.returncode, done.stderr) == (0, f"train: {tmp_path}/train.log cannot be written: {FULL}")
+    assert shown == ["line 0", "line 1", "line 2", "not of the log", "of a child", ""]
