@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from classifier import artifact, images
-from local import pictures, places, programs
+from local import given, pictures, places, programs
 from local.search import as_texts
 
 PREFIX = "resnet18"
@@ -21,11 +21,12 @@ class Model:
 
         Raises UserError if there is none, if it is damaged, or if the serving packages are not installed.
         """
+        given_folder = given.path(folder, "the path of a folder with model.json")
         places.need("openvino", pictures.INSTALL)
         from classifier.serving.model import open_maps
         from classifier.serving.predictor import load_predictor
 
-        self.folder = artifact.locate(Path(folder))
+        self.folder = artifact.locate(given_folder)
         self.about = artifact.read(self.folder)
         self.classes, self.metrics = self.about.classes, self.about.metrics
         predictor = load_predictor(self.folder, self.about)
@@ -40,7 +41,8 @@ class Model:
     def predict(self, picture: str | Path | bytes, k: int = 5) -> list[dict[str, object]]:
         """Return the `k` most probable classes of a file, or of the bytes of one, with index and probability.
 
-        They are those that the server answers. Raises ImageError if it is not a readable picture.
+        They are those that the server answers. Raises ImageError if it is not a readable picture, OSError if the file
+        cannot be read, and UserError for a `picture` or `k` of another kind.
         """
         return self._result(picture, k)["predictions"]
 
@@ -63,20 +65,21 @@ class Model:
     def _result(self, picture: str | Path | bytes, k: int) -> dict[str, Any]:
         from classifier.serving.answers import result_of
 
-        return result_of(self._forward(self._pixels(picture)[None])[0], self.classes, k)
+        count = given.count(k)
+        return result_of(self._forward(self._pixels(picture)[None])[0], self.classes, count)
 
     def _pixels(self, picture: str | Path | bytes) -> np.ndarray:
-        data = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
-        return images.evaluation_pixels(data, self.about.image_size)
+        return images.evaluation_pixels(given.file_bytes(picture), self.about.image_size)
 
 
-def train(data: str | Path = "", **hyperparameters: object) -> Model:
+def train(data: str | Path | None = None, **hyperparameters: object) -> Model:
     """Train on a folder of pictures, one folder per class, and return the model; by default on handwritten digits.
 
     The log is printed. `hyperparameters` are those of container/train. Raises UserError for data or hyperparameters
     that it rejects, and with the cause if training fails.
     """
-    name = begin_job(PREFIX, str(data), hyperparameters)
+    folder = "" if data is None else str(given.path(data, "the path of a folder of pictures, or no data at all"))
+    name = begin_job(PREFIX, folder, hyperparameters)
     run_job(name)
     return Model(places.RUNS / name / "model")
 

@@ -55,6 +55,9 @@ def test_bytes_are_answered_as_their_file_is(names):
     assert model.predict(picture.read_bytes()) == answer
     with pytest.raises(ImageError, match="not a JPEG, PNG or WebP image"):
         model.predict(b"text")
+    for ask in (model.predict, model.explain):
+        with pytest.raises(UserError, match="k is 0; accepted: a whole number from 1"):
+            ask(picture, k=0)
 
 
 def test_what_is_wrong_is_said_before_anything_is_made(tmp_path, monkeypatch):
@@ -62,7 +65,12 @@ def test_what_is_wrong_is_said_before_anything_is_made(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="absent is not a folder"):
         local.train(tmp_path / "absent")
     with pytest.raises(UserError, match="epoch"):
-        local.train("", epoch=3)
+        local.train(epoch=3)
+    for nothing in ("", 5, "a\0b"):
+        with pytest.raises(UserError, match="is not accepted; accepted: the path of a folder of pictures"):
+            local.train(nothing)
+        with pytest.raises(UserError, match="is not accepted; accepted: the path of a folder with model.json"):
+            local.Model(nothing)
     with pytest.raises(UserError, match="no model artifact"):
         local.Model(tmp_path)
     assert not list(tmp_path.glob("runs/resnet18*"))
