@@ -24,8 +24,8 @@ from classifier.training import shares
 from classifier.training.data.folders import read_dataset, split_phase
 from classifier.words import percent
 from launch import console
-from launch.settings import pair
-from local import pictures, places, tables
+from launch.settings import TABLE
+from local import children, pictures, places, programs, tables
 from local.digits import UNSEEN
 from local.pdf import print_to_pdf
 from local.search import as_texts
@@ -39,32 +39,47 @@ JOB = {"debug": "auto", "profile": "auto"}
 LEAST_DIGITS_ACCURACY = 0.9
 # A CPU trains on about this many photos of 96 pixels in a minute and a half.
 PHOTOS, PHOTOS_SIZE = 5000, 96
+# A script itself waits for the training that it stops.
+SCRIPT_SECONDS = children.STOP_SECONDS + 30
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="a folder of your own pictures")
-    parser.add_argument(
-        "--hyperparameters",
-        nargs="*",
-        type=pair,
-        default=[],
-        metavar="NAME=VALUE",
-        help="hyperparameters of the training job",
-    )
+    parser.add_argument("--hyperparameters", **TABLE, default={}, help="hyperparameters of the training job")
     own = parser.parse_args()
-    as_texts(dict(own.hyperparameters))
+    as_texts(own.hyperparameters)
     if own.data:
         pictures.data_and_defaults(str(own.data), image="")
+    places.RUNS.mkdir(exist_ok=True)
+    with (
+        places.locked(places.RUNS / f"{PREFIX}.lock", "the demo"),
+        console.if_interrupted("the demo is stopped; the next one begins anew"),
+    ):
+        remove_earlier()
+        run(own)
+
+
+def remove_earlier() -> None:
+    """Remove the jobs of earlier demos, of which the last may have been killed while it trained."""
     for old in places.RUNS.glob(f"{PREFIX}-*"):
-        shutil.rmtree(old)
+        for root in (old, *old.glob("trial-*")):
+            programs.wait_for_earlier(root)
+        try:
+            shutil.rmtree(old)
+        except OSError as error:
+            raise UserError(f"{old}, of an earlier demo, cannot be removed: {error}") from error
+
+
+def run(own: argparse.Namespace) -> None:
+    """Run the scripts, and print what they came to."""
     if own.data:
         data, unseen, start = link_photos(own.data.resolve())
     else:
         data, start = pictures.data_and_defaults("", image="")
         unseen = {str(path): path.parent.name for path in sorted((data.parent / UNSEEN).rglob("*.jpg"))}
     launch("tune.py", *TUNING, "--data", data, "--hyperparameters", *pairs(start | TRIAL))
-    launch("train.py", "--data", data, "--hyperparameters", *pairs(start | JOB | dict(own.hyperparameters)))
+    launch("train.py", "--data", data, "--hyperparameters", *pairs(start | JOB | own.hyperparameters))
     try:
         launch("deploy.py")
         show_answers(launch("predict.py", "--json", *unseen, capture=True), unseen)
@@ -89,11 +104,12 @@ def main() -> None:
 def launch(script: str, *arguments: object, capture: bool = False) -> str:
     """Print and run a launch script's command; return its output if `capture`. Raises UserError if it fails."""
     print(f"\n$ launch/{script} --local", *arguments, flush=True)
-    command = [sys.executable, LAUNCH / script, "--local", "--prefix", PREFIX, *map(str, arguments)]
-    done = subprocess.run(command, text=True, stdout=subprocess.PIPE if capture else None)
-    if done.returncode:
+    command = [sys.executable, LAUNCH / script, "--local", "--prefix", PREFIX, *arguments]
+    with children.child(command, SCRIPT_SECONDS, stdout=subprocess.PIPE if capture else None) as process:
+        output = process.stdout.read() if process.stdout else ""
+    if process.returncode:
         raise UserError(f"launch/{script} failed, see above")
-    return done.stdout or ""
+    return output
 
 
 def pairs(hyperparameters: dict[str, object]) -> list[str]:

@@ -1,9 +1,12 @@
 """Paths: the container's code, and runs/, where the scripts keep their results and the names of the latest ones."""
 
+import fcntl
 import importlib.util
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from classifier.errors import UserError
@@ -67,6 +70,17 @@ def new_run(prefix: str) -> str:
             return name
         except FileExistsError:
             time.sleep(0.1)  # until the next second, which the name has
+
+
+@contextmanager
+def locked(file: Path, what: str) -> Iterator[None]:
+    """Lock `file` against other processes while the block runs. Raises UserError if `what` is running in another."""
+    with file.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{what} is already running in another process") from None
+        yield
 
 
 def note(**made: str) -> None:

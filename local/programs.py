@@ -7,24 +7,30 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO
 
+import psutil
+
 from classifier.errors import UserError
 from classifier.files import read_json
-from local import places
+from classifier.training.lock import InUse, is_in_use
+from local import children, places
 
 ENGINES = ("docker", "podman", "finch")
-# SageMaker's own time limit between SIGTERM and SIGKILL.
-TRAIN_STOP_SECONDS = 120
 CONFIG = "input/config"
 
 
 def prepare_job(root: Path, data: Path, hyperparameters: Mapping[str, str]) -> None:
-    """Lay `root` out as SageMaker does for a training job with the one channel train, a link to `data`."""
+    """Lay `root` out as SageMaker does for a training job with the one channel train, a link to `data`.
+
+    Raises UserError if an earlier training does not end there.
+    """
+    wait_for_earlier(root)
     config, channel = root / CONFIG, root / "input/data/train"
     for folder in (config, channel.parent):
         folder.mkdir(parents=True, exist_ok=True)
@@ -42,26 +48,35 @@ def hyperparameters_of(root: Path) -> dict[str, str]:
         raise UserError(f"{root} has no job; accepted: the name of one that was started here with --local") from error
 
 
-def start_program(
-    verb: str,
-    root: Path,
-    image: str,
-    port: int = 0,
-    output: IO[bytes] | int | None = None,
-    detached: bool = False,
-    environ: Mapping[str, str] = MappingProxyType({}),
-) -> subprocess.Popen[str]:
-    """Start `verb`, train or serve, in `root`; `output`, as Popen takes it, gets its output and errors.
+class TrainingFailed(UserError):
+    """A training ended with a failure of its own, whose cause this is."""
 
-    A detached process does not get the terminal's Ctrl-C. `environ` has variables besides those of this process.
+
+def start_server(
+    root: Path, image: str, port: int, log: IO[bytes], environ: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.Popen[str]:
+    """Start a server in `root` that outlives this process and its terminal's Ctrl-C; `log` gets its output and errors.
+
+    `environ` has variables besides those of this process.
     """
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"} | dict(environ)
-    environment |= {"SAGEMAKER_BIND_TO_PORT": str(port)} if port else {}
-    command = [sys.executable, str(places.CONTAINER / verb), "--root", str(root)]
-    command = container_command(verb, root, image, port, environ) if image else command
+    command = command_of("serve", root, image, port, environ)
+    environment = environment_of(environ) | {"SAGEMAKER_BIND_TO_PORT": str(port)}
     return subprocess.Popen(
-        command, env=environment, stdout=output, stderr=subprocess.STDOUT, text=True, start_new_session=detached
+        command, env=environment, stdout=log, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
+
+
+def environment_of(environ: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    return os.environ | {"PYTHONUNBUFFERED": "1"} | dict(environ)
+
+
+def command_of(
+    verb: str, root: Path, image: str, port: int = 0, environ: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
+    """Return the command that runs `verb`, train or serve, in `root`; errors as container_command()."""
+    if image:
+        return container_command(verb, root, image, port, environ)
+    return [sys.executable, str(places.CONTAINER / verb), "--root", str(root)]
 
 
 def engine_answers(engine: str) -> bool:
@@ -105,19 +120,37 @@ def mount(source: Path, target: str, *options: str) -> list[str]:
 
 @contextmanager
 def training(root: Path, image: str, output: int | None = None) -> Iterator[subprocess.Popen[str]]:
-    """Train in `root` until training ends, or stop it if the block raises; `output` as in start_program.
+    """Train in `root` until training ends, or stop it if the block raises; `output` is Popen's, for output and errors.
 
-    Raises UserError with the cause if training fails.
+    Raises TrainingFailed with the cause if training fails, and UserError if it cannot be started.
     """
-    with start_program("train", root, image, output=output) as process:
-        try:
-            yield process
-            process.wait()
-        except BaseException:
-            process.terminate()
-            process.wait(TRAIN_STOP_SECONDS)
-            raise
+    wait_for_earlier(root)
+    command = command_of("train", root, image)
+    with children.child(command, env=environment_of(), stdout=output, stderr=subprocess.STDOUT) as process:
+        yield process
     if process.returncode:
         failure = root / "output/failure"
         cause = failure.read_text(errors="replace").partition("\n")[0] if failure.is_file() else "the log says why"
-        raise UserError(f"training failed: {cause}")
+        raise TrainingFailed(f"training failed: {cause}")
+
+
+def wait_for_earlier(root: Path) -> None:
+    """Wait for the end of a training in `root` whose script was killed. Raises InUse if it does not end."""
+    if not is_in_use(root):
+        return
+    which = f"{process_in(root)} still works in {root}"
+    print(f"{which}: waiting until it has stopped", file=sys.stderr, flush=True)
+    deadline = time.monotonic() + children.STOP_SECONDS
+    while is_in_use(root):
+        if time.monotonic() > deadline:
+            raise InUse(f"{which}; accepted: one training at a time in a folder")
+        time.sleep(0.1)
+
+
+def process_in(root: Path) -> str:
+    """Return the words for the training process in `root`, with its number where that is not a container's."""
+    for process in psutil.process_iter(["cmdline"]):
+        command = process.info["cmdline"] or ()
+        if str(root) in command and any(Path(part).name == "train" for part in command):
+            return f"process {process.pid}"
+    return "a training process"

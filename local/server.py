@@ -40,7 +40,7 @@ def start(root: Path, image: str, environ: Mapping[str, str] = MappingProxyType(
     port = free_port()
     url, log = f"http://127.0.0.1:{port}", root / "serve.log"
     with log.open("ab") as stream:
-        process = programs.start_program("serve", root, image, port, stream, detached=True, environ=environ)
+        process = programs.start_server(root, image, port, stream, environ)
     started = round(psutil.Process(process.pid).create_time())
     places.note(local_pid=str(process.pid), local_started=str(started), local_url=url)
     end = time.monotonic() + START_SECONDS

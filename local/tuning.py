@@ -1,11 +1,9 @@
 """Tune on this computer: Optuna proposes hyperparameters, container/train runs in a folder for each trial."""
 
-import fcntl
 import subprocess
 import time
 from argparse import Namespace
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
@@ -18,7 +16,7 @@ from local.accepted import parse_values
 from local.search import as_texts, search_space
 from local.study import contains, distribution_of, new_study, trials_of
 from local.trials import Trial, Tuning
-from local.tuning_fields import ADDED_SETTINGS, COMPLETED, FAILED, RUNNING, SETTINGS, STOPPED
+from local.tuning_fields import ADDED_KEPT, COMPLETED, FAILED, KEPT, RUNNING, STOPPED
 
 FAILURES = 2
 STATES = {COMPLETED: TrialState.COMPLETE, STOPPED: TrialState.PRUNED, FAILED: TrialState.FAIL}
@@ -36,7 +34,7 @@ def begin_tuning(settings: Namespace) -> str:
         print(f"starts from {plural(len(found), 'trial')} of {earlier}")
     settings.images = pictures.identity(data)
     name = places.new_run(settings.prefix)
-    Tuning(name, settings.objective, list(space), settings={kept: vars(settings)[kept] for kept in SETTINGS}).save()
+    Tuning(name, settings.objective, list(space), settings={kept: vars(settings)[kept] for kept in KEPT}).save()
     places.note(local_tuning=name)
     return name
 
@@ -47,19 +45,9 @@ def tune(name: str) -> Generator[Tuning]:
     Optuna gets the finished trials again; an interrupted one continues in its folder. Raises UserError if another
     process already runs this tuning, if the images are no longer the same, or if the first trials all fail.
     """
-    with locked(Tuning.load(name)):
+    file = Tuning.file(Tuning.load(name).name)
+    with places.locked(file.with_name("lock"), name):
         yield from run_trials(Tuning.load(name))  # another process may have changed it before the lock
-
-
-@contextmanager
-def locked(tuning: Tuning) -> Iterator[None]:
-    """Lock this tuning against other processes while the block runs. Raises UserError if another process has it."""
-    with (tuning.file(tuning.name).parent / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{tuning.name} is already running in another process") from None
-        yield
 
 
 def settings_of(tuning: Tuning) -> Namespace:
@@ -70,7 +58,7 @@ def settings_of(tuning: Tuning) -> Namespace:
     file = tuning.file(tuning.name)
     if not tuning.settings:
         raise UserError(f"{file} has no settings, since it was not started with --local: continue it without")
-    settings = Namespace(**parse_values(ADDED_SETTINGS | tuning.settings, SETTINGS, f"{file} is damaged: settings."))
+    settings = Namespace(**parse_values(ADDED_KEPT | tuning.settings, KEPT, f"{file} is damaged: settings."))
     space = search_space(settings)
     if (settings.objective, list(space)) != (tuning.objective, tuning.tuned):
         raise UserError(f"{file} is damaged: objective and tuned are not those of settings")
@@ -148,7 +136,7 @@ def run_trial(trial: Trial, proposed: optuna.Trial, tuning: Tuning, settings: Na
                         process.terminate()
                 yield tuning
         trial.status = trial.status if trial.status == STOPPED else COMPLETED
-    except UserError as error:
+    except programs.TrainingFailed as error:
         trial.status, trial.reason = FAILED, str(error)
     tuning.save()
     yield tuning

@@ -101,10 +101,9 @@ TUNING: dict[str, Accepted] = {
     "trials": Trials(),
     "settings": Table(),
 }
-# The settings that a tuning on this computer keeps for --resume.
+# The settings that have an effect on a tuning on this computer.
 SETTINGS: dict[str, Accepted] = {
     "data": Text(),
-    "images": Text(),
     "image": Text(),
     "hyperparameters": Hyperparameters(),
     "objective": Scalar(Choice(OBJECTIVES)),
@@ -114,5 +113,7 @@ SETTINGS: dict[str, Accepted] = {
     "warm_start": Texts(),
     "ranges": Ranges(),
 }
+# It keeps them for --resume, with what tells its images from others.
+KEPT: dict[str, Accepted] = {**SETTINGS, "images": Text()}
 # What those of earlier versions lack.
-ADDED_SETTINGS = {"warm_start": [], "images": ""}
+ADDED_KEPT = {"warm_start": [], "images": ""}

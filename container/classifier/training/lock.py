@@ -11,6 +11,23 @@ class InUse(UserError):
     """Another training process works in the folder, whose outputs are that one's."""
 
 
+def is_in_use(root: Path) -> bool:
+    """Return whether a training process keeps `root`."""
+    try:
+        descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass  # as below
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def lock(root: Path) -> None:
     """Keep `root` for this process until it ends, however it ends. Raises InUse if another one keeps it."""
     try:

@@ -2,13 +2,27 @@ import csv
 import itertools
 import json
 import os
+import subprocess
+import sys
+import threading
 
 import pytest
 
 from classifier.errors import UserError
 from classifier.training import imagenet
+from classifier.training.lock import InUse
 from datasets import digit_jpegs, write_channel
-from local import pictures, programs
+from local import children, pictures, places, programs
+
+# Keeps a folder as a training does, until its input ends.
+KEEPER = """
+import sys
+from pathlib import Path
+from classifier.training.lock import lock
+lock(Path(sys.argv[2]))
+print("kept", flush=True)
+sys.stdin.read()
+"""
 
 
 @pytest.fixture
@@ -90,3 +104,21 @@ def test_a_start_without_imagenets_weights_is_said_once_and_first(tmp_path, monk
     (tmp_path / imagenet.FILE).touch()
     assert pictures.data_and_defaults(str(folder), "") == (folder, {})
     assert capsys.readouterr().out == ""
+
+
+def test_a_training_waits_for_the_one_before_it_or_names_its_process(root, tmp_path, monkeypatch, capsys):
+    """A training whose script was killed takes a while to stop."""
+    (tmp_path / "train").write_text(KEEPER)
+    command = [sys.executable, tmp_path / "train", "--root", root]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as keeper:
+        assert keeper.stdout.readline() == "kept\n"
+        monkeypatch.setattr(children, "STOP_SECONDS", 0)
+        with pytest.raises(InUse, match=f"process {keeper.pid} still works in {root}; accepted: one training"):
+            programs.prepare_job(root, tmp_path, {})
+        monkeypatch.setattr(children, "STOP_SECONDS", 60)
+        timer = threading.Timer(0.3, keeper.stdin.close)
+        timer.start()
+        monkeypatch.setattr(places, "CONTAINER", tmp_path / "none")
+        with pytest.raises(programs.TrainingFailed), programs.training(root, ""):
+            assert keeper.wait(60) == 0
+    assert f"process {keeper.pid} still works in {root}: waiting until it has stopped" in capsys.readouterr().err
