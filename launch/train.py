@@ -35,25 +35,34 @@ def main() -> None:
     print(f"{name} is trained; next: launch/deploy.py{' --local' if settings.local else ''}\nreport: {report}")
 
 
-def best_of_tuning(name: str | None) -> dict[str, str]:
-    """Return the best hyperparameters of the tuning `name`; {} without a name, or if no trial has succeeded.
+def best_of_tuning(given: str | None, kind: str) -> dict[str, str]:
+    """Return the best hyperparameters of the tuning that --tuning has `given`, or else of the last one of this `kind`.
 
-    Raises UserError if its file is missing or damaged.
+    They are {} if there is none, or if the last one has none yet, which is said. Raises UserError if the tuning's file
+    is missing or damaged, or if the one that was given has none yet.
     """
+    name = given or places.noted().get(kind)
     if not name or name == "none":
         return {}
     try:
-        best = Tuning.load(name).best
+        tuning = Tuning.load(name)
     except UserError as error:
         raise UserError(f"{error}; --tuning none trains without one") from error
-    print(f"with {'the best' if best else 'none of the'} hyperparameters of {name}")
-    return best.hyperparameters if best else {}
+    if tuning.best is None:
+        fault = f"no trial of {name} has finished with a value of {tuning.objective}"
+        if given:
+            raise UserError(f"{fault}; accepted: a tuning with one that has, or --tuning none")
+        print(f"with no tuning's hyperparameters: {fault}; --tuning NAME takes those of another one")
+        return {}
+    images = tuning.settings.get("data")  # of a tuning on this computer
+    print(f"with the best hyperparameters of {name}{f', which tuned on {images}' if images else ''}")
+    return tuning.best.hyperparameters
 
 
 def train_here(settings: Namespace) -> str:
     tracking.check(settings)
     if settings.resume is None:
-        best = best_of_tuning(settings.tuning or places.noted().get("local_tuning"))
+        best = best_of_tuning(settings.tuning, "local_tuning")
         hyperparameters = best | settings.hyperparameters
         name = models.begin_job(settings.prefix, settings.data, hyperparameters, settings.image)
     else:
@@ -68,7 +77,7 @@ def train_here(settings: Namespace) -> str:
 def train_on_aws(settings: Namespace) -> str:
     aws = Aws(settings)
     if settings.resume is None:
-        best = best_of_tuning(settings.tuning or places.noted().get("tuning"))
+        best = best_of_tuning(settings.tuning, "tuning")
         return training.train_anew(settings, aws, as_texts(best | settings.hyperparameters))
     return training.resume(settings, aws, settings.resume or places.latest("job"))
 
