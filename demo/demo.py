@@ -7,9 +7,10 @@ FOLDER has a folder per class, or train/, validation/ and test/ with a folder pe
 """
 
 import sys
+from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path.insert(1, sys.path[0] + "/..")
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from launch import boot  # noqa: F401 # goes on in .venv, whatever Python started this
 
 import argparse
@@ -17,7 +18,6 @@ import csv
 import json
 import shutil
 import subprocess
-from pathlib import Path
 
 from classifier.errors import UserError
 from classifier.training import shares

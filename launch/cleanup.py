@@ -7,6 +7,9 @@ stopped without a question: deploy.py --local starts it again.
 """
 
 if __name__ == "__main__":
+    import sys
+
+    sys.path.insert(0, __file__.rpartition("/")[0])  # which Python's -P leaves out
     import boot  # noqa: F401 # goes on in .venv, whatever Python started this
 
 import re
@@ -15,6 +18,7 @@ from argparse import Namespace
 from classifier.errors import UserError
 from launch import console, ending, notice, status
 from launch.aws import Aws
+from launch.resources import Resource, find_resources
 from launch.settings import LOCAL, make_parser
 from local import places, server
 
@@ -43,7 +47,7 @@ def main() -> int:
 def clean_aws(settings: Namespace) -> int:
     """Stop and delete what is found, and return the exit code: 1 if anything is left."""
     aws = Aws(settings)
-    found, stored, repositories = list(status.find_resources(aws)), [], []
+    found, stored, repositories = list(find_resources(aws)), [], []
     left: list[str] = []
     for folder in (*(OUTPUTS if settings.outputs else ()), *(DATA if settings.data else ())):
         uri = f"{aws.home}/{folder}/"
@@ -74,9 +78,7 @@ def clean_aws(settings: Namespace) -> int:
     return int(bool(left))
 
 
-def end_all(
-    aws: Aws, found: list[status.Resource], stored: list[str], repositories: list[str], notices: bool
-) -> list[str]:
+def end_all(aws: Aws, found: list[Resource], stored: list[str], repositories: list[str], notices: bool) -> list[str]:
     """Stop or delete what was found, and return a line for each that is left."""
     left = ending.end_resources(aws, found)
     for uri in stored:

@@ -8,7 +8,7 @@ from classifier.errors import UserError
 from launch import endpoints
 from launch.advice import is_gone, sentence_for
 from launch.aws import Aws
-from launch.status import Resource
+from launch.resources import Resource
 
 EVERY_NAME = "*"
 

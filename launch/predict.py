@@ -4,6 +4,9 @@ With --prove the pictures are a sample of a job's own test images, and the answe
 """
 
 if __name__ == "__main__":
+    import sys
+
+    sys.path.insert(0, __file__.rpartition("/")[0])  # which Python's -P leaves out
     import boot  # noqa: F401 # goes on in .venv, whatever Python started this
 
 import json

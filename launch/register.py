@@ -4,6 +4,9 @@ deploy.py --approved deploys the newest model that is approved.
 """
 
 if __name__ == "__main__":
+    import sys
+
+    sys.path.insert(0, __file__.rpartition("/")[0])  # which Python's -P leaves out
     import boot  # noqa: F401 # goes on in .venv, whatever Python started this
 
 from launch import console, registry

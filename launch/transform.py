@@ -1,6 +1,9 @@
 """Classify all images below an S3 URI by a batch transform job, and write one CSV: file, class, probability, known."""
 
 if __name__ == "__main__":
+    import sys
+
+    sys.path.insert(0, __file__.rpartition("/")[0])  # which Python's -P leaves out
     import boot  # noqa: F401 # goes on in .venv, whatever Python started this
 
 import csv

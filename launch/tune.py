@@ -6,6 +6,9 @@ python launch/tune.py --resume    watch the last tuning job again; with --local 
 """
 
 if __name__ == "__main__":
+    import sys
+
+    sys.path.insert(0, __file__.rpartition("/")[0])  # which Python's -P leaves out
     import boot  # noqa: F401 # goes on in .venv, whatever Python started this
 
 from argparse import Namespace

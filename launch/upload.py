@@ -5,6 +5,9 @@ folder's leave_out.txt names; images that are no longer in the folder are remove
 """
 
 if __name__ == "__main__":
+    import sys
+
+    sys.path.insert(0, __file__.rpartition("/")[0])  # which Python's -P leaves out
     import boot  # noqa: F401 # goes on in .venv, whatever Python started this
 
 from launch import console

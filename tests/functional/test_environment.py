@@ -58,6 +58,14 @@ def test_a_working_folder_that_was_removed_is_named(tmp_path):
         assert (done.returncode, done.stderr) == (1, sentence)
 
 
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_python_that_leaves_out_the_programs_folder_finds_ours(program):
+    """Isolated, as with PYTHONSAFEPATH=1; started where it lies, whose path older Pythons leave empty."""
+    command = [sys.executable, "-I", Path(program).name, "--help"]
+    done = subprocess.run(command, cwd=(ROOT / program).parent, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_streams_that_are_closed_hold_nothing(tmp_path):
     """A file that is opened later must not become standard output, and get what is printed."""
     for program in PROGRAMS:

@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from helpers import CREDENTIALS, REGION
-from launch import status
+from launch import resources
 from launch.aws import Aws
 from strict_request import faults
 
@@ -76,7 +76,7 @@ def client():
 def test_running_jobs_of_these_scripts_are_found_and_stopped(client):
     aws = object.__new__(Aws)
     vars(aws).update(sagemaker=client, settings=SETTINGS, session=SESSION)
-    found = list(status.find_resources(aws))
+    found = list(resources.find_resources(aws))
     assert [(one.kind, one.name, one.status) for one in found] == [
         ("HyperParameterTuningJob", "tuning", "InProgress"),
         ("TrainingJob", "tuning-001", "InProgress"),
