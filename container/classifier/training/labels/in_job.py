@@ -3,11 +3,12 @@
 import logging
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from classifier import network
 from classifier.errors import UserError
-from classifier.training import model
+from classifier.training import model, shares
 from classifier.training.data.batches import explained_losses
 from classifier.training.data.folders import Phase
 from classifier.training.evaluate import Outputs, run_model
@@ -15,7 +16,7 @@ from classifier.training.features import FeatureBatches
 from classifier.training.interrupt import Interrupted
 from classifier.training.labels.suspects import find_suspects, leave_one_out
 from classifier.training.trainer import Outcome, Trainer
-from classifier.words import plural
+from classifier.words import percent, plural
 
 logger = logging.getLogger(__name__)
 # A network that is wrong more often than right says more of itself than of a label: one at chance doubted 100 of 150.
@@ -62,11 +63,9 @@ def check_labels(trainer: Trainer, outcome: Outcome) -> LabelCheck | None:
     """
     if outcome.failure or outcome.ending or not trainer.history.best_weights:
         return None
-    if trainer.history.best and trainer.history.best.accuracy < LEAST_ACCURACY:
-        images = len(trainer.history.best.labels)
-        why_not = f"the network is wrong in more than half of the {plural(images, 'validation image')}"
+    if trainer.history.best and (why_not := find_unfitness(trainer.history.best.confusion)):
         logger.info("labels: not judged, since %s", why_not)
-        return LabelCheck([], 0, "", f"They were not judged: {why_not}, and would doubt right labels.")
+        return LabelCheck([], 0, "", f"They were not judged: {why_not}; such a network doubts right labels.")
     try:
         with explained_losses(trainer.train, trainer.validation, trainer.test):
             found = _look(trainer)
@@ -77,6 +76,21 @@ def check_labels(trainer: Trainer, outcome: Outcome) -> LabelCheck | None:
         labels = plural(found.images, "label")
         logger.info("labels: %s of %s may be wrong: labels.csv", f"{len(found.suspects):,}", labels)
     return found
+
+
+def find_unfitness(confusion: np.ndarray) -> str:
+    """Return why a network with this confusion matrix (k, k) of validation cannot judge labels; "" if it can.
+
+    A class is a row, as it is answered a column. Of a few images a network at chance is right in most now and then.
+    """
+    images = int(confusion.sum())
+    accuracy, most_frequent = confusion.trace() / images, confusion.sum(1).max() / images
+    if accuracy < LEAST_ACCURACY:
+        return f"the network is wrong in more than half of the {plural(images, 'validation image')}"
+    if shares.interval(accuracy, images)[0] <= most_frequent:
+        right = f"being right in {shares.words(accuracy, images)} of validation"
+        return f"{right} may be luck, since the most frequent class alone has {percent(most_frequent)}"
+    return ""
 
 
 def _look(trainer: Trainer) -> LabelCheck:
