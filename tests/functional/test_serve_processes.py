@@ -1,6 +1,7 @@
 """container/serve with several processes, of which each receives, decodes and has a model."""
 
 import os
+import shutil
 import signal
 import socket
 import time
@@ -94,6 +95,30 @@ def test_once_ping_is_answered_no_process_refuses_a_request_because_it_is_loadin
             with ThreadPoolExecutor(8) as pool:
                 statuses |= {answer.status for answer in pool.map(lambda _: invoke(server), range(16))}
         assert statuses == {200}
+
+
+def test_a_model_that_is_gone_stops_no_process_that_has_it(artifact_folder, tmp_path):
+    model, gone = tmp_path / "model", tmp_path / "gone"
+    shutil.copytree(artifact_folder, model)
+    with serve(tmp_path, tmp_path / "log", SAGEMAKER_MODEL_SERVER_WORKERS="2") as server:
+        wait_until(lambda: server.log.count("ready after") == 2, "2 processes have their model")
+        model.rename(gone)
+        os.kill(server.workers[0], signal.SIGKILL)
+        wait_until(lambda: "others answer, and it is started again in 2 s" in server.log, "the next one has failed")
+        assert [invoke(server).status for _ in range(4)] == [200] * 4
+        gone.rename(model)
+        wait_until(lambda: server.log.count("ready after") == 3, "the process is replaced")
+
+
+def test_a_frozen_process_is_replaced(artifact_folder, tmp_path):
+    patch = "import classifier.serving.settings as s; s.SETTINGS['timeout'] = 1\n"
+    patch += "import classifier.serving.processes as p; p.PAUSED_S = 3\n"
+    with serve(artifact_folder.parent, tmp_path / "log", patch) as server:
+        server.wait_for_ping(200)
+        os.kill(server.workers[0], signal.SIGSTOP)
+        wait_until(lambda: len(server.workers) == 2, "a second worker")
+        server.wait_for_ping(200)
+        assert "WORKER TIMEOUT" in server.log
 
 
 def test_sigterm_ends_all(artifact_folder, tmp_path):

@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,8 +24,12 @@ from classifier.words import plural
 
 log = logging.getLogger(__name__)
 
-# Workers in turn that may end before they have loaded the model.
+# Workers in turn that may end before they have loaded the model, if no other has it.
 STARTS = 3
+# The master looks for processes that hang each second. If it did not for so long, it hung itself.
+PAUSED_S = 5
+# As long as others answer, such starts go on for ever, with pauses that double up to this one.
+LONGEST_PAUSE_S = 60
 
 
 class Master(Arbiter):
@@ -36,10 +41,28 @@ class Master(Arbiter):
     app: Any  # Processes, in which gunicorn sees a BaseApplication
     handle_int = handle_hup = Arbiter.handle_term
 
+    def __init__(self, app: Any):
+        super().__init__(app)
+        self.last_check = self.awake_since = time.monotonic()
+
     def handle_ttin(self) -> None:
         """Ignore the wish for one more worker."""
 
     handle_ttou = handle_ttin
+
+    def murder_workers(self) -> None:
+        """Replace the processes that hang; but not because all stood still, as in a container that was paused."""
+        now = time.monotonic()
+        if now > self.last_check + PAUSED_S:
+            self.awake_since = now
+        self.last_check = now
+        if now > self.awake_since + PAUSED_S:
+            super().murder_workers()
+
+    def spawn_workers(self) -> None:
+        """Start the processes that are missing, unless it is too early to try again."""
+        if self.app.may_start:
+            super().spawn_workers()
 
     def spawn_worker(self) -> int:
         """Start a process and return its number; if the machine allows no more, say so, and return 0.
@@ -52,15 +75,27 @@ class Master(Arbiter):
         except OSError as error:
             log.error("no process can be started: %s; docker's --pids-limit is one limit", error.strerror)
             self.app.vacate(seat)
+            self.app.plan_next_start()
             return 0
 
     def reap_workers(self) -> None:
-        """Note which processes have ended; those that fail to start while the server stops are no reason for it."""
+        """Note which processes have ended; one that cannot start stops the server only if no other answers.
+
+        Those that fail to start while the server stops are no reason for it.
+        """
+        before, halt = dict(self.WORKERS), None
         try:
             super().reap_workers()
-        except HaltServer:
-            if self.LISTENERS:
-                raise
+        except HaltServer as error:  # it has noted one that could not start, and perhaps not all others
+            halt = error
+        ended = [before[number] for number in before.keys() - self.WORKERS.keys()]
+        for worker in ended:
+            worker.tmp.close()
+            self.app.vacate(worker.seat)
+        if halt:
+            self.reap_workers()
+        if ended and self.LISTENERS:
+            self.app.plan_next_start(halt)
 
 
 class Processes(BaseApplication):
@@ -72,7 +107,8 @@ class Processes(BaseApplication):
         self.fronts = Fronts(share.fronts)
         self.owners = [Seat(self.fronts) for _ in slots]
         self.seat: Seat  # of the worker that is forked next and, in a worker, its own
-        self.starts_left, self.kills = STARTS, count_kills()
+        self.failed_starts, self.next_start = 0, 0.0
+        self.kills = count_kills()
         super().__init__()
 
     def load_config(self) -> None:
@@ -83,7 +119,6 @@ class Processes(BaseApplication):
             # closed.
             "worker_connections": self.share.of(MOST_CONNECTIONS),
             "pre_fork": self._before_fork,
-            "child_exit": self._after_exit,
         }
         for name, value in settings.items():
             self.cfg.set(name, value)
@@ -104,27 +139,44 @@ class Processes(BaseApplication):
         self.seat = vacant or self.fronts.take()
         return self.seat
 
-    def vacate(self, seat: Seat) -> None:
-        """Give the seat of a process back that has ended or did not start. Raises HaltServer if that happens for ever.
+    @property
+    def is_answering(self) -> bool:
+        """Whether requests are answered: a front is ready and, if models have processes of their own, one of those."""
+        owners = [seat.is_taken and seat.is_ready for seat in self.owners]
+        return self.fronts.has_ready and (not owners or any(owners))
 
-        gunicorn replaces a process that was killed, for example because memory ran out, also if that happens again and
-        again while the model is loaded.
-        """
-        self.starts_left = STARTS if seat.is_ready else self.starts_left - 1
+    @property
+    def may_start(self) -> bool:
+        """Whether a process that is missing may be started now."""
+        return time.monotonic() >= self.next_start or not self.is_answering
+
+    def vacate(self, seat: Seat) -> None:
+        """Give the seat of a process back that has ended or did not start."""
+        self.failed_starts = 0 if seat.is_ready else self.failed_starts + 1
         seat.leave()
-        is_owner = seat in self.owners
-        if is_owner:
+        if seat in self.owners:
             self.slots[self.owners.index(seat)].end()
-        if self.starts_left <= 0 and (is_owner or not self.fronts.has_ready):
+
+    def plan_next_start(self, halt: HaltServer | None = None) -> None:
+        """Choose when the process that has ended is started again.
+
+        Raises HaltServer if no other answers, and this one could not start for the reason `halt`, or some in turn were
+        killed while they started, for example because memory ran out.
+        """
+        self.next_start = 0.0
+        if self.failed_starts and self.is_answering:
+            pause = min(2**self.failed_starts, LONGEST_PAUSE_S)
+            self.next_start = time.monotonic() + pause
+            log.error("a process ended before it had its model; others answer, and it is started again in %d s", pause)
+        elif halt:
+            raise halt
+        elif self.failed_starts >= STARTS:
             killed = count_kills() - self.kills
             reason = f"; the kernel killed {plural(killed, 'process')}, for memory was at its limit" if killed else ""
             raise HaltServer(f"{STARTS} workers ended before their model was loaded{reason}", Arbiter.WORKER_BOOT_ERROR)
 
     def _before_fork(self, arbiter: Arbiter, worker: Worker) -> None:
         worker.seat = self.seat
-
-    def _after_exit(self, arbiter: Arbiter, worker: Worker) -> None:
-        self.vacate(worker.seat)
 
 
 def bind(port: int) -> int:

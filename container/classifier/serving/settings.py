@@ -22,9 +22,9 @@ SETTINGS = {
     # A client that has left does not wait for its answer.
     "asgi_disconnect_grace_period": 0,
     "logger_class": Log,
-    # Seconds without a heartbeat from the worker's main thread, which no request occupies: only a worker that hangs
-    # altogether is replaced. A request may take SageMaker's 60 s.
-    "timeout": 120,
+    # Seconds without a heartbeat from the worker's event loop, which neither requests nor loading occupy: only a worker
+    # that hangs altogether is replaced, within what a client waits for.
+    "timeout": 15,
     # SageMaker kills the container 30 s after SIGTERM: accepted requests have 25 s, and the exit has the rest.
     "graceful_timeout": 25,
     # Connections are kept at all; connection.State says for how long.

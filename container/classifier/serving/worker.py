@@ -6,7 +6,6 @@ requirements/image.in pins gunicorn, since Worker and Connection override method
 import asyncio
 import contextlib
 import os
-import resource
 import signal
 import socket
 import time
@@ -20,6 +19,7 @@ from gunicorn.workers import gasgi
 
 from classifier.serving.connection import Connection
 from classifier.serving.fronts import Seat
+from classifier.serving.open_files import MOST_CLOSING, fewer_connections
 from classifier.serving.pools import exit_without_threads
 
 # Connections that the kernel accepts ahead of the worker. Fewer would reset those of a burst.
@@ -33,10 +33,6 @@ TURN_S, PAUSE_S = 0.002, 0.001
 GRACE_S = 0.25
 # Which are ended first.
 WAITING = (Connection.is_new, Connection.is_waiting)
-# Connections beyond the limit that have the time to read why they are closed.
-MOST_CLOSING = 100
-# Open files that are no connections: the listener, the engine's, and the modules that are imported late.
-OTHER_FILES = 50
 # After SIGTERM, a connection has this long to send what it has begun; requests in the queue are answered for this long
 # and then refused; and what is left is ended before gunicorn's graceful_timeout, after which SIGKILL comes.
 ARRIVAL_WHEN_STOPPING_S = 3
@@ -62,11 +58,7 @@ class Worker(ASGIWorker):
         # without a log line. A killed worker is replaced, and the master logs why.
         with contextlib.suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text("1000")
-        # Many systems allow a process 1,024 descriptors until it asks for more, and a burst of connections takes them.
-        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-        if most != resource.RLIM_INFINITY:
-            self.worker_connections = max(1, min(self.worker_connections, most - MOST_CLOSING - OTHER_FILES))
+        self.worker_connections = fewer_connections(self.worker_connections)
         super().init_process()
 
     def load_wsgi(self) -> None:

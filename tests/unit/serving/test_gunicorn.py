@@ -15,6 +15,10 @@ from gunicorn.config import Config
 from gunicorn.workers.gasgi import ASGIWorker
 
 REQUIREMENTS = Path(__file__).parents[3] / "requirements" / "image.in"
+IN_MASTER = (
+    *("LISTENERS", "WORKERS", "WORKER_BOOT_ERROR", "handle_int", "handle_term"),
+    *("murder_workers", "reap_workers", "spawn_worker", "spawn_workers"),
+)
 IN_WORKER = (
     *("_serve", "init_process", "init_signals", "load_wsgi"),
     *("alive", "app", "cfg", "log", "loop", "notify", "ppid", "servers", "sockets", "worker_connections"),
@@ -51,6 +55,5 @@ def test_the_names_exist(worker):
     assert missing(protocol, ("_CACHED_SERVER_HEADER", "_REASON_PHRASES")) == []
     assert missing(protocol.PythonProtocol(), ("_chunk_remaining", "_chunk_size")) == []
     assert missing(protocol.BodyReceiver, ("expect_continue", "signal_disconnect")) == []
-    names = ("LISTENERS", "WORKER_BOOT_ERROR", "handle_int", "handle_term", "reap_workers", "spawn_worker")
-    assert missing(Arbiter, names) == []
+    assert missing(Arbiter, IN_MASTER) == []
     assert missing(asyncio.selector_events._SelectorSocketTransport, ("max_size",)) == []

@@ -13,7 +13,7 @@ from gunicorn.errors import HaltServer
 from classifier import artifact
 from classifier.contract import Contract
 from classifier.errors import UserError
-from classifier.serving import server
+from classifier.serving import processes, server
 from classifier.serving.model import Model
 from classifier.serving.processes import STARTS, Master
 from classifier.serving.share import Share
@@ -62,7 +62,7 @@ def test_the_settings_keep_the_contract(application):
     cfg = application.cfg
     assert cfg.workers == 2
     assert cfg.workers * cfg.worker_connections <= 900
-    assert cfg.timeout > 60  # a request may take 60 s
+    assert 10 <= cfg.timeout <= 20  # of a hanging event loop: requests have threads
     assert cfg.graceful_timeout <= 27  # SIGKILL comes 30 s after SIGTERM
     assert cfg.max_requests == 0  # no worker is ever replaced in passing
     assert cfg.control_socket_disable
@@ -82,6 +82,37 @@ def test_processes_that_cannot_be_started_are_said_and_tried_again(application, 
     with pytest.raises(HaltServer, match="workers ended before"):
         master.spawn_worker()
     assert caplog.text.count("no process can be started: Resource temporarily unavailable") == STARTS
+
+
+def test_failed_starts_have_pauses_as_long_as_others_answer_and_stop_the_server_else(application, monkeypatch, caplog):
+    now = 1000.0
+    monkeypatch.setattr(processes.time, "monotonic", lambda: now)
+    application.seat.be_ready()
+    pauses = []
+    for _ in range(8):
+        application.vacate(application.fronts.take())
+        application.plan_next_start(HaltServer("it cannot start"))
+        pauses.append(application.next_start - now)
+        assert not application.may_start
+    assert pauses == [2, 4, 8, 16, 32, 60, 60, 60]
+    assert "others answer, and it is started again in 60 s" in caplog.text
+    application.vacate(application.seat)
+    assert application.may_start
+    application.plan_next_start()
+    with pytest.raises(HaltServer, match="it cannot start"):
+        application.vacate(application.fronts.take())
+        application.plan_next_start(HaltServer("it cannot start"))
+
+
+def test_processes_are_not_replaced_because_the_whole_container_was_paused(application, monkeypatch):
+    times, looks = [1000, 1005, 1006, 1090, 1091, 1095, 1096], []
+    monkeypatch.setattr(processes.time, "monotonic", lambda: times[0])
+    monkeypatch.setattr(processes.Arbiter, "murder_workers", lambda _: looks.append(times[0]))
+    master = Master(application)
+    while len(times) > 1:
+        del times[0]
+        master.murder_workers()
+    assert looks == [1006, 1096]
 
 
 def test_the_model_is_handed_over_once_it_has_answered(application, caplog):
