@@ -81,7 +81,8 @@ def test_a_killed_worker_leaves_its_models_to_the_next(server, root):
     load(server, root, "b")
     os.kill(server.workers[-1], signal.SIGKILL)
     wait_until(lambda: server.log.count("ready for up to") == 2, "the next worker is ready")
-    assert loaded(server) == ["a", "b"]
+    server.wait_for_ping(200)
+    wait_until(lambda: loaded(server) == ["a", "b"], "its models are back")
     for name in loaded(server):
         assert_answers(server, name)
 

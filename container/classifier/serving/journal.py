@@ -1,4 +1,4 @@
-"""Which models are loaded, kept by the master: a worker that is killed leaves them to the next one."""
+"""Which models are loaded or being loaded, kept by the master: a worker that is killed leaves them to the next one."""
 
 import json
 import os
@@ -6,10 +6,18 @@ import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
+
+
+class Planned(NamedTuple):
+    """A model's folder, and how many processes have ended while they loaded it."""
+
+    url: str
+    cuts: int
 
 
 class Journal:
-    """Names and folders of models, in a file without a name that all of the master's children share."""
+    """Models by their names, in a file without a name that all of the master's children share."""
 
     def __init__(self):
         """Make an empty journal; for the master, before it forks."""
@@ -17,17 +25,17 @@ class Journal:
         Path(path).unlink()
         self._lock = threading.Lock()
 
-    def write(self, urls: Callable[[], dict[str, str]]) -> None:
-        """Replace all entries by those that `urls` returns now."""
+    def write(self, planned: Callable[[], dict[str, Planned]]) -> None:
+        """Replace all entries by those that `planned` returns now."""
         with self._lock:
-            line = json.dumps(urls()).encode() + b"\n"
+            line = json.dumps(planned()).encode() + b"\n"
             os.pwrite(self._file, line, 0)
             os.truncate(self._file, len(line))
 
-    def read(self) -> dict[str, str]:
+    def read(self) -> dict[str, Planned]:
         """Return all entries; none if a worker was killed while it wrote them."""
         text = os.pread(self._file, os.fstat(self._file).st_size, 0).partition(b"\n")[0]
         try:
-            return json.loads(text)
+            return {name: Planned(*entry) for name, entry in json.loads(text).items()}
         except ValueError:
             return {}

@@ -20,8 +20,7 @@ from classifier.errors import UserError
 from classifier.json_text import parse_json, shown
 from classifier.serving.app import answer_images, new_app, unavailable
 from classifier.serving.decoding import Decoder
-from classifier.serving.journal import Journal
-from classifier.serving.models import AlreadyLoaded, Models, NoMemory, NotLoaded
+from classifier.serving.models import AlreadyLoaded, Models, NoMemory, NotLoaded, NotYetLoaded
 from classifier.serving.share import Share
 from classifier.words import plural
 
@@ -46,8 +45,8 @@ class Problem(HTTPException):
         self.code = code
 
 
-def create_app(models: Models, is_ready: threading.Event, journal: Journal, contract: Contract, share: Share) -> Flask:
-    """Return the WSGI application, which answers 503 until `is_ready`, and writes what is loaded into the journal."""
+def create_app(models: Models, is_ready: threading.Event, contract: Contract, share: Share) -> Flask:
+    """Return the WSGI application, which answers 503 until `is_ready`."""
     app = new_app(contract.max_payload_mb, ACCEPTED)
     decoder = Decoder(share, reserved=models.most_bytes)
 
@@ -81,7 +80,6 @@ def create_app(models: Models, is_ready: threading.Event, journal: Journal, cont
             raise Problem(507, f"there is no memory for the model {name}: {error}; unload another first") from error
         except UserError as error:
             raise BadRequest(f"the model {name} cannot be loaded: {error}") from error
-        journal.write(models.urls)
         log.info("loaded %s in %.1f s: %s", name, time.monotonic() - start, model.about)
         return _json(_described(name, url))
 
@@ -98,7 +96,6 @@ def create_app(models: Models, is_ready: threading.Event, journal: Journal, cont
             models.unload(name)
         except NotLoaded as error:
             raise _unknown(name) from error
-        journal.write(models.urls)
         log.info("unloaded %s", name)
         return _json({})
 
@@ -107,6 +104,8 @@ def create_app(models: Models, is_ready: threading.Event, journal: Journal, cont
         try:
             with models.lend(name) as model:
                 return answer_images(model, decoder)
+        except NotYetLoaded as error:
+            raise unavailable(f"the model {name} is being loaded; GET /models lists it once it is there") from error
         except NotLoaded as error:
             raise _unknown(name) from error
 

@@ -13,12 +13,11 @@ from flask import Flask
 
 from classifier import images, machine, memory
 from classifier.contract import Contract
-from classifier.errors import UserError
 from classifier.headroom import free_memory
 from classifier.serving.exits import exit_worker
 from classifier.serving.front import Front, Line
 from classifier.serving.journal import Journal
-from classifier.serving.models import Models, NoMemory
+from classifier.serving.models import Models
 from classifier.serving.multi import create_app
 from classifier.serving.pools import exit_without_threads, start_pool
 from classifier.serving.processes import Processes, bind
@@ -59,23 +58,17 @@ class MultiServer(Processes):
     def load(self) -> Any:
         """Return the ASGI application; gunicorn calls this in the worker."""
         memory.share_heaps()
-        models = Models(self.most_bytes, self.contract.precision, self.share.cores)
+        models = Models(self.most_bytes, self.contract.precision, self.share.cores, self.journal)
         is_ready = threading.Event()
-        application = create_app(models, is_ready, self.journal, self.contract, self.share)
+        application = create_app(models, is_ready, self.contract, self.share)
         front = MultiFront(application, self.contract.max_payload_mb, self.share)
         threading.Thread(target=self._start, args=(models, is_ready), name="start").start()
         return front
 
     def _start(self, models: Models, is_ready: threading.Event) -> None:
-        """Load what a worker before this one had loaded, and be ready."""
+        """Be ready, and load what a worker before this one had loaded."""
         try:
             images.warm_up()
-            for name, url in self.journal.read().items():
-                try:
-                    models.load(name, url)
-                    log.info("loaded %s again", name)
-                except (UserError, NoMemory) as error:
-                    log.error("%s could not be loaded again: %s", name, error)
         except Exception as error:
             exit_without_threads(error)
             log.exception("the start failed")
@@ -83,6 +76,7 @@ class MultiServer(Processes):
         is_ready.set()
         self.seat.be_ready()
         log.info("ready for up to %.0f MB of models", self.most_bytes / 1e6)
+        models.load_again()
 
 
 def run_multi(contract: Contract) -> None:

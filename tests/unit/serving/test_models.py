@@ -1,5 +1,6 @@
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -7,8 +8,8 @@ import pytest
 from classifier import artifact
 from classifier.errors import UserError
 from classifier.serving import models as module
-from classifier.serving.journal import Journal
-from classifier.serving.models import AlreadyLoaded, Models, NoMemory, NotLoaded, needed_bytes
+from classifier.serving.journal import Journal, Planned
+from classifier.serving.models import AlreadyLoaded, Models, NoMemory, NotLoaded, NotYetLoaded, needed_bytes
 from classifier.serving.predictor import load_predictor
 from conftest import CLASSES, IMAGE_SIZE
 from waits import PATIENCE_S, wait_until
@@ -25,7 +26,7 @@ def size(artifact_folder) -> int:
 @pytest.fixture
 def models(size) -> Models:
     """Room for two models and a half."""
-    return Models(int(2.5 * size), "fp32", cores=2)
+    return Models(int(2.5 * size), "fp32", 2, Journal())
 
 
 def test_a_model_answers_as_it_does_alone_until_it_is_unloaded(models, artifact_folder):
@@ -91,6 +92,45 @@ def test_a_model_is_unloaded_only_after_its_requests(models, artifact_folder):
 def test_the_journal_has_what_was_written_last():
     journal = Journal()
     assert journal.read() == {}
-    for urls in ({"a": "/x", "b": "/y"}, {"b": "/y"}):
-        journal.write(lambda urls=urls: urls)
-        assert journal.read() == urls
+    for planned in ({"a": Planned("/x", 0), "b": Planned("/y", 1)}, {"b": Planned("/y", 0)}):
+        journal.write(lambda planned=planned: planned)
+        assert journal.read() == planned
+
+
+def test_loads_that_a_kill_has_cut_are_done_again_but_not_for_ever(artifact_folder, monkeypatch, caplog):
+    """What ended no process is loaded first, and what ended two is what ends them."""
+    url, journal, seen = str(artifact_folder), Journal(), []
+
+    def end(*_: object, **__: object) -> None:
+        seen.append(journal.read())
+        raise UserError("it ends here")
+
+    def begin(**cuts: int) -> Models:
+        journal.write(lambda: {name: Planned(url, number) for name, number in cuts.items()})
+        return Models(10**9, "fp32", 2, journal)
+
+    monkeypatch.setattr(module, "load_on_cpu", end)
+    with pytest.raises(UserError, match="it ends here"):
+        begin(good=0).load("bad", url)
+    begin(bad=1, good=0).load_again()
+    assert seen == [{"good": (url, 0), "bad": (url, 1)}, {"bad": (url, 1), "good": (url, 1)}, {"bad": (url, 2)}]
+    begin(bad=2).load_again()
+    assert len(seen) == 3
+    assert "bad is not loaded again: 2 processes ended while they loaded it" in caplog.text
+    assert journal.read() == {}
+
+
+def test_one_that_is_being_loaded_is_unloaded_once_it_is_there(models, artifact_folder, monkeypatch):
+    go_on, load = threading.Event(), module.load_on_cpu
+    monkeypatch.setattr(module, "load_on_cpu", lambda *args, **more: go_on.wait(PATIENCE_S) and load(*args, **more))
+    with ThreadPoolExecutor() as pool:
+        loading = pool.submit(models.load, "a", str(artifact_folder))
+        wait_until(lambda: models._entries, "the load has begun")
+        unloading = pool.submit(models.unload, "a")
+        with pytest.raises(NotYetLoaded), models.lend("a"):
+            pass
+        assert not unloading.done()
+        go_on.set()
+        loading.result(PATIENCE_S)
+        unloading.result(PATIENCE_S)
+    assert models.urls() == {}

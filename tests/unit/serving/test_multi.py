@@ -8,7 +8,7 @@ from werkzeug.test import TestResponse
 
 from classifier.contract import Contract
 from classifier.serving import multi
-from classifier.serving.journal import Journal
+from classifier.serving.journal import Journal, Planned
 from classifier.serving.models import Models
 from classifier.serving.multi import create_app
 from classifier.serving.share import Share
@@ -25,8 +25,12 @@ class Endpoint:
         self.contract, self.is_ready, self.journal = Contract(root, {}), threading.Event(), Journal()
         for name in "abc":
             shutil.copytree(artifact_folder, self.url(name), copy_function=os.link)
-        self.models = Models(10**9, "fp32", cores=1)
-        app = create_app(self.models, self.is_ready, self.journal, self.contract, Share(1))
+        self.restart()
+
+    def restart(self) -> None:
+        """Start the application anew, as after the end of its process."""
+        self.models = Models(10**9, "fp32", 1, self.journal)
+        app = create_app(self.models, self.is_ready, self.contract, Share(1))
         self.client: FlaskClient = app.test_client()
         self.is_ready.set()
 
@@ -63,7 +67,7 @@ def test_the_life_of_a_model(endpoint):
     assert {one["class"] for one in answer.json["predictions"]} < set(CLASSES)
     assert "Server-Timing" in answer.headers
     assert_error(endpoint.load("a"), 409, "the model a is loaded already")
-    assert endpoint.journal.read() == {"a": endpoint.url("a")}
+    assert endpoint.journal.read() == {"a": (endpoint.url("a"), 0)}
     assert endpoint.client.delete("/models/a").status_code == 200
     assert endpoint.journal.read() == {}
     gone = "the model 'a' is not loaded"
@@ -132,6 +136,21 @@ def test_a_damaged_artifact_is_a_sentence(endpoint):
     weights.write_bytes(b"")
     assert_error(endpoint.load("a"), 400, "the model a cannot be loaded: ")
     assert_error(endpoint.invoke("a"), 404, "the model 'a' is not loaded")
+
+
+def test_models_that_are_not_back_yet(endpoint):
+    endpoint.journal.write(lambda: {name: Planned(endpoint.url(name), 0) for name in "ab"})
+    endpoint.restart()
+    assert endpoint.client.get("/ping").status_code == 200
+    answer = endpoint.invoke("a")
+    assert_error(answer, 503, "the model a is being loaded; GET /models lists it once it is there")
+    assert answer.headers["Retry-After"]
+    assert_error(endpoint.load("a"), 409, "the model a is loaded already, or is being loaded")
+    assert_error(endpoint.invoke("c"), 404, "the model 'c' is not loaded")
+    assert endpoint.client.delete("/models/b").status_code == 200
+    endpoint.models.load_again()
+    assert endpoint.invoke("a").status_code == 200
+    assert list(endpoint.journal.read()) == ["a"]
 
 
 def test_before_it_is_ready(endpoint):
