@@ -83,7 +83,8 @@ class Master(Arbiter):
 
         Those that fail to start while the server stops are no reason for it.
         """
-        before, halt = dict(self.WORKERS), None
+        before: dict[int, Any] = dict(self.WORKERS)
+        halt = None
         try:
             super().reap_workers()
         except HaltServer as error:  # it has noted one that could not start, and perhaps not all others
