@@ -24,7 +24,7 @@ from classifier.training import shares
 from classifier.training.data.folders import read_dataset, split_phase
 from classifier.words import percent
 from launch import console
-from launch.settings import TABLE
+from launch.settings import TABLE, path
 from local import children, pictures, places, programs, tables
 from local.digits import UNSEEN
 from local.pdf import print_to_pdf
@@ -45,7 +45,7 @@ SCRIPT_SECONDS = children.STOP_SECONDS + 30
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="a folder of your own pictures")
+    parser.add_argument("--data", type=path, help="a folder of your own pictures")
     parser.add_argument("--hyperparameters", **TABLE, default={}, help="hyperparameters of the training job")
     own = parser.parse_args()
     as_texts(own.hyperparameters)

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from classifier import streams
-from classifier.errors import UserError
+from classifier.errors import UserError, lacks_memory
 from classifier.training.data.names import printable
 from launch.advice import sentence_for
 
@@ -36,6 +37,8 @@ def run(main: Callable[[], int | None]) -> None:
             sentence = _sentence_of(error)
         elif type(error).__module__.startswith((*OF_AWS, "pydantic")):  # the SDK checks with it
             sentence = sentence_for(error)
+        elif lacks_memory(error):
+            sentence = "too little memory is left; accepted: a machine, or a limit (ulimit), of more"
         else:
             raise
         streams.tell(f"{Path(sys.argv[0]).stem}: {printable(sentence)}")
@@ -48,6 +51,11 @@ def _sentence_of(error: OSError) -> str:
     """Return what failed: Python names no file where that is a pipe, a connection or standard output."""
     why = error.strerror or str(error) or type(error).__name__
     return f"{os.fsdecode(error.filename)}: {why}" if isinstance(error.filename, str | bytes) else why
+
+
+def again(arguments: str) -> str:
+    """Return the command that starts this script with `arguments`, from any folder."""
+    return f"python {shlex.quote(str(Path(sys.argv[0]).absolute()))} {arguments}"
 
 
 @contextmanager

@@ -10,6 +10,7 @@ if __name__ == "__main__":
     sys.path.insert(0, __file__.rpartition("/")[0])  # which Python's -P leaves out
     import boot  # noqa: F401 # goes on in .venv, whatever Python started this
 
+from classifier.errors import UserError
 from classifier.words import plural
 from launch import console
 from launch.settings import make_parser, path
@@ -27,8 +28,10 @@ def main() -> None:
         print(f"{plural(count, 'image is in its folder', 'images are in their folders')} of before")
         return
     moves = relabelling.marked_moves(settings.labels, settings.data)
+    if not moves:
+        raise UserError(f"{settings.labels} has no mark under move: nothing was moved; accepted: {relabelling.MARKS}")
     relabelling.move(settings.labels, settings.data, moves)
-    print(*(f"{source} -> {target}" for source, target in moves.items()), sep="\n", end="\n" * bool(moves))
+    print(*(f"{source} -> {target}" for source, target in moves.items()), sep="\n")
     print(f"{plural(len(moves), 'image')} moved; --undo moves back")
 
 

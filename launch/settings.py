@@ -77,6 +77,10 @@ class Pairs(argparse.Action):
         setattr(namespace, self.dest, table)
 
 
+class Operand(str):
+    """An argument behind --: never a flag, whatever it begins with."""
+
+
 class SettingsParser(argparse.ArgumentParser):
     """Fills the settings that no flag gave from `defaults`, and checks all of them by `accepted`."""
 
@@ -93,8 +97,11 @@ class SettingsParser(argparse.ArgumentParser):
 
     def parse_args(self, args=None, namespace=None):  # pyright: ignore[reportIncompatibleMethodOverride]: overloads
         """Return the settings. Raises UserError if one is not accepted, contradicts another or has no effect."""
-        self._refuse_hyperparameters_as_flags(sys.argv[1:] if args is None else args)
-        given = vars(super().parse_intermixed_args(args, namespace))
+        args = list(sys.argv[1:] if args is None else args)
+        end = args.index("--") if "--" in args else len(args)
+        self._refuse_hyperparameters_as_flags(args[:end])
+        # argparse would read what is behind -- twice, the second time without it.
+        given = vars(super().parse_intermixed_args([*args[:end], *map(Operand, args[end + 1 :])], namespace))
         if given.get("data") == "":  # a shell's variable that is not set: the default would be taken without a word
             raise UserError("--data is empty; accepted: images, or no --data at all")
         settings = argparse.Namespace(**{name: given.get(name, default) for name, default in self.defaults.items()})
@@ -107,6 +114,9 @@ class SettingsParser(argparse.ArgumentParser):
             for other in filter(self.excluded[flag].__contains__, used):
                 raise UserError(f"{dashed(other)} has no effect with {dashed(flag)}; accepted: one of them")
         return argparse.Namespace(**given | vars(settings))
+
+    def _parse_optional(self, arg_string: str):
+        return None if isinstance(arg_string, Operand) else super()._parse_optional(arg_string)
 
     def _refuse_hyperparameters_as_flags(self, args: Iterable[str]) -> None:
         """Raise UserError for --epochs 3, of which argparse would say that 3 is not NAME=VALUE."""

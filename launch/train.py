@@ -71,7 +71,7 @@ def train_here(settings: Namespace) -> str:
     else:
         name = settings.resume or places.latest("local_job")
     texts = programs.hyperparameters_of(places.run_folder(name))
-    with console.if_interrupted(f"stopped; to continue: python launch/train.py --local --resume {name}"):
+    with console.if_interrupted(f"stopped; to continue: {console.again(f'--local --resume {name}')}"):
         models.run_job(name, settings.image)
     tracking.send_job(settings, name, texts)
     return name

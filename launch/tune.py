@@ -60,8 +60,8 @@ def tune_here(settings: Namespace) -> Tuning:
     name = begin_tuning(settings) if settings.resume is None else settings.resume or places.latest("local_tuning")
     if settings.resume is None:
         pictures.check_here(Path(settings.data))
-    again = f"stopped; to continue: python launch/tune.py --local --resume {name}"
-    with console.if_interrupted(again), closing(tune(name)) as updates:
+    stopped = f"stopped; to continue: {console.again(f'--local --resume {name}')}"
+    with console.if_interrupted(stopped), closing(tune(name)) as updates:
         return tables.watch(updates)
 
 
@@ -69,7 +69,7 @@ def tune_on_aws(settings: Namespace) -> Tuning:
     aws = Aws(settings)
     name = start_tuning(settings, aws) if settings.resume is None else settings.resume or places.latest("tuning")
     print(aws.link(f"hyper-tuning-jobs/{name}"))
-    again, end = f"python launch/tune.py --resume {name}", "python launch/cleanup.py"
+    again, end = console.again(f"--resume {name}"), f"python {Path(__file__).with_name('cleanup.py')}"
     with console.if_interrupted(f"{name} keeps running without this script; {again} watches it again, {end} stops it"):
         tuning = tables.watch(follow_tuning(aws, name))
         read_metrics(aws, tuning)

@@ -12,7 +12,7 @@ from classifier.json_text import shown
 from classifier.training.data.folders import Dataset, read_dataset
 from classifier.training.labels.columns import LABELS_COLUMNS, NO, YES
 
-MARKS = f"{', '.join(YES)} to move, or nothing"
+MARKS = f"{', '.join(YES)} to move; {', '.join(filter(None, NO))} or nothing to leave"
 
 
 def marked_moves(labels: Path, folder: Path) -> dict[str, str]:
@@ -40,8 +40,6 @@ def marked_moves(labels: Path, folder: Path) -> dict[str, str]:
 
 def move(labels: Path, folder: Path, moves: Mapping[str, str]) -> None:
     """Rename the files, and keep beside `labels` what --undo needs. Raises UserError, and then none has moved."""
-    if not moves:
-        return
     record = _record(labels)
     if record.exists():
         raise UserError(f"{record} says that this file's marks have been moved already; --undo moves them back first")
@@ -136,8 +134,10 @@ def _free_place(source: Path, target: Path, folder: Path, moves: Mapping[str, st
 
 def _rename(folder: Path, moves: Mapping[str, str]) -> None:
     for source, target in moves.items():
-        if not (folder / source).is_file() or (folder / target).exists():
-            raise UserError(f"{folder / source} cannot become {folder / target}: one is missing or the other there")
+        if not (folder / source).is_file():
+            raise UserError(f"{folder / source} cannot become {folder / target}: it is missing")
+        if (folder / target).exists():
+            raise UserError(f"{folder / source} cannot become {folder / target}, which is there already; rename that")
     done: list[tuple[Path, Path]] = []
     try:
         for source, target in moves.items():

@@ -1,5 +1,7 @@
 """The errors that a user can fix."""
 
+import re
+
 
 class UserError(Exception):
     """A fault that the user can fix, in one sentence: the thing, the bad value, what is accepted."""
@@ -11,3 +13,18 @@ class PeerLost(UserError):
 
 class ImageError(ValueError):
     """The bytes are not a readable image; the text says why."""
+
+
+# What the loader of shared libraries, C++ and threads say where Python would raise MemoryError.
+NO_MEMORY = re.compile(
+    "failed to map segment|[Cc]annot allocate memory|can't allocate memory|bad_alloc|can't start new thread"
+)
+
+
+def lacks_memory(error: BaseException | None) -> bool:
+    """Return whether the processor's memory, or a limit of it or of threads, is behind `error`, also as its cause."""
+    while error is not None:
+        if isinstance(error, MemoryError) or NO_MEMORY.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

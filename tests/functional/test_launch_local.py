@@ -109,7 +109,7 @@ def test_a_training_is_interrupted_and_resumed(checkout):
     _, error = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     name = json.loads((checkout.folder / "runs/latest.json").read_text())["local_job"]
-    assert error.endswith(f"stopped; to continue: python launch/train.py --local --resume {name}\n")
+    assert error.endswith(f"stopped; to continue: python {checkout.folder}/launch/train.py --local --resume {name}\n")
     assert (checkout.folder / "runs" / name / "model/model.json").exists()
     # The rest of the test needs no more epochs.
     config = checkout.folder / "runs" / name / "input/config/hyperparameters.json"
@@ -131,7 +131,7 @@ def test_a_tuning_is_interrupted_and_resumed(checkout):
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
-    assert f"to continue: python launch/tune.py --local --resume {name}" in error
+    assert f"to continue: python {checkout.folder}/launch/tune.py --local --resume {name}" in error
     folder = checkout.folder / "runs" / name
     before = json.loads((folder / "trial-001/input/config/hyperparameters.json").read_text())
     kept = json.loads((folder / "tuning.json").read_text())

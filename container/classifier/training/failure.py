@@ -7,7 +7,7 @@ import traceback
 
 from classifier import files
 from classifier.contract import Contract
-from classifier.errors import PeerLost, UserError
+from classifier.errors import PeerLost, UserError, lacks_memory
 from classifier.training.data.names import printable
 from classifier.training.lock import InUse
 
@@ -32,6 +32,8 @@ def report_failure(contract: Contract, error: Exception) -> None:
         text = f"the disk is full: {error}; accepted: a volume with room for all files below {contract.root}"
     elif isinstance(error, OSError) and error.filename and error.strerror:
         text = f"{error.filename} cannot be used: {error.strerror}"
+    elif lacks_memory(error):
+        text = f"too little memory is left: {str(error) or 'MemoryError'}; accepted: a machine, or a limit, of more"
     else:
         text = f"{type(error).__name__}: {error}\n\n{''.join(traceback.format_exception(error))}"
     text = "\n".join(map(printable, ESCAPE_CODES.sub("", text).rstrip().split("\n")))

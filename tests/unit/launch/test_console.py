@@ -64,3 +64,20 @@ def test_without_a_terminal_the_question_is_told(monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO())
     with pytest.raises(UserError, match=r"Upload\? There is no terminal to answer on: repeat the command with --yes"):
         console.ask("Upload?", yes=False)
+
+
+POOL = """
+def fail():
+    try:
+        raise RuntimeError("can't start new thread")
+    finally:
+        [].terminate()  # as a pool fails that has begun too few threads
+from launch import console
+console.run(fail)
+"""
+
+
+def test_too_little_memory_is_one_sentence():
+    done = subprocess.run([sys.executable, "-c", POOL], cwd=places.ROOT, capture_output=True, text=True)
+    sentence = "-c: too little memory is left; accepted: a machine, or a limit (ulimit), of more\n"
+    assert (done.returncode, done.stderr) == (1, sentence)

@@ -27,6 +27,14 @@ def test_a_hyperparameter_given_twice_is_refused(runs, monkeypatch, flags):
     assert (runs / "demo-1").exists()
 
 
+def test_an_empty_folder_is_not_the_current_one(runs, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["demo.py", "--data", ""])
+    with pytest.raises(SystemExit):
+        demo.main()
+    assert "--data: it is empty; accepted: a file or folder" in capsys.readouterr().err
+    assert (runs / "demo-1").exists()
+
+
 def test_two_demos_at_a_time_are_refused(runs, monkeypatch):
     """The second would remove what the first makes."""
     monkeypatch.setattr(sys, "argv", ["demo.py"])

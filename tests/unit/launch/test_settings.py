@@ -193,3 +193,13 @@ def test_every_script_is_small():
     lengths = {path.name: len(path.read_text().splitlines()) for path in LAUNCH.glob("*.py")}
     assert {f"{script}.py" for script in SCRIPTS} <= lengths.keys()
     assert all(lengths[f"{script}.py"] < 120 for script in SCRIPTS)
+
+
+def test_what_stands_behind_two_dashes_is_no_flag():
+    parser = settings.make_parser("", "aws")
+    parser.add_argument("files", nargs="*")
+    parser.add_argument("--local", action="store_true")
+    behind = ["--", "-dash.jpg", "--local"]
+    for flags in (["one.jpg", "--local", *behind], ["--local", "one.jpg", *behind]):
+        found = parser.parse_args(flags)
+        assert (found.files, found.local) == (["one.jpg", "-dash.jpg", "--local"], True)

@@ -1,11 +1,13 @@
 import csv
 import json
+import sys
 
 import pytest
 
 from classifier.errors import UserError
 from classifier.training.labels.columns import LABELS_COLUMNS
 from datasets import touch_images
+from launch import relabel
 from local.relabelling import marked_moves, move, undo
 
 
@@ -69,7 +71,10 @@ def test_validation_that_is_set_aside_from_train_is_in_its_folder(tmp_path):
 @pytest.mark.parametrize(
     ("row", "sentence"),
     [
-        (("maybe", "train", "cat/001.jpg", "dog"), "has 'maybe' under move; accepted: x, yes"),
+        (
+            ("maybe", "train", "cat/001.jpg", "dog"),
+            "has 'maybe' under move; accepted: x, yes, y, 1, true to move; no, n, 0, ",
+        ),
         (("x", "train", "cat/absent.jpg", "dog"), "'cat/absent.jpg' is not among the train images"),
         (("x", "train", "../secret.jpg", "dog"), "is not among the train images"),
         (("x", "train", "cat/001.jpg", "ox"), "'ox' is not a class; accepted: cat, dog"),
@@ -101,6 +106,27 @@ def test_a_name_that_is_taken_twice_is_refused(data):
     (data / "train/dog/001 from cat.jpg").write_text("another")
     with pytest.raises(UserError, match="001 from cat.jpg is there already; rename one of the two files"):
         marked_moves(write_labels(data, ("x", "train", "cat/001.jpg", "dog")), data)
+
+
+def test_undo_says_which_file_is_missing_and_which_name_is_taken(data):
+    labels = write_labels(data, ("x", "train", "cat/001.jpg", "dog"))
+    move(labels, data, marked_moves(labels, data))
+    now, before = data / "train/dog/001 from cat.jpg", data / "train/cat/001.jpg"
+    before.write_text("another")
+    with pytest.raises(UserError, match=f"{now} cannot become {before}, which is there already; rename that"):
+        undo(labels, data)
+    before.unlink()
+    now.unlink()
+    with pytest.raises(UserError, match=f"{now} cannot become {before}: it is missing"):
+        undo(labels, data)
+
+
+def test_a_file_without_marks_is_said(data, monkeypatch):
+    labels = write_labels(data, ("no", "train", "cat/001.jpg", "dog"))
+    monkeypatch.setattr(sys, "argv", ["relabel.py", str(labels), "--data", str(data)])
+    with pytest.raises(UserError, match=f"{labels} has no mark under move: nothing was moved; accepted: x, "):
+        relabel.main()
+    assert not labels.with_name(f"{labels.name}.moved.json").exists()
 
 
 def test_an_image_that_is_marked_twice_is_refused(data):

@@ -48,6 +48,22 @@ def test_a_full_disk_is_one_sentence(tmp_path):
     assert "Traceback" not in text
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("MemoryError"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate memory"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ],
+)
+def test_too_little_memory_is_one_sentence(tmp_path, error):
+    contract = Contract(tmp_path)
+    fail(contract, error)
+    sentence = f"too little memory is left: {error}; accepted: a machine, or a limit, of more\n"
+    assert contract.failure.read_text() == sentence
+
+
 def test_nothing_that_a_terminal_would_obey_is_written(tmp_path, caplog):
     contract = Contract(tmp_path)
     fail(contract, UserError("\x1b[1mbold\x1b[0m caf\udce9 \x07\x9b\u202eé"))
