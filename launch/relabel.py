@@ -11,7 +11,7 @@ if __name__ == "__main__":
     import boot  # noqa: F401 # goes on in .venv, whatever Python started this
 
 from classifier.errors import UserError
-from classifier.words import plural
+from classifier.words import plural, printable
 from launch import console
 from launch.settings import make_parser, path
 from local import relabelling
@@ -31,7 +31,7 @@ def main() -> None:
     if not moves:
         raise UserError(f"{settings.labels} has no mark under move: nothing was moved; accepted: {relabelling.MARKS}")
     relabelling.move(settings.labels, settings.data, moves)
-    print(*(f"{source} -> {target}" for source, target in moves.items()), sep="\n")
+    print(*(printable(f"{source} -> {target}") for source, target in moves.items()), sep="\n")
     print(f"{plural(len(moves), 'image')} moved; --undo moves back")
 
 

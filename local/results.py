@@ -22,13 +22,16 @@ def show(answers: list[dict]) -> None:
     head = ("file", "class", "probability", "known", "then", "ms")
     title = f"{folder}: {plural(len(answers), 'picture')}" if folder else None
     tables.terminal().print(tables.table(head, rows, ("probability", "ms"), title))
+    classified = sum("predictions" in answer for answer in answers)
+    if classified < len(answers):
+        print(f"{len(answers) - classified:,} of {len(answers):,} without a class")
     unknown = sum(answer.get("known") is False for answer in answers)
     if unknown:
         why = "unlike what the model was validated on, so that their classes mean nothing"
-        print(f"{unknown:,} of {len(answers):,} unknown: {why}")
+        print(f"{unknown:,} of {classified:,} unknown: {why}")
     right = count_right(answers)
     if right is not None:
-        print(f"{right:,} of {len(answers):,} right")
+        print(f"{right:,} of {classified:,} right")
 
 
 def common_folder(files: list[str]) -> str:
@@ -41,7 +44,7 @@ def common_folder(files: list[str]) -> str:
 
 
 def count_right(answers: list[dict]) -> int | None:
-    """Return how many pictures are of the class that their folder is named after; None unless all folders are."""
+    """Return how many pictures were classified as their folder is named; None unless all folders are classes."""
     classes = {one["class"] for answer in answers for one in answer.get("predictions", ())}
     truths = [PurePath(answer["file"]).parent.name for answer in answers]
     if len(answers) < 2 or not classes.issuperset(truths):

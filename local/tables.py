@@ -13,6 +13,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 from classifier.training.hyperparameters import Hyperparameters
+from classifier.words import printable
 from local.trials import Trial, Tuning, short
 from local.tuning_fields import RUNNING
 
@@ -28,12 +29,14 @@ def table(
     widths: Mapping[str, int] = MappingProxyType({}),
 ) -> Table:
     """Return a table; the columns named in `numbers` are aligned to the right, `widths` are the least in characters."""
-    made = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0, title=title, title_justify="left")
+    made = Table(
+        box=box.SIMPLE_HEAD, show_edge=False, padding=0, title=title and printable(title), title_justify="left"
+    )
     for name in head:
         side = "right" if name in numbers else "left"
         made.add_column(name, justify=side, overflow="fold", min_width=widths.get(name))
     for row in rows:
-        made.add_row(*map(str, row))
+        made.add_row(*(printable(str(cell)) for cell in row))  # the name of a file may have a line break
     return made
 
 

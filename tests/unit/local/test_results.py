@@ -17,8 +17,8 @@ def test_a_folder_of_classes(capsys):
     out = capsys.readouterr().out
     assert "/a/b/: 3 pictures" in out
     assert out.count("/a/b/") == 1
-    assert out.endswith("1 of 3 right\n")
-    assert [line.split()[0] for line in out.splitlines()[3:-1]] == ["cat/1.jpg", "dog/2.jpg", "dog/3.jpg"]
+    assert out.endswith("\n1 of 3 without a class\n1 of 2 right\n")
+    assert [line.split()[0] for line in out.splitlines()[3:-2]] == ["cat/1.jpg", "dog/2.jpg", "dog/3.jpg"]
 
 
 def test_folders_that_are_no_classes(capsys):
@@ -30,7 +30,7 @@ def test_what_is_unknown_is_said(capsys):
     results.show([answered("a/1.jpg", "cat", known=True), answered("a/2.jpg", "cat", known=False), answered("a/3.jpg")])
     out = capsys.readouterr().out
     assert [line.split()[3] for line in out.splitlines()[3:5]] == ["yes", "no"]
-    assert "1 of 3 unknown: unlike what the model was validated on" in out
+    assert "1 of 2 unknown: unlike what the model was validated on" in out
 
 
 def test_a_model_that_does_not_say(capsys):

@@ -2,7 +2,7 @@ import io
 
 from rich.console import Console
 
-from local.tables import of_tuning, terminal, watch
+from local.tables import of_tuning, table, terminal, watch
 from local.trials import Trial, Tuning
 from local.tuning_fields import COMPLETED, FAILED, RUNNING, STOPPED
 
@@ -85,3 +85,12 @@ def test_without_a_terminal_each_change_is_printed_once(capsys):
         f"{name}/trial-002: running, {ACCURACY}=0.2500",
         f"{name}/trial-002: completed, {ACCURACY}=0.2500",
     ]
+
+
+def test_a_name_with_a_line_break_stays_in_its_row():
+    stream = io.StringIO()
+    rows = [("two\nlines\udcff.jpg", 1), ("café.jpg", 2)]
+    Console(width=80, file=stream).print(table(("file", "number"), rows, title="a\x1bfolder"))
+    title, _, _, *shown = stream.getvalue().splitlines()
+    assert title.strip() == "a\\x1bfolder"
+    assert [line.split() for line in shown] == [["two\\nlines\\udcff.jpg", "1"], ["café.jpg", "2"]]
