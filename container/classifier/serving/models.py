@@ -19,6 +19,7 @@ from classifier.serving.journal import Journal, Planned
 from classifier.serving.model import Model, model_of
 from classifier.serving.openvino_predictor import BATCH, choose_precision
 from classifier.serving.predictor import load_on_cpu
+from classifier.words import plural
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ class Models:
                     continue
                 entry.waits = False
                 if entry.cuts >= MOST_CUTS:
-                    log.error("%s is not loaded again: %d processes ended while they loaded it", name, entry.cuts)
+                    log.error("%s is not loaded again: %s ended loading it", name, plural(entry.cuts, "process"))
                     del self._entries[name]
                     continue
             try:

@@ -116,7 +116,7 @@ def test_loads_that_a_kill_has_cut_are_done_again_but_not_for_ever(artifact_fold
     assert seen == [{"good": (url, 0), "bad": (url, 1)}, {"bad": (url, 1), "good": (url, 1)}, {"bad": (url, 2)}]
     begin(bad=2).load_again()
     assert len(seen) == 3
-    assert "bad is not loaded again: 2 processes ended while they loaded it" in caplog.text
+    assert "bad is not loaded again: 2 processes ended loading it" in caplog.text
     assert journal.read() == {}
 
 
