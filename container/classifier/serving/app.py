@@ -136,6 +136,8 @@ def _classify(queries: list[Query], model: Model, decoder: Decoder, trace: Trace
         answered.append(Answer(results, query.many))
         for result, data in zip(results, query.images, strict=not query.error):
             try:
+                if isinstance(data, ImageError):
+                    raise data
                 pixels = decoder.pixels(data, model.image_size, deadline, trace)
                 submitted.append(_Submitted(result, model.submit(pixels, deadline), query, pixels))
             except ImageError as error:

@@ -8,7 +8,7 @@ from itertools import islice
 from flask import Request
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
-from classifier.images import is_image
+from classifier.images import ImageError, is_image
 from classifier.json_text import parse_json, shown, type_name
 from classifier.serving.answers import JSON, LINES_TYPES
 from classifier.serving.encoded import decode_base64, find_image
@@ -137,7 +137,7 @@ def _read_json(body: bytes, asked: Query, name: str) -> Query:
     if not 1 <= len(images) <= MAX_IMAGES:
         raise BadRequest(f"images has {plural(len(images), 'item')}; accepted: 1 to {MAX_IMAGES}")
     return Query(
-        [_decode_image(image, f"images[{i}]") for i, image in enumerate(images)],
+        list(map(_decode_image, images)),
         valid_k(value["k"], "k") if "k" in value else asked.k,
         valid_flag(value["explain"], "explain") if "explain" in value else asked.explain,
         asked.model_sha256,
@@ -166,10 +166,11 @@ def _text(body: bytes, name: str) -> str:
         raise BadRequest(f"{name} is not valid JSON: {error}; {advice}") from error
 
 
-def _decode_image(text: object, name: str) -> bytes:
+def _decode_image(text: object) -> bytes | ImageError:
+    """Return the image of one item, or why there is none, which does not concern the other items."""
     if not isinstance(text, str):
-        raise BadRequest(f"{name} is {type_name(text)}; accepted: a base64 string of the image's file, not its pixels")
+        return ImageError(f"it is {type_name(text)}; accepted: a base64 string of the image's file, not its pixels")
     try:
         return find_image(decode_base64(text))
     except ValueError as error:
-        raise BadRequest(f"{name} {shown(text)} is not valid base64: {error}") from error
+        return ImageError(f"{shown(text)} is not valid base64: {error}")

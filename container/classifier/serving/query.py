@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from werkzeug.exceptions import BadRequest
 
+from classifier.images import ImageError
 from classifier.json_text import shown
 
 DEFAULT_K = 5
@@ -15,12 +16,12 @@ ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 
 @dataclass(frozen=True)
 class Query:
-    """Encoded images, the number of classes to answer for each, and whether to explain them; `many` if it was a list.
+    """Encoded images, or why one cannot be had, the number of classes to answer for each, and whether to explain them; `many` if it was a list.
 
     `model_sha256` asks which model answers. A line of JSON that is not valid has no images, and an `error`.
     """
 
-    images: list[bytes]
+    images: list[bytes | ImageError]
     k: int = DEFAULT_K
     explain: bool = False
     model_sha256: bool = False

@@ -244,6 +244,12 @@ def test_an_unreadable_image_does_not_fail_the_others(client, predictor):
     assert results[4]["predictions"][0]["index"] == expected_indexes(predictor, WEBP)[0]
 
 
+@pytest.mark.parametrize("item", ["z!", "zz", "", None, 3, [0.5], {"b64": "/9j/"}, "ü", "/9j/x"])
+def test_an_item_that_is_no_image_does_not_fail_the_others(client, item):
+    results = post_json(client, {"images": [*base64_of(JPEG), item]}).json["results"]
+    assert [list(result) for result in results] == [["predictions"], ["error"]]
+
+
 def test_no_readable_image(client):
     response = post_json(client, {"images": base64_of(b"hello", JPEG[:99])})
     assert_error(response, 400, f"images[0]: {NOT_AN_IMAGE}; images[1]: damaged image")
@@ -265,15 +271,15 @@ def test_the_largest_number_of_images(client):
         ({"images": None}, "images is null; accepted"),
         ({"images": "abc"}, "images is a string; accepted: a list"),
         ({"images": []}, "images has 0 items; accepted: 1 to 32"),
-        ({"images": [3]}, "images[0] is a number; accepted: a base64 string"),
+        ({"images": [3]}, "images[0]: it is a number; accepted: a base64 string"),
         (
             {"images": [[[0.1, 0.2]]]},
-            "images[0] is an array; accepted: a base64 string of the image's file, not its pixels",
+            "images[0]: it is an array; accepted: a base64 string of the image's file, not its pixels",
         ),
-        ({"images": [{"b64": "/9j/"}]}, "images[0] is an object; accepted: a base64 string of the image's file"),
-        ({"images": ["/9j/", None]}, "images[1] is null; accepted: a base64 string"),
-        ({"images": ["/9j/", "no base64!"]}, "images[1] 'no base64!' is not valid base64"),
-        ({"images": ["/9j/x"]}, "images[0] '/9j/x' is not valid base64: characters are missing at its end"),
+        ({"images": [{"b64": "/9j/"}]}, "images[0]: it is an object; accepted: a base64 string of the image's file"),
+        ({"images": ["/9j/", None]}, "images[1]: it is null; accepted: a base64 string"),
+        ({"images": ["/9j/", "no base64!"]}, "images[1]: 'no base64!' is not valid base64"),
+        ({"images": ["/9j/x"]}, "images[0]: '/9j/x' is not valid base64: characters are missing at its end"),
         ({"images": ["ü" * 99]}, "is not valid base64: remove or replace '\\xfc'"),
         ({"images": [str(JPEG)]}, "is not valid base64: it is what Python prints for bytes; send base64.b64encode("),
         ({"images": ["/9j/"], "top": 3}, "unknown key 'top'; accepted: an object with images and k, as in {"),

@@ -59,7 +59,7 @@ def test_other_names_of_json_lines(client, name):
 
 def test_a_bad_line_does_not_fail_the_others(client):
     good = {"images": base64_of(JPEG), "k": 2}
-    bad = [b"{\n", b"\xff\xfe\n", {"images": ["%"]}, {"image": "x"}, {"images": base64_of(JPEG), "k": 0}, b'"x"\n']
+    bad = [b"{\n", b"\xff\xfe\n", {"images": []}, {"image": "x"}, {"images": base64_of(JPEG), "k": 0}, b'"x"\n']
     found = answered_lines(post_lines(client, lines_of(good, *bad, good)))
     expected = post_json(client, good).json
     assert (found[0], found[-1]) == (expected, expected)
@@ -78,6 +78,11 @@ def test_lines_and_json_in_other_encodings(client, encoding):
     body = lines_of({"images": base64_of(JPEG)}, {"images": base64_of(PNG)}).decode()
     assert [list(line) for line in answered_lines(post_lines(client, body.encode(encoding)))] == [["results"]] * 2
     assert post(client, body.split("\n")[0].encode(encoding), "application/json").status_code == 200
+
+
+def test_an_item_that_is_no_base64_does_not_fail_its_line(client):
+    (line,) = answered_lines(post_lines(client, lines_of({"images": [*base64_of(JPEG), "z!"]})))
+    assert [list(result) for result in line["results"]] == [["predictions"], ["error"]]
 
 
 def test_lines_as_csv(client):
