@@ -60,7 +60,9 @@ class Field(NamedTuple):
 
 PART = Field(lambda value: value is None or (is_object(value) and bool(value)), "an object with values, or null")
 FIELDS = {
-    "classes": Field(are_classes, "a list of at least 2 different names", required=True),
+    "classes": Field(
+        are_classes, "a list of at least 2 different names, none empty or with half a UTF-16 pair", required=True
+    ),
     "image_size": Field(
         partial(is_whole, low=IMAGE_SIZES[0], high=IMAGE_SIZES[1]),
         f"a whole number from {IMAGE_SIZES[0]} to {IMAGE_SIZES[1]}",

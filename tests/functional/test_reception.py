@@ -151,6 +151,8 @@ def test_every_end_of_chunks_is_known(server, end, size):
         (PING.replace(b"/ping", b"http://x/ping"), 200),
         (PING.replace(b"/ping", b"HTTP://x:80/ping?a=b"), 200),
         (PING.replace(b"/ping", b"/p%69ng"), 200),
+        *((PING.replace(b"/ping", target), 404) for target in (b"//ping", b"/ping/", b"/%2Fping", b"http://x//ping")),
+        *((PING.replace(b"/ping", target), 200) for target in (b"http://x", b"http://x?a=b")),
         (
             PING.replace(
                 b"Host", b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAA\r\nHost"
@@ -159,6 +161,8 @@ def test_every_end_of_chunks_is_known(server, end, size):
         ),
         (PING.replace(b"Host", b"Content-Length: 0\r\nHost"), 200),
         (PING.replace(b"GET", b"HEAD"), 200),
+        *((PING.replace(b": x", b": " + host), 200) for host in (b"", b"a.b:80", b"[::1]:80", b"127.0.0.1", b"a_b:")),
+        (PING.replace(b"1.1", b"1.0").replace(b"Host: x\r\n", b""), 200),
         (PING.replace(b"GET", b"OPTIONS"), 200),
         (b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 404),
         (b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", 404),
@@ -263,6 +267,11 @@ def test_a_chunk_is_one_in_however_many_pieces_it_comes(patched):
         CHUNKED + b"3\r\nabcd\r\n0\r\n\r\n",
         CHUNKED + b"3\r\nabc0\r\n\r\n",
         CHUNKED + b"3\r\nabc\r\n0\r\nContent-Length: 3\r\n\r\n",
+        *(
+            CHUNKED + b"3\r\nabc\r\n0\r\n" + trailer + b"\r\n\r\n"
+            for trailer in (b"GET /ping HTTP/1.1\r\nHost: x", b"X", b": 1", b"X : 1", b" X: 1", b"X: \0")
+        ),
+        *(PING.replace(b"Host: x\r\n", field) for field in (b"", b"Host: a b/\r\n", b"Host: /\r\n", b"Host: a@b\r\n")),
         CHUNKED + b"f" * 40 + b"\r\nabc\r\n0\r\n\r\n",
         CHUNKED + b"ffff\r\n\r\n0\r\n\r\n",
         CHUNKED + b"1\r\nx\r\n" * 60_000 + b"0\r\n\r\n",
@@ -286,10 +295,21 @@ def test_bytes_that_make_no_sense_are_refused_with_all_that_follows(server, requ
 @pytest.mark.parametrize(
     ("request_bytes", "status", "sentence"),
     [
-        (PING.replace(b"HTTP/1.1", b"HTTP/3"), 400, "not a valid HTTP request: its version is 'HTTP/3'"),
-        (PING.replace(b"GET", b"get"), 400, "not a valid HTTP request: its method is 'get'"),
+        (
+            PING.replace(b"HTTP/1.1", b"HTTP/3"),
+            400,
+            "not a valid HTTP request: its version is 'HTTP/3'; accepted: HTTP/1.1 and HTTP/1.0",
+        ),
+        (PING.replace(b"GET", b"get"), 400, "not a valid HTTP request: its method is 'get'; accepted: such as GET"),
+        (b" " + PING, 400, "not a valid HTTP request: it begins with no method; accepted: a first line such as POST"),
+        (b"\x16\x03\x01\x02\0", 400, "not a valid HTTP request: this port takes HTTP, not HTTPS"),
+        (b"GET /ping\r\n\r\n", 400, "not a valid HTTP request: its first line is not valid; accepted: a first line"),
         (PING.replace(b"Host", b"Ho st"), 400, "not a valid HTTP request: a header's name is 'Ho st'"),
-        (CHUNKED.replace(b"chunked", b"br"), 501, "not a valid HTTP request: its Transfer-Encoding is 'br'"),
+        (
+            CHUNKED.replace(b"chunked", b"br"),
+            501,
+            "not a valid HTTP request: its Transfer-Encoding is 'br'; accepted: chunked",
+        ),
         (
             LENGTH.replace(b"th: ", b"th: " + b"9" * 5000),
             400,
@@ -422,10 +442,12 @@ def test_a_client_that_has_ended_its_sending_does_not_wait(patched):
 
 
 def test_a_burst_where_few_files_may_be_open(artifact_folder, tmp_path):
-    limit = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (192, 192))"
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))"
     with serve(artifact_folder.parent, tmp_path / "log", limit) as server, ExitStack() as stack:
         server.wait_for_ping(200)
-        clients = send(server, 300, LENGTH + JPEG, stack)
+        send(server, 200, b"", stack)
+        assert_prompt(server)
+        clients = send(server, 400, LENGTH + JPEG, stack)
         assert {client.recv(4096)[:12] for client in clients} <= {b"HTTP/1.1 200", b"HTTP/1.1 503"}
         assert_prompt(server)
         assert "Traceback" not in server.log

@@ -19,6 +19,7 @@ def new_app(max_payload_mb: int, accepted: str) -> Flask:
     """Return a WSGI application whose errors are sentences; `accepted` has the requests that it will take."""
     app = Flask(__name__, static_folder=None, template_folder=str(Path(__file__).parent))
     app.config["MAX_CONTENT_LENGTH"], app.config["ACCEPTED"] = max_payload_mb << 20, accepted
+    app.url_map.merge_slashes = False  # else //ping would be redirected, to what the Host header says
     app.jinja_env.filters["plural"] = plural
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected_error)

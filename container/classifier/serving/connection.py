@@ -15,6 +15,7 @@ from gunicorn.http.errors import ParseException
 
 from classifier.serving import accesslog, refusals
 from classifier.serving.accesslog import Trace
+from classifier.serving.parser import Parser
 from classifier.serving.refusals import Refusal
 
 # gunicorn limits each field of a head, and their number, but not the sum.
@@ -30,10 +31,12 @@ PIECE_BYTES = 1 << 10
 MOST_SIZE = (1 << 63) - 1
 # How a request begins. Of TLS or another protocol the end of a line may never come, for which gunicorn's parser waits.
 METHOD = re.compile(rb"[A-Za-z][!-~]{,19}(?:[ \r\n]|\Z)")
+TLS = b"\x16\x03"
 EMPTY_LINES = re.compile(rb"(?:\r\n)+")
 
 protocol: Any = stubbed  # by an older version of gunicorn
 ASGIProtocol: Any = protocol.ASGIProtocol
+protocol.PythonProtocol = Parser
 protocol._CACHED_SERVER_HEADER = b""  # nobody needs to know the server's name
 protocol._REASON_PHRASES |= {status.value: status.phrase for status in HTTPStatus}
 
@@ -233,7 +236,7 @@ class Connection(ASGIProtocol):
             self.chunks = self.body_bytes = 0
             self.enter(State.ARRIVING)
             if not METHOD.match(piece):
-                self.refuse(refusals.NOT_HTTP)
+                self.refuse(refusals.HTTPS if piece.startswith(TLS) else refusals.NOT_HTTP)
                 return
         self.trace.bytes_in += len(piece)
         try:

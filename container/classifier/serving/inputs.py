@@ -29,13 +29,13 @@ CURL = "curl --data-binary @picture.jpg ADDRESS/invocations"
 # What curl -F sends.
 FORM_TYPE = "multipart/form-data"
 # A compressed body would be read as if it were not.
-CODINGS = {"Content-Encoding": ("identity",), "Transfer-Encoding": ("chunked", "identity")}
+CODINGS = {"Content-Encoding": ("identity",), "Transfer-Encoding": ("chunked",)}
 MAX_IMAGES = 32
 # Accepted bodies have fewer, since base64 has none; Python needs seconds to read a body of millions of values.
 MOST_COMMAS = 1000
 KEYS = ("images", "k", "explain")
 EXAMPLE = '{"images": ["base64 of a JPEG, PNG or WebP file", ...], "k": 5}'
-FORM = f"an object with images and k, as in {EXAMPLE}, not pixels"
+FORM = f"an object with images, k and explain, as in {EXAMPLE}, not pixels"
 _LINE = re.compile(rb"\S[^\n]*")
 _JSON = re.compile(rb"(\xef\xbb\xbf)?\s*[\[{]")
 _TEXT = re.compile(rb"[\t\n\r -~]+")

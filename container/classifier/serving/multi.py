@@ -129,14 +129,16 @@ def _read_load(home: Path) -> tuple[str, str]:
         raise BadRequest(f"model_name is {shown(name)}; accepted: {NAMED}")
     if not isinstance(url, str) or not _is_below(url, home):
         raise BadRequest(f"url is {shown(url)}; accepted: a folder below {home}")
+    if not Path(url).is_dir():
+        raise BadRequest(f"url is {shown(url)}, where no folder is; accepted: a folder below {home}")
     return name, url
 
 
 def _is_below(url: str, home: Path) -> bool:
-    """Return whether `url` is a folder below `home`, wherever links lead."""
+    """Return whether `url` is below `home`, wherever links lead."""
     try:
         home, path = home.resolve(), Path(url).resolve()
-        return Path(url).is_absolute() and path.is_dir() and home in path.parents
+        return Path(url).is_absolute() and home in path.parents
     except (OSError, ValueError):  # a name that is too long, or has a zero byte
         return False
 

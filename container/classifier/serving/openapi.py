@@ -14,14 +14,15 @@ REQUESTS = {
 }
 ERRORS = {
     "400": "no readable image, one that takes too much to decode, or JSON that is not as above or has a key twice; "
-    "bytes that are not valid HTTP; more than 50,000 chunks",
+    "bytes that are not valid HTTP, such as no Host; more than 50,000 chunks",
     "404": "another path",
     "405": "another method",
     "406": "an Accept that is none of the above",
     "408": "not whole 60 s after its first byte",
     "413": "a body above 25 MB, or above SAGEMAKER_MAX_PAYLOAD_IN_MB",
     "414": "a request line above 4 kB",
-    "415": "a Content-Type that is none of the above, or a Content-Encoding or Transfer-Encoding such as gzip",
+    "415": "a Content-Type that is none of the above, a Content-Encoding such as gzip, or a "
+    "Transfer-Encoding such as gzip, chunked",
     "431": "a head above 64 kB, one of its fields above 8 kB, or more than 100 fields",
     "501": "a Transfer-Encoding that HTTP does not know",
     "503": "the model is still loading; 512 requests wait already, or 256 MB of them; or no turn came within 60 s, and "

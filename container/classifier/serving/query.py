@@ -11,12 +11,14 @@ from classifier.json_text import shown
 
 DEFAULT_K = 5
 # The only header that SageMaker's InvokeEndpoint passes to the container.
+OURS = "k", "explain", "model_sha256"
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 
 
 @dataclass(frozen=True)
 class Query:
-    """Encoded images, or why one cannot be had, the number of classes to answer for each, and whether to explain them; `many` if it was a list.
+    """Encoded images, or why one cannot be had, and how they are to be answered: the number of classes for each, and
+    whether to explain them; `many` if it was a list.
 
     `model_sha256` asks which model answers. A line of JSON that is not valid has no images, and an `error`.
     """
@@ -37,7 +39,10 @@ def read_attributes(attributes: str) -> Query:
     values: dict[str, str] = {}
     for attribute in re.split("[,;]", attributes):
         name, _, value = attribute.partition("=")
-        values.setdefault(name.strip(), value.strip())
+        name, value = name.strip(), value.strip()
+        if name in OURS and values.get(name, value) != value:
+            raise BadRequest(f"{name} in {ATTRIBUTES} is both {shown(values[name])} and {shown(value)}; accepted: one")
+        values.setdefault(name, value)
     k = values.get("k", str(DEFAULT_K))
     return Query(
         [],

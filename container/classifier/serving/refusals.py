@@ -10,12 +10,13 @@ from classifier.serving.base import RETRY_AFTER_S
 
 MOST_SHOWN = 40
 _STATUSES = {parser.LimitRequestLine: 414, parser.LimitRequestHeaders: 431, parser.UnsupportedTransferCoding: 501}
-# Of errors whose words are only the value.
+_LINE = "a first line such as POST /invocations HTTP/1.1"
+# Of errors whose words are only the value: what has it, and what is accepted.
 _THINGS = {
-    parser.InvalidHTTPVersion: "its version is",
-    parser.InvalidRequestMethod: "its method is",
-    parser.InvalidHeaderName: "a header's name is",
-    parser.UnsupportedTransferCoding: "its Transfer-Encoding is",
+    parser.InvalidHTTPVersion: ("its version", "HTTP/1.1 and HTTP/1.0"),
+    parser.InvalidRequestMethod: ("its method", "such as GET and POST"),
+    parser.InvalidHeaderName: ("a header's name", "letters, digits and -, of a field that may stand there"),
+    parser.UnsupportedTransferCoding: ("its Transfer-Encoding", "chunked"),
 }
 
 
@@ -45,7 +46,8 @@ LEFT = Refusal(503, "the request had to wait, and its client had ended its sendi
 SLOW = Refusal(408, "the request did not arrive in time")
 CUT_OFF = Refusal(400, "the request ends before its head or its body is whole")
 LONG_HEAD = Refusal(431, "the request's head is larger than 64 kB, the most that is accepted")
-NOT_HTTP = Refusal(400, "not a valid HTTP request: it begins with no method; this port takes HTTP, not HTTPS")
+NOT_HTTP = Refusal(400, f"not a valid HTTP request: it begins with no method; accepted: {_LINE}")
+HTTPS = Refusal(400, "not a valid HTTP request: this port takes HTTP, not HTTPS")
 FAILED = Refusal(500, "the server failed on this request; its log says why")
 
 
@@ -57,7 +59,9 @@ def invalid(error: Exception) -> Refusal:
     """Return why gunicorn's parser raised `error`."""
     reason = str(error)
     if thing := _THINGS.get(type(error)):
-        reason = f"{thing} {reason[:MOST_SHOWN]!a}"
+        reason = f"{thing[0]} is {reason[:MOST_SHOWN]!a}; accepted: {thing[1]}"
+    elif isinstance(error, parser.InvalidRequestLine):
+        reason = f"its first line is not valid; accepted: {_LINE}"
     elif isinstance(error, ValueError):  # of int()
         reason = "a number in its head is too long"
     return Refusal(_STATUSES.get(type(error), HTTPStatus.BAD_REQUEST), f"not a valid HTTP request: {reason}")

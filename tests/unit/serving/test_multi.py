@@ -117,6 +117,16 @@ def test_folders_that_are_not_accepted(endpoint, tmp_path):
         assert_error(endpoint.load("a", url), 400, f"accepted: a folder below {here}")
 
 
+def test_a_folder_that_is_not_there(endpoint):
+    assert_error(endpoint.load("a", f"{endpoint.contract.models}/none"), 400, "where no folder is; accepted: a folder")
+
+
+@pytest.mark.parametrize("path", ["/models//a", "/models/a//invoke", "/models/", "/ping/"])
+def test_paths_are_not_redirected(endpoint, path):
+    """The address would be what the Host header says."""
+    assert_error(endpoint.client.get(path), 404, "no such path")
+
+
 def test_bodies_that_are_not_accepted(endpoint):
     for body, sentence in {
         b"": "not valid JSON",
