@@ -45,8 +45,8 @@ def tune(name: str) -> Generator[Tuning]:
     Optuna gets the finished trials again; an interrupted one continues in its folder. Raises UserError if another
     process already runs this tuning, if the images are no longer the same, or if the first trials all fail.
     """
-    file = Tuning.file(Tuning.load(name).name)
-    with places.locked(file.with_name("lock"), name):
+    earlier = Tuning.load(name)
+    with places.locked(earlier.file(name).with_name("lock"), name):
         yield from run_trials(Tuning.load(name))  # another process may have changed it before the lock
 
 
