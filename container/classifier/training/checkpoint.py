@@ -119,7 +119,11 @@ class Checkpoints:
     def _tidy(self) -> None:
         others = [path.name for path in sorted(self.folder.parent.glob("*")) if path != self.folder]
         if others:
-            logger.info("%s: left alone, since other runs own them: %s", self.folder.parent, ", ".join(others))
+            logger.info(
+                "%s: left alone, since runs with other images, hyperparameters or weights own them: %s",
+                self.folder.parent,
+                ", ".join(others),
+            )
         for cut_off in self.folder.glob(partial_of(self.folder / "*").name):
             cut_off.unlink()
 

@@ -162,7 +162,8 @@ def test_a_strangers_is_left_alone_and_said(checkpoints, caplog):
     save(stranger, 1, 2)
     assert loaded(checkpoints) is None
     assert caplog.messages == [
-        f"{checkpoints.folder.parent}: left alone, since other runs own them: run-{'b' * 16}",
+        f"{checkpoints.folder.parent}: left alone, since runs with other images, hyperparameters or weights own them: "
+        f"run-{'b' * 16}",
     ]
     save(checkpoints, 1, 2, 3)
     assert loaded(stranger) == 2
