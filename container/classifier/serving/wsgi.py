@@ -26,7 +26,7 @@ def environ_of(scope: dict[str, Any]) -> dict[str, Any]:
     environ = {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(target).decode("latin-1"),
+        "PATH_INFO": re.sub("^/+", "/", unquote_to_bytes(target).decode("latin-1")),  # as werkzeug reads it
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
         "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
         "SERVER_NAME": scope["server"][0],
