@@ -1,5 +1,6 @@
 """The documents' tables, commands and links against the code."""
 
+import base64
 import json
 import re
 from concurrent.futures import Future
@@ -99,12 +100,31 @@ def test_requests(client):
     assert table("request", "answer") == list(openapi.REQUESTS.items())
 
 
+def fits(value: object, schema: dict) -> bool:
+    """Return whether the value's type and keys are those of an object's or a string's schema."""
+    if schema["type"] == "string" or not isinstance(value, dict):
+        return schema["type"] == "string" and isinstance(value, str)
+    more = value.keys() - schema["properties"].keys()
+    return value.keys() >= set(schema["required"]) and (not more or schema["additionalProperties"])
+
+
 def test_the_interface_as_openapi(client):
     found = client.get("/openapi.json").json
     content = found["paths"]["/invocations"]["post"]["requestBody"]["content"]
     assert list(content) == [*inputs.IMAGE_TYPES, answers.JSON, *answers.LINES_TYPES]
-    schema = content[answers.JSON]["schema"]
-    assert list(schema["properties"]) == list(inputs.KEYS)
+    many, one = content[answers.JSON]["schema"]["anyOf"]
+    assert list(many["properties"]) == list(inputs.KEYS)
+    text = base64.b64encode(JPEG).decode()
+    for value, status in (
+        (text, 200),
+        ({"images": [text]}, 200),
+        ({"images": [text], "x": 1}, 400),
+        ({}, 400),
+        (1, 400),
+    ):
+        assert client.post("/invocations", json=value).status_code == status
+        assert any(fits(value, schema) for schema in (many, one)) == (status == 200)
+    assert list(found["paths"]["/ping"]["get"]["responses"]) == ["200", "503"]
     described = found["components"]["schemas"]["prediction"]
     answer = client.post("/invocations", data=JPEG).json["predictions"][0]
     assert list(answer) == described["required"]
@@ -158,6 +178,7 @@ def test_variables():
         with pytest.raises(UserError, match=f"{name} is 'x'; accepted: {accepted}$"):
             contract = Contract(environ={name: "x"})
             _ = contract.precision, contract.access_log, contract.fronts, contract.multi_model, contract.models_mb
+            _ = contract.port, contract.max_payload_mb
 
 
 def test_every_make_target_that_is_named_exists():

@@ -38,7 +38,8 @@ PREDICTION = {
 }
 PREDICTIONS = {"type": "array", "items": {"$ref": "#/components/schemas/prediction"}}
 ERROR = {"type": "object", "required": ["error"], "properties": {"error": TEXT}}
-IMAGES = {"type": "array", "minItems": 1, "maxItems": inputs.MAX_IMAGES, "items": TEXT | {"contentEncoding": "base64"}}
+BASE64 = TEXT | {"contentEncoding": "base64"}
+IMAGES = {"type": "array", "minItems": 1, "maxItems": inputs.MAX_IMAGES, "items": BASE64}
 
 
 def document(max_payload_mb: int) -> dict[str, Any]:
@@ -47,6 +48,7 @@ def document(max_payload_mb: int) -> dict[str, Any]:
     for request, answer in REQUESTS.items():
         method, path = request.split()
         paths.setdefault(path, {})[method.lower()] = {"summary": answer, "responses": {"200": {"description": answer}}}
+    paths["/ping"]["get"]["responses"]["503"] = {"description": "the model is not loaded yet"}
     paths["/invocations"]["post"] |= _invocations()
     info = {"title": "ResNet18 for SageMaker", "version": "1", "description": f"Bodies of up to {max_payload_mb} MB."}
     schemas = {"prediction": PREDICTION, "error": ERROR}
@@ -57,10 +59,11 @@ def _invocations() -> dict[str, Any]:
     many = {
         "type": "object",
         "required": ["images"],
+        "additionalProperties": False,
         "properties": {"images": IMAGES, "k": COUNT, "explain": {"type": "boolean"}},
     }
     one_image, lines = dict.fromkeys(inputs.IMAGE_TYPES, {}), dict.fromkeys(answers.LINES_TYPES, {})
-    bodies = one_image | {answers.JSON: {"schema": many}} | lines
+    bodies = one_image | {answers.JSON: {"schema": {"anyOf": [many, BASE64]}}} | lines
     answered = {"predictions": PREDICTIONS, "known": {"type": "boolean"}, "model_sha256": TEXT}
     one = {"type": "object", "properties": answered}
     result = {"type": "object", "properties": answered | {"error": TEXT}}
