@@ -50,7 +50,9 @@ def run(main: Callable[[], int | None]) -> None:
 def _sentence_of(error: OSError) -> str:
     """Return what failed: Python names no file where that is a pipe, a connection or standard output."""
     why = error.strerror or str(error) or type(error).__name__
-    return f"{os.fsdecode(error.filename)}: {why}" if isinstance(error.filename, str | bytes) else why
+    if isinstance(error.filename, str | bytes):
+        return f"{os.fsdecode(error.filename)}: {why}"
+    return f"standard output: {why}" if isinstance(error, BrokenPipeError) else why
 
 
 def again(arguments: str) -> str:

@@ -40,9 +40,16 @@ def table(
     return made
 
 
+class Terminal(Console):
+    """Raises BrokenPipeError where rich's own ends the program without a word."""
+
+    def on_broken_pipe(self) -> None:
+        raise
+
+
 def terminal() -> Console:
     """Return the console: the terminal, or 500 columns if the output is not one. It prints [words] as they are."""
-    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 500)
+    return Terminal(highlight=False, markup=False, width=None if sys.stdout.isatty() else 500)
 
 
 def watch(updates: Iterator[Tuning]) -> Tuning:

@@ -66,6 +66,12 @@ def test_a_python_that_leaves_out_the_programs_folder_finds_ours(program):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_the_self_test_of_the_image_finds_ours_too():
+    """It takes no --help, so it is only loaded."""
+    code = f"import runpy; runpy.run_path({str(ROOT / 'container/self_test')!r})"
+    subprocess.run([sys.executable, "-I", "-c", code], check=True, timeout=PATIENCE_S)
+
+
 def test_streams_that_are_closed_hold_nothing(tmp_path):
     """A file that is opened later must not become standard output, and get what is printed."""
     for program in PROGRAMS:

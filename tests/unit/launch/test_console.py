@@ -11,6 +11,7 @@ from launch import console
 from local import places
 
 PRINTS = "from launch import console; console.run(lambda: print('x' * 100_000))"
+SHOWS = "from launch import console; from local import tables; console.run(lambda: tables.terminal().print('x'))"
 
 
 def run(**streams):
@@ -23,12 +24,13 @@ def test_output_that_cannot_be_written_is_one_sentence():
     assert (done.returncode, done.stderr) == (1, "-c: No space left on device\n")
 
 
-def test_a_reader_that_has_gone_is_one_sentence():
+@pytest.mark.parametrize("prints", [PRINTS, SHOWS])
+def test_a_reader_that_has_gone_is_one_sentence(prints):
     process = subprocess.Popen(
-        [sys.executable, "-c", PRINTS], cwd=places.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", prints], cwd=places.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     process.stdout.close()
-    assert process.stderr.read() == "-c: Broken pipe\n"
+    assert process.stderr.read() == "-c: standard output: Broken pipe\n"
     assert process.wait() == 1
     process.stderr.close()
 
