@@ -199,6 +199,20 @@ def test_a_client_that_asks_first_is_told_to_go_on_once(server, times):
         assert stream.readline() == b"HTTP/1.1 200 OK\r\n"
 
 
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [(b"POST /x", b"404"), (b"PUT /invocations", b"405"), (b"POST /ping", b"405"), (b"GET /ping", b"200")],
+)
+def test_a_client_that_asks_first_is_told_that_nobody_wants_its_body(server, line, status):
+    """What it sends all the same is no request."""
+    with connect(server) as connection, connection.makefile("rb") as stream:
+        asking = LENGTH.replace(b"Host", b"Expect: 100-continue\r\nHost")
+        connection.sendall(asking.replace(b"POST /invocations", line))
+        assert stream.readline().split()[1] == status
+        connection.sendall(PING * 3)
+        assert b"HTTP/1.1" not in stream.read()
+
+
 def test_a_client_that_asks_first_is_told_what_is_too_large(server):
     with connect(server) as connection, connection.makefile("rb") as stream:
         connection.sendall(POST + b"Expect: 100-continue\r\nContent-Length: 2000000\r\n\r\n")

@@ -83,8 +83,9 @@ class Front:
         return Line(self.room, self.threads) if (method, path) == ("POST", "/invocations") else None
 
     async def _respond(self, connection: Connection, environ: dict[str, Any], receive: Callable) -> Response:
-        """Return the answer to a request whose body is not needed."""
-        await _discard(connection, receive)
+        """Return the answer to a request whose body is not needed: a client that asks keeps it, and is closed."""
+        if not connection.is_asking:
+            await _discard(connection, receive)
         return await self._run(self.spare_threads, connection, environ, io.BytesIO())
 
     async def _respond_in(

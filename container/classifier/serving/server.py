@@ -75,6 +75,8 @@ class Server(Processes):
                 loaded = model_of(predictor, stop_worker, self._open_maps(predictor.precision))
         except UserError as error:
             exit_worker(f"serve: {error}")
+        except MemoryError:
+            exit_worker(f"serve: there is too little memory for the model in {self.folder}; ulimit -v is one limit")
         except Exception as error:
             exit_without_threads(error)
             log.exception("loading the model failed")

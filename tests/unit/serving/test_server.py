@@ -137,6 +137,16 @@ def test_a_users_fault_while_loading_is_one_sentence(application, monkeypatch, c
     assert "Traceback" not in caplog.text
 
 
+def test_too_little_memory_while_loading_is_one_sentence(application, monkeypatch, caplog):
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(server, "load_predictor", fail)
+    with pytest.raises(SystemExit, match=f"^serve: there is too little memory for the model in {application.folder}; "):
+        application._load_model(Future())
+    assert "Traceback" not in caplog.text
+
+
 def test_our_own_fault_once_it_is_loaded_ends_the_worker_too(application, monkeypatch):
     """Else /ping would say for ever that the model is loading."""
     monkeypatch.setattr(server, "model_of", lambda *_: 1 / 0)
