@@ -8,9 +8,8 @@ from classifier.errors import UserError
 MOST_CLOSING = 100
 # Open files that are no connections: the listener, the engine's, and the modules that are imported late.
 OTHER_FILES = 50
-# With fewer connections, idle ones would keep others out.
-LEAST_CONNECTIONS = 106
-LEAST = LEAST_CONNECTIONS + MOST_CLOSING + OTHER_FILES
+# With fewer there are so few connections that idle ones keep others out.
+LEAST = 256
 
 
 def raise_limit() -> None:

@@ -137,7 +137,9 @@ def _fault_of_zip(path: Path) -> str:
             if damaged := packed.testzip():
                 return f"it is damaged ({damaged})"
             names = {name.rpartition("/")[2] for name in packed.namelist()}
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # damaged bytes make zipfile, and what unpacks for it, raise almost anything
         return f"it is damaged ({error})"
     if "constants.pkl" in names:
         return "it is a TorchScript program"
