@@ -4,12 +4,16 @@ import base64
 import json
 from concurrent.futures import Future
 
+import numpy as np
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from classifier import images
 from classifier.serving.app import create_app
 from classifier.serving.model import Model
+from classifier.serving.predictor import Predictor
 from classifier.serving.share import Share
+from conftest import IMAGE_SIZE
 from helpers import encode, photo
 
 JPEG, PNG, WEBP = (encode(photo(60, 50, seed), name) for seed, name in enumerate(("JPEG", "PNG", "WEBP")))
@@ -40,3 +44,8 @@ def assert_error(response: TestResponse, status: int, sentence: str) -> None:
     assert response.json.keys() == {"error"}
     assert sentence in response.json["error"]
     assert "Traceback" not in response.text
+
+
+def expected_indexes(predictor: Predictor, data: bytes, k: int = 5) -> list[int]:
+    row = predictor.in_lane(1)(images.evaluation_pixels(data, IMAGE_SIZE)[None])[0]
+    return list(np.argsort(-row)[:k])

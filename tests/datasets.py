@@ -75,3 +75,9 @@ def train(root: Path, within: Iterable[str] = (), **environ: str) -> subprocess.
     command = [*within, sys.executable, "-W", "error", str(TRAIN), "--root", str(root)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"} | environ
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=PATIENCE_S)
+
+
+def report_of(root: Path) -> str:
+    """Return the report of the job in `root`, without what only says where its lines may end."""
+    page = (root / "output/data/report.html").read_text(encoding="utf-8")
+    return page.replace("<wbr/>", "").replace("\u00a0", " ")

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from classifier.training.debugging.config import Intervals, write_config
-from datasets import DIGITS, QUICK, digit_jpegs, train, write_channel, write_hyperparameters
+from datasets import DIGITS, QUICK, digit_jpegs, report_of, train, write_channel, write_hyperparameters
 
 
 def photos(count):
@@ -26,7 +26,7 @@ def profile_of(root, environ=None, **hyperparameters):
     profile = json.loads((root / "output/data/profile.json").read_text())
     for finding in profile["findings"]:
         assert f"profile: {finding}" in result.stdout
-    return profile, (root / "output/data/report.html").read_text()
+    return profile, report_of(root)
 
 
 def has(findings, words):

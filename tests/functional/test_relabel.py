@@ -7,7 +7,7 @@ import json
 import pytest
 
 from checkout import Checkout
-from datasets import QUICK, digit_jpegs, train, write_channel, write_hyperparameters
+from datasets import QUICK, digit_jpegs, report_of, train, write_channel, write_hyperparameters
 
 WRONG = 5
 
@@ -30,7 +30,7 @@ def test_wrong_labels_are_found_moved_and_moved_back(tmp_path, trainable):
     assert rows[0] in found
     assert len(rows) <= 2 * WRONG
     assert {(row["given"], row["likely"]) for row in found} == {("digit-1", "digit-0")}
-    report = (tmp_path / "output/data/report.html").read_text()
+    report = report_of(tmp_path)
     assert f"{len(rows)} of 160 labels may be wrong" in report
     assert ("frozen features of all other images" in report) == (trainable == "head")
 
@@ -56,5 +56,5 @@ def test_a_network_that_is_mostly_wrong_judges_no_labels(tmp_path):
     assert done.returncode == 0, done.stderr
     why_not = "the network is wrong in more than half of the 16 validation images"
     assert f"labels: not judged, since {why_not}" in done.stderr + done.stdout
-    assert f"They were not judged: {why_not}" in (tmp_path / "output/data/report.html").read_text()
+    assert f"They were not judged: {why_not}" in report_of(tmp_path)
     assert len((tmp_path / "output/data/labels.csv").read_text().splitlines()) == 1

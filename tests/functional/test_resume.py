@@ -14,7 +14,7 @@ import pytest
 
 from classifier import artifact
 from classifier.training.debugging.config import save_intervals
-from datasets import QUICK, TRAIN, altered_train, digit_jpegs, write_channel, write_hyperparameters
+from datasets import QUICK, TRAIN, altered_train, digit_jpegs, report_of, write_channel, write_hyperparameters
 from waits import LIMIT_S, PATIENCE_S
 
 KILLS = int(os.environ.get("KILLS", 1))
@@ -116,7 +116,7 @@ def test_after_a_signal_it_resumes_in_the_middle_of_an_epoch(whole, tmp_path):
     series = json.loads((root / "output/data/debug.json").read_text())["series"]
     steps = 12 * EPOCHS
     assert series["steps"] == list(range(0, steps, save_intervals(steps).rest))
-    assert "Interrupted 1 time and resumed after step " in (root / "output/data/report.html").read_text()
+    assert "Interrupted 1 time and resumed after step " in report_of(root)
 
 
 def test_more_epochs_continue_the_run(whole):

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from classifier import network
-from datasets import QUICK, digit_jpegs, train, write_channel, write_hyperparameters
+from datasets import QUICK, digit_jpegs, report_of, train, write_channel, write_hyperparameters
 
 TEN = range(10)
 
@@ -147,7 +147,7 @@ def test_a_job_is_found_sick_or_healthy(jobs, name):
         assert verdict["evidence"]
         assert verdict["advice"]
         assert f"rule {rule} at training step {verdict['step']}: {verdict['evidence']}" in result.stdout
-        assert verdict["evidence"][1:] in (root / "output/data/report.html").read_text()
+        assert verdict["evidence"][1:] in report_of(root)
 
 
 def test_stop_on_rule_ends_the_job_and_says_why(tmp_path):
@@ -159,7 +159,7 @@ def test_stop_on_rule_ends_the_job_and_says_why(tmp_path):
     assert failure.startswith("stop_on_rule: rule LearningRateTooHigh at training step ")
     assert "Lower lr" in failure
     assert result.stdout.count("epoch ") < 40
-    report = (tmp_path / "output/data/report.html").read_text()
+    report = report_of(tmp_path)
     assert "the job failed: stop_on_rule: rule LearningRateTooHigh" in report
     assert json.loads((tmp_path / "output/data/debug.json").read_text())["rules"][0]["status"] == "found"
 

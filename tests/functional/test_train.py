@@ -12,7 +12,7 @@ from PIL import Image
 
 from classifier import artifact, network
 from classifier.training.metrics import METRICS
-from datasets import QUICK, TRAIN, altered_train, digit_jpegs, train, write_channel, write_hyperparameters
+from datasets import QUICK, TRAIN, altered_train, digit_jpegs, report_of, train, write_channel, write_hyperparameters
 from helpers import encode, photo
 from networks import stored_weights
 from waits import PATIENCE_S
@@ -143,7 +143,7 @@ def test_the_outputs_agree_with_each_other(job):
 
 def test_the_report_is_one_self_contained_page(job):
     root, _ = job
-    page = (root / "output/data/report.html").read_text()
+    page = report_of(root)
     assert len(page) < 3_000_000
     assert not re.search(r"(src|href)=[\"']?(https?:)?//", page)
     assert "@import" not in page

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from classifier import artifact
-from datasets import QUICK, WITHOUT_A_NAME, digit_jpegs, train, write_channel, write_hyperparameters
+from datasets import QUICK, WITHOUT_A_NAME, digit_jpegs, report_of, train, write_channel, write_hyperparameters
 from networks import stored_weights
 
 FOUR = range(4)
@@ -64,7 +64,7 @@ def test_every_choice_trains(tmp_path):
     assert result.returncode == 0, result.stdout + result.stderr
     assert "matrix products in torch.bfloat16" in result.stdout
     assert "no validation channel: 10 of 50 images of train set aside, about 20 % of each class, and" in result.stdout
-    page = (tmp_path / "output/data/report.html").read_text()
+    page = report_of(tmp_path)
     assert "Measured on the validation images" in page
     assert "data:image/jpeg" not in page
     assert (tmp_path / "output/data/validation_predictions.csv").exists()

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from classifier import artifact
-from datasets import QUICK, TRAIN, altered_train, digit_jpegs, write_channel, write_hyperparameters
+from datasets import QUICK, TRAIN, altered_train, digit_jpegs, report_of, write_channel, write_hyperparameters
 from waits import PATIENCE_S, signals, wait_until
 
 FOUR = range(4)
@@ -33,7 +33,7 @@ def test_a_signal_keeps_the_best_weights_so_far(tmp_path, number):
     assert time.monotonic() - asked < STOP_SECONDS
     epoch = artifact.read(tmp_path / "model").metrics["epoch"]
     assert re.search(rf"stopped by {number.name} after \d+ complete epochs: .*weights of epoch {epoch}\n", output)
-    assert "stopped by" in (tmp_path / "output/data/report.html").read_text()
+    assert "stopped by" in report_of(tmp_path)
 
 
 def test_a_signal_in_the_first_epoch_keeps_the_weights_there_are(tmp_path):

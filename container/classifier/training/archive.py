@@ -5,7 +5,6 @@ import os
 import posixpath
 import tarfile
 import tempfile
-import zlib
 from collections import defaultdict
 from pathlib import Path
 from shutil import copyfileobj
@@ -60,8 +59,9 @@ def unpack(archive: Path, folder: Path) -> None:
                 for member in _find_artifact(archive, tar.getmembers()):
                     with (folder / posixpath.basename(member.name)).open("wb") as file:
                         copyfileobj(_contents(tar, member), file)
-    # A damaged archive makes tarfile raise almost anything.
-    except (tarfile.TarError, zlib.error, OSError, EOFError, ValueError, RecursionError, OverflowError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # a damaged archive makes tarfile raise almost anything
         why = f"{error or type(error).__name__}; accepted: {ACCEPTED}"
         raise UserError(f"{archive} cannot be unpacked: {why}") from error
 

@@ -1,4 +1,3 @@
-import base64
 import csv
 import io
 import json
@@ -7,23 +6,20 @@ import re
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
-import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
-from app_client import JPEG, NOT_AN_IMAGE, PNG, WEBP, assert_error, base64_of, client_of, post, post_json
-from classifier import artifact, images
+from app_client import JPEG, NOT_AN_IMAGE, assert_error, base64_of, client_of, post, post_json
+from classifier import artifact
 from classifier.serving import accesslog
 from classifier.serving.accesslog import Trace
 from classifier.serving.app import DEADLINE_S, create_app
 from classifier.serving.batcher import Expired
-from classifier.serving.inputs import FORM, MAX_IMAGES
 from classifier.serving.model import Model, model_of
 from classifier.serving.predictor import Predictor, load_predictor
 from classifier.serving.query import ATTRIBUTES
 from classifier.serving.share import Share
-from conftest import CLASSES, IMAGE_SIZE
-from helpers import encode, photo
+from conftest import CLASSES
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +40,6 @@ def client(model) -> FlaskClient:
 @pytest.fixture
 def loading() -> FlaskClient:
     return create_app(Future(), max_payload_mb=6, share=Share(2)).test_client()
-
-
-def expected_indexes(predictor: Predictor, data: bytes, k: int = 5) -> list[int]:
-    row = predictor.in_lane(1)(images.evaluation_pixels(data, IMAGE_SIZE)[None])[0]
-    return list(np.argsort(-row)[:k])
 
 
 # /ping and /execution-parameters
@@ -78,292 +69,6 @@ def test_execution_parameters(payload_mb, cores, transforms):
         "BatchStrategy": "SINGLE_RECORD",
         "MaxPayloadInMB": payload_mb,
     }
-
-
-# One image
-
-
-@pytest.mark.parametrize("data", [JPEG, PNG, WEBP])
-@pytest.mark.parametrize(
-    "content_type",
-    [
-        "image/jpeg",
-        "image/png",
-        "image/webp",
-        "image/jpg",
-        "image/pjpeg",
-        "image/x-png",
-        "image/gif",
-        "image/*",
-        "application/x-image",
-        "application/octet-stream",
-        "binary/octet-stream",
-        "text/plain",
-        None,
-        "",
-        "Image/JPEG; q=1",
-    ],
-)
-def test_the_bytes_decide_what_an_image_is(client, predictor, data, content_type):
-    response = post(client, data, content_type)
-    assert response.status_code == 200, response.text
-    assert response.mimetype == "application/json"
-    predictions = response.json["predictions"]
-    assert [p["index"] for p in predictions] == expected_indexes(predictor, data)
-    assert [p["class"] for p in predictions] == [CLASSES[p["index"]] for p in predictions]
-    assert sorted((p["probability"] for p in predictions), reverse=True) == [p["probability"] for p in predictions]
-
-
-def test_the_one_decoder_decodes(client, predictor, monkeypatch):
-    pixels, seen = images.evaluation_pixels(JPEG, IMAGE_SIZE), []
-    monkeypatch.setattr(images, "evaluation_pixels", lambda *arguments: seen.append(arguments) or pixels)
-    assert post(client, b"\0whatever it is").status_code == 200
-    assert [arguments[:2] for arguments in seen] == [(b"\0whatever it is", IMAGE_SIZE)]
-
-
-@pytest.mark.parametrize("content_type", ["image/jpeg", "application/octet-stream", None])
-@pytest.mark.parametrize("file_format", ["GIF", "BMP", "TIFF"])
-def test_other_formats(client, content_type, file_format):
-    assert_error(post(client, encode(photo(8, 8), file_format), content_type), 400, NOT_AN_IMAGE)
-
-
-def test_damaged_image(client):
-    assert_error(post(client, JPEG[: len(JPEG) // 2] + b"\xff\xd9"), 400, "rows are missing")
-
-
-def test_empty_body(client):
-    assert_error(post(client, b""), 400, "the request body is empty")
-    assert_error(post(client, b"", "application/json"), 400, "the request body is empty")
-
-
-@pytest.mark.parametrize("content_type", ["text/csv", "text/html", "nonsense", "images/jpeg"])
-def test_other_content_types(client, content_type):
-    response = post(client, JPEG, content_type)
-    assert_error(
-        response, 415, f"content type '{content_type}' is not accepted; accepted: image/*, application/x-image"
-    )
-
-
-def test_what_curl_sends_without_a_content_type(client):
-    assert post(client, JPEG, "application/x-www-form-urlencoded").json == post(client, JPEG).json
-    response = client.post("/invocations", data={"image": (io.BytesIO(JPEG), "x.jpg")})
-    assert_error(response, 415, "send the file itself: curl --data-binary @picture.jpg ADDRESS/invocations")
-
-
-def test_a_content_type_is_cut_off(client):
-    assert len(post(client, JPEG, "text/" + "x" * 5000).json["error"]) < 400
-
-
-@pytest.mark.parametrize("coding", ["gzip", "GZip", "x-gzip", "deflate", "br", "zstd", "identity, gzip", "gzip,", "no"])
-@pytest.mark.parametrize("content_type", ["image/jpeg", "application/json", "application/jsonlines", None])
-def test_content_encodings(client, coding, content_type):
-    response = post(client, JPEG, content_type, **{"Content-Encoding": coding})
-    assert_error(response, 415, f"Content-Encoding '{coding}' is not accepted; accepted: identity")
-
-
-@pytest.mark.parametrize("coding", ["", "identity", "Identity", " identity , identity"])
-def test_no_content_encoding(client, coding):
-    assert post(client, JPEG, **{"Content-Encoding": coding}).status_code == 200
-
-
-def test_transfer_encodings(client):
-    response = post(client, JPEG, **{"Transfer-Encoding": "gzip, chunked"})
-    assert_error(response, 415, "Transfer-Encoding 'gzip, chunked' is not accepted; accepted: chunked")
-
-
-# k
-
-
-def test_k_is_five_by_default(client):
-    assert len(post(client, JPEG).json["predictions"]) == 5
-
-
-@pytest.mark.parametrize(
-    ("attributes", "k"),
-    [("k=3", 3), (" k = 1 ", 1), ("trace=7;k=2", 2), ("k=2,a=b", 2), ("k=100", 7), ("k=" + "9" * 500, 7)]
-    + [("c000b4f9-df62-4c85-a0bf-7c525f9104a4", 5), ("", 5), ("pink=3", 5)],
-)
-def test_k_of_the_header(client, attributes, k):
-    assert len(post(client, JPEG, **{ATTRIBUTES: attributes}).json["predictions"]) == k
-
-
-@pytest.mark.parametrize("value", ["0", "-1", "3.5", "many", "", "1e3", "9" * 2000])
-def test_bad_k_of_the_header(client, value):
-    sentence = "k in X-Amzn-SageMaker-Custom-Attributes is "
-    assert_error(post(client, JPEG, **{ATTRIBUTES: f"k={value}"}), 400, sentence)
-
-
-@pytest.mark.parametrize("attributes", ["k=3,k=4", "explain=true;explain=false", "model_sha256=true;model_sha256="])
-def test_attributes_that_contradict_themselves(client, attributes):
-    assert_error(post(client, JPEG, **{ATTRIBUTES: attributes}), 400, "; accepted: one")
-
-
-@pytest.mark.parametrize(("k", "found"), [(1, 1), (7, 7), (10**30, 7)])
-def test_k_of_the_body(client, k, found):
-    response = post_json(client, {"images": base64_of(JPEG), "k": k}, **{ATTRIBUTES: "k=2"})
-    assert len(response.json["results"][0]["predictions"]) == found
-
-
-@pytest.mark.parametrize("k", [0, -1, 2.0, "3", None, True, [3]])
-def test_bad_k_of_the_body(client, k):
-    response = post_json(client, {"images": base64_of(JPEG), "k": k})
-    shown = repr(k) if isinstance(k, list | str) else json.dumps(k)
-    assert_error(response, 400, f"k is {shown}; accepted: a whole number from 1")
-
-
-@pytest.mark.parametrize(("k", "shown"), [("NaN", "NaN"), ("1e999", "Infinity"), ('{"a": true}', "{'a': true}")])
-def test_a_bad_k_in_the_words_of_the_request(client, k, shown):
-    body = json.dumps({"images": base64_of(JPEG)})[:-1] + f', "k": {k}}}'
-    response = client.post("/invocations", data=body, content_type="application/json")
-    assert_error(response, 400, f"k is {shown}; accepted: a whole number from 1")
-
-
-@pytest.mark.parametrize("content_type", ["application/json", "application/jsonlines"])
-def test_a_key_that_is_there_twice_is_named(client, content_type):
-    body = json.dumps({"images": base64_of(JPEG)})[:-1] + ', "images": [""]}'
-    response = client.post("/invocations", data=body, content_type=content_type)
-    assert "is not valid JSON: it has 'images' more than once" in response.text
-
-
-# Several images
-
-
-def test_several_images(client, predictor):
-    response = post_json(client, {"images": base64_of(JPEG, PNG, WEBP), "k": 2})
-    assert response.status_code == 200
-    found = [[p["index"] for p in result["predictions"]] for result in response.json["results"]]
-    assert found == [expected_indexes(predictor, data, 2) for data in (JPEG, PNG, WEBP)]
-
-
-def test_one_image_in_json_has_the_form_of_several(client):
-    assert len(post_json(client, {"images": base64_of(JPEG)}).json["results"]) == 1
-
-
-def test_an_unreadable_image_does_not_fail_the_others(client, predictor):
-    response = post_json(client, {"images": base64_of(b"hello", JPEG, PNG[:-30], b"", WEBP), "k": 1})
-    assert response.status_code == 200
-    results = response.json["results"]
-    assert [list(result) for result in results] == [["error"], ["predictions"], ["error"], ["error"], ["predictions"]]
-    assert results[0]["error"] == NOT_AN_IMAGE
-    assert results[1]["predictions"][0]["index"] == expected_indexes(predictor, JPEG)[0]
-    assert results[4]["predictions"][0]["index"] == expected_indexes(predictor, WEBP)[0]
-
-
-@pytest.mark.parametrize("item", ["z!", "zz", "", None, 3, [0.5], {"b64": "/9j/"}, "ü", "/9j/x"])
-def test_an_item_that_is_no_image_does_not_fail_the_others(client, item):
-    results = post_json(client, {"images": [*base64_of(JPEG), item]}).json["results"]
-    assert [list(result) for result in results] == [["predictions"], ["error"]]
-
-
-def test_no_readable_image(client):
-    response = post_json(client, {"images": base64_of(b"hello", JPEG[:99])})
-    assert_error(response, 400, f"images[0]: {NOT_AN_IMAGE}; images[1]: damaged image")
-    for text in ("", " ", "data:image/png;base64,"):
-        assert_error(post_json(client, {"images": [text]}), 400, f"{NOT_AN_IMAGE}; it is an empty file")
-
-
-def test_the_largest_number_of_images(client):
-    small = encode(photo(8, 8))
-    assert len(post_json(client, {"images": base64_of(*[small] * MAX_IMAGES)}).json["results"]) == MAX_IMAGES
-    response = post_json(client, {"images": base64_of(*[small] * (MAX_IMAGES + 1))})
-    assert_error(response, 400, f"images has {MAX_IMAGES + 1} items; accepted: 1 to {MAX_IMAGES}")
-
-
-@pytest.mark.parametrize(
-    ("body", "sentence"),
-    [
-        ({}, "images is missing; accepted: a list of 1 to 32 base64 strings, as in {"),
-        ({"images": None}, "images is null; accepted"),
-        ({"images": "abc"}, "images is a string; accepted: a list"),
-        ({"images": []}, "images has 0 items; accepted: 1 to 32"),
-        ({"images": [3]}, "images[0]: it is a number; accepted: a base64 string"),
-        (
-            {"images": [[[0.1, 0.2]]]},
-            "images[0]: it is an array; accepted: a base64 string of the image's file, not its pixels",
-        ),
-        ({"images": [{"b64": "/9j/"}]}, "images[0]: it is an object; accepted: a base64 string of the image's file"),
-        ({"images": ["/9j/", None]}, "images[1]: it is null; accepted: a base64 string"),
-        ({"images": ["/9j/", "no base64!"]}, "images[1]: 'no base64!' is not valid base64"),
-        ({"images": ["/9j/x"]}, "images[0]: '/9j/x' is not valid base64: characters are missing at its end"),
-        ({"images": ["ü" * 99]}, "is not valid base64: remove or replace '\\xfc'"),
-        ({"images": [str(JPEG)]}, "is not valid base64: it is what Python prints for bytes; send base64.b64encode("),
-        ({"images": ["/9j/"], "top": 3}, "unknown key 'top'; accepted: an object with images, k and explain, as in {"),
-        ({"images": ["/9j/"], "\ud800": 3}, "unknown key '\\ud800'"),
-        ({"instances": [{"b64": "/9j/"}]}, "unknown key 'instances'; accepted: " + FORM),
-        ({"inputs": [[0.1, 0.2]]}, "unknown key 'inputs'; accepted: " + FORM),
-        ({"image": "/9j/"}, "unknown key 'image'; accepted: " + FORM),
-        ({"images": [0] * 2000}, "the request body has thousands of values; accepted: " + FORM),
-        ({"instances": [[[0.5, 0.25, 0.125]] * 999]}, """It begins with '{"instances": [[[0.5"""),
-        ([[[0.5, 0.25, 0.125]] * 999], "not pixels. It begins with '[[[0.5"),
-        ([], "the request body is an array; accepted: " + FORM),
-        ([[[0.1, 0.2]]], "the request body is an array; accepted: " + FORM),
-        ("text", "the request body is a string; accepted: " + FORM),
-        (None, "the request body is null; accepted: " + FORM),
-    ],
-)
-def test_json_that_is_refused(client, body, sentence):
-    assert_error(post_json(client, body), 400, sentence)
-
-
-@pytest.mark.parametrize("body", [JPEG + b"," * 2000, PNG + b"," * 2000, b"\x1f\x8b\x08" + b"," * 2000])
-def test_bytes_sent_as_json_are_no_values(client, body):
-    sentence = "an image needs a Content-Type of its own, such as application/x-image"
-    assert_error(post(client, body, "application/json"), 400, sentence)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda data: base64.encodebytes(data).decode(),  # with the line breaks of Python and MIME
-        lambda data: base64.encodebytes(data).decode().replace("\n", "\r\n"),
-        lambda data: f" \t{base64.b64encode(data).decode()}\n",
-        lambda data: base64.b64encode(data).decode().rstrip("="),
-        lambda data: base64.urlsafe_b64encode(data).decode(),
-        lambda data: base64.urlsafe_b64encode(data).decode().rstrip("=") + "\n",
-        lambda data: str(base64.b64encode(data)),
-        lambda data: f'"{base64.b64encode(data).decode()}"',
-        lambda data: base64.b64encode(base64.encodebytes(data)).decode(),
-        lambda data: f"data:image/jpeg;base64,{base64.b64encode(data).decode()}",
-        lambda data: f"DATA:image/svg+xml;charset=x;BASE64,{base64.encodebytes(data).decode()}",
-    ],
-)
-def test_base64_as_people_send_it(client, predictor, change):
-    for data in (JPEG, JPEG + b"\0", JPEG + b"\0\0"):  # each padding
-        response = post_json(client, {"images": [change(data)]})
-        assert response.status_code == 200, response.text
-        found = [p["index"] for p in response.json["results"][0]["predictions"]]
-        assert found == expected_indexes(predictor, data)
-
-    # Without JSON around it, and as a JSON string alone.
-    text = change(JPEG)
-    for content_type in ("image/png", "text/plain", "application/octet-stream", "application/json", None):
-        assert post(client, text.encode(), content_type).json == post(client, JPEG).json
-    assert post_json(client, text).json == post(client, JPEG).json
-
-
-@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "image/png", None])
-def test_json_without_its_content_type(client, content_type):
-    value = {"images": base64_of(JPEG), "k": 1}
-    assert post(client, json.dumps(value, indent=1).encode(), content_type).json == post_json(client, value).json
-
-
-@pytest.mark.parametrize("text", ["picture.jpg", "https://example.com/a.jpg", "<html>", str(JPEG), "QUJD"])
-def test_text_that_is_no_image_is_named(client, text):
-    response = post(client, text.encode(), "text/plain")
-    sentence = "not an image; accepted: the bytes of a JPEG, PNG or WebP file, as curl --data-binary @picture.jpg sends"
-    assert_error(response, 400, sentence)
-    assert response.json["error"].startswith("the request body is the text ")
-
-
-def test_line_breaks_that_the_json_does_not_escape(client):
-    """As a shell puts them there: {"images": ["$(base64 FILE)"]}."""
-    body = '{"images": ["' + base64.encodebytes(JPEG).decode() + '"]}'
-    assert post(client, body.encode(), "application/json").status_code == 200
-
-
-@pytest.mark.parametrize("body", [b"{", b"\xff\xfe\xfd", b"[" * 200_000, b'{"k": ' + b"9" * 9999 + b"}", JPEG])
-def test_a_body_that_is_not_json(client, body):
-    assert_error(post(client, body, "application/json"), 400, "the request body is not valid JSON")
 
 
 # Answers
