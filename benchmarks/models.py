@@ -98,12 +98,10 @@ def _our_model(folder: Path, precision: str, threads: int) -> Forward:
     from classifier.serving.openvino_predictor import OpenVinoPredictor
 
     about = artifact.read(folder)
-    forward = OpenVinoPredictor(folder, about, precision).in_lane(threads)
-    if threads == 1:
-        return forward
-    # Which the server never does.
-    batches = OpenVinoPredictor(folder, about, precision, small=True).in_lane(threads)
-    return lambda pixels: (forward if len(pixels) == 1 else batches)(pixels)
+    alone = OpenVinoPredictor(folder, about, precision).in_lane(threads)
+    # Several images on several cores at a time, which the server never has.
+    batches = alone if threads == 1 else OpenVinoPredictor(folder, about, precision, small=True).in_lane(threads)
+    return lambda pixels: (alone if len(pixels) == 1 else batches)(pixels)[:, : len(about.classes)]
 
 
 def plain_model(folder: Path, threads: int) -> Forward:
