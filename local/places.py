@@ -110,7 +110,7 @@ def noted_or_none() -> dict[str, str]:
     try:
         return noted()
     except UserError as error:
-        aside = LATEST.with_name(f"{LATEST.name}.damaged")
+        aside = LATEST.with_name(new_name(f"{LATEST.name}.damaged"))
         LATEST.replace(aside)
         print(f"{error}. It is now {aside}; a server that it named may still run here", file=sys.stderr)
         return {}

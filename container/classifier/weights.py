@@ -27,7 +27,7 @@ def read_backbone(found: object, origin: str) -> dict[str, torch.Tensor]:
     for name, shape in shapes.items():
         if not name.endswith(COUNTER):
             _check_tensor(name, found[name], shape, origin)
-            weights[name] = found[name].detach().float()
+            weights[name] = found[name].detach().float().resolve_neg()  # which numpy cannot read
     values = {name: tensor.numpy() for name, tensor in weights.items()}
     check_values(values, origin)
     check_magnitude(values, origin)

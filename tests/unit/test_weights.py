@@ -9,6 +9,7 @@ import torch
 from classifier.artifact import Artifact
 from classifier.training.artifact_files import save_artifact
 from classifier.training.hyperparameters import Hyperparameters
+from classifier.weights import read_backbone
 from starting_points import FIVE, build, pretrained, refusal, write_artifact
 
 
@@ -118,6 +119,22 @@ def test_a_tensor_that_is_not_plain_floating_point_of_its_shape(tmp_path, weight
 def test_values_that_cannot_be_weights(tmp_path, weights, fault, suffix):
     save = torch.save if suffix == ".pth" else safetensors.torch.save_file
     assert f"channel pretrained (w{suffix}): {fault}" in pretrained(tmp_path, weights(), f"w{suffix}", save)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        torch._neg_view,  # what the imaginary part of a conjugate is
+        lambda tensor: tensor.flip(0).permute(0, 1, 3, 2),
+        lambda tensor: tensor.repeat(1, 1, 1, 9)[..., ::9],
+        torch.nn.Parameter,
+    ],
+)
+def test_a_tensor_that_lies_in_memory_in_another_way_is_read_by_its_values(view):
+    expected = view(build(1).state_dict()["layer2.0.conv1.weight"])
+    weights = read_backbone(changed(view), "w.pth")
+    assert torch.equal(weights["layer2.0.conv1.weight"], expected)
+    assert weights["layer2.0.conv1.weight"].numpy().shape == (128, 64, 3, 3)
 
 
 def test_weights_too_large_to_start_from(tmp_path, artifact_channel):

@@ -1,5 +1,6 @@
 import json
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -35,8 +36,20 @@ def test_a_damaged_file_of_names_is_said_and_the_next_note_sets_it_aside(runs, c
     error = capsys.readouterr().err
     assert error.startswith(f"{places.LATEST} ")
     assert error.count("\n") == 1
-    assert (runs / "latest.json.damaged").read_text() == text
-    assert sorted(path.name for path in runs.iterdir()) == ["latest.json", "latest.json.damaged"]
+    latest, aside = sorted(runs.iterdir())
+    assert (latest, aside.read_text()) == (places.LATEST, text)
+    assert aside.name.startswith("latest.json.damaged-")
+
+
+def test_what_was_set_aside_before_is_kept_and_is_in_nobodys_way(runs, monkeypatch, capsys):
+    runs.mkdir()
+    (runs / "latest.json.damaged").mkdir()
+    for day, text in enumerate("{["):
+        monkeypatch.setattr(time, "strftime", lambda form, day=day: f"26010{day}-030405")
+        places.LATEST.write_text(text)
+        assert places.noted_or_none() == {}
+    assert [path.read_text() for path in sorted(runs.glob("*damaged-*"))] == ["{", "["]
+    capsys.readouterr()
 
 
 def test_the_last_server_is_not_known_from_a_damaged_file(runs, capsys):
