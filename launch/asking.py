@@ -1,6 +1,6 @@
 """Send pictures to an endpoint of any kind, and return its answers."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from classifier.errors import UserError
 from launch import asynchronous, endpoints, multimodel
@@ -10,15 +10,23 @@ from local import sending
 
 def ask_endpoint(
     aws: Aws, name: str, sent: Iterable[tuple[str, bytes]], model: str = "", attributes: str = ""
-) -> list[dict]:
-    """Return the answers of the endpoint, or of one of its models, for pictures with their names."""
+) -> Iterator[dict]:
+    """Yield the answers of the endpoint, or of one of its models, for named pictures, until one is refused."""
     if endpoints.is_asynchronous(aws, name):
         if model:
             raise UserError(f"--model has no effect: {name} is asynchronous, and has one model")
-        submitted = [(file, data, asynchronous.submit(aws, name, data, attributes)) for file, data in sent]
-        return [sending.classify(*one) for one in submitted]
+        submitted, refusal = [], None
+        try:
+            for file, data in sent:
+                submitted.append((file, data, asynchronous.submit(aws, name, data, attributes)))
+        except Exception as error:  # told once those before have their answers
+            refusal = error
+        yield from (sending.classify(*one) for one in submitted)
+        if refusal:
+            raise refusal
+        return
     send = endpoint_sender(aws, name, model, attributes)
-    return [sending.classify(file, data, send) for file, data in sent]
+    yield from (sending.classify(file, data, send) for file, data in sent)
 
 
 def endpoint_sender(aws: Aws, name: str, model: str = "", attributes: str = "") -> Callable[[bytes], bytes]:

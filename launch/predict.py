@@ -12,9 +12,11 @@ if __name__ == "__main__":
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from classifier import streams
 from classifier.errors import UserError
+from classifier.words import plural
 from launch import console, proof
 from launch.asking import ask_endpoint
 from launch.aws import Aws
@@ -46,24 +48,39 @@ def main() -> int:
         return 0
     files = [file for given in settings.files for file in pictures.find_pictures(given)]
     sent = ((str(file), file.read_bytes()) for file in files)
-    answers = ask(settings, sent, sending.EXPLAIN if settings.explain else "")
+    answers: list[dict] = []
+    try:
+        for answer in ask(settings, sent, sending.EXPLAIN if settings.explain else ""):
+            answers.append(answer)
+    except BaseException:
+        if answers:
+            tell(settings, answers)
+            left = f"{files[len(answers)]} and those after it have none"
+            streams.tell(f"{plural(len(answers), 'answer')} to {plural(len(files), 'picture')}: {left}")
+        raise
+    tell(settings, answers)
+    return int(any("error" in answer for answer in answers))
+
+
+def tell(settings: Namespace, answers: list[dict]) -> None:
+    """Print the answers, and write the page of --explain."""
     if settings.explain:
         print(f"explained in {explained.write_page(answers)}", file=sys.stderr)
     if settings.json:
         print("\n".join(map(json.dumps, answers)))
     else:
         results.show(answers)
-    return int(any("error" in answer for answer in answers))
 
 
-def ask(settings: Namespace, sent: Iterable[tuple[str, bytes]], attributes: str) -> list[dict]:
-    """Return the answers of the server or endpoint that the settings name."""
+def ask(settings: Namespace, sent: Iterable[tuple[str, bytes]], attributes: str) -> Iterator[dict]:
+    """Yield the answers of the server or endpoint that the settings name, until one is refused."""
     if not of_server(settings):
         endpoint = settings.endpoint or places.latest("endpoint")
-        return ask_endpoint(Aws(settings), endpoint, sent, settings.model, attributes)
+        yield from ask_endpoint(Aws(settings), endpoint, sent, settings.model, attributes)
+        return
     server = places.latest("local_url") if settings.url is None else settings.url
     send = sending.sender(server, many.invoke_path(settings.model), attributes)
-    return [sending.classify(file, data, send) for file, data in sent]
+    yield from (sending.classify(file, data, send) for file, data in sent)
 
 
 def of_server(settings: Namespace) -> bool:
@@ -77,7 +94,7 @@ def prove(settings: Namespace) -> None:
     taken = proving.sample_of(job) if here else proof.fetch_sample(Aws(settings), job)
     if taken is None:
         raise UserError(f"{job} has no sample of answers in its output; accepted: a job with answers_sample above 0")
-    answers = ask(settings, proving.asked(taken), proving.ATTRIBUTES)
+    answers = list(ask(settings, proving.asked(taken), proving.ATTRIBUTES))
     proving.prove(taken, answers, "the server" if here else "the endpoint")
 
 

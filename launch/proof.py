@@ -1,6 +1,6 @@
 """Whether an endpoint answers as training did: a sample of the job's images is sent to it, also while it is updated."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from classifier.images import SUFFIXES
@@ -32,16 +32,16 @@ def training_picture(aws: Aws, trained: dict) -> tuple[str, bytes] | None:
 
 
 def show_answers(
-    ask: Callable[..., list[dict]], endpoint: str, sent: Picture | None, taken: Sample | None, job: str
+    ask: Callable[..., Iterable[dict]], endpoint: str, sent: Picture | None, taken: Sample | None, job: str
 ) -> None:
     """Print an endpoint's answer to a picture, and how it answers to the sample of a job; None is not sent.
 
     Raises UserError if it does not answer as training did.
     """
     if sent:
-        results.show(ask([sent]))
+        results.show(list(ask([sent])))
     if taken:
-        answers = ask(proving.asked(taken), attributes=proving.ATTRIBUTES)
+        answers = list(ask(proving.asked(taken), attributes=proving.ATTRIBUTES))
         proving.prove(taken, answers, f"{endpoint}, which is in service,")
     else:
         print(proving.not_compared(job))
@@ -53,7 +53,9 @@ class Meanwhile:
     Meanwhile the model before answers too, so that only answers that name the sample's model are compared with it.
     """
 
-    def __init__(self, ask: Callable[[Sequence[Picture]], list[dict]], taken: Sample | None, picture: Picture | None):
+    def __init__(
+        self, ask: Callable[[Sequence[Picture]], Iterable[dict]], taken: Sample | None, picture: Picture | None
+    ):
         self.ask, self.taken = ask, taken
         self.pictures = list(proving.asked(taken)) if taken else [picture] if picture else []
         self.next = 0
@@ -64,7 +66,7 @@ class Meanwhile:
         count = len(self.pictures)
         positions = [(self.next + number) % count for number in range(min(AT_A_TIME, count))]
         self.next += len(positions)
-        results = self.ask([self.pictures[position] for position in positions])
+        results = list(self.ask([self.pictures[position] for position in positions]))
         for position, result in zip(positions, results, strict=True):
             if "error" in result:
                 return result["error"]

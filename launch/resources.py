@@ -20,6 +20,8 @@ PAGES = {
 UNKNOWN = timedelta(minutes=15)
 # What the hours of each kind are called on AWS's bills.
 USES = {"HyperParameterTuningJob": "Train", "TrainingJob": "Train", "TransformJob": "Tsform", "Endpoint": "Host"}
+# The states of jobs that cost money.
+RUNNING = ("InProgress", "Stopping")
 # How many instances there are, or else are wanted: an asynchronous endpoint may have none.
 COUNTS = ("InstanceCount", "CurrentInstanceCount", "InitialInstanceCount")
 
@@ -53,11 +55,11 @@ def find_resources(aws: Aws) -> Iterator[Resource]:
     tagged = find_tagged(aws)
     for kind in PAGES:
         pages, is_job = aws.sagemaker.get_paginator(xform_name(f"List{kind}s")), kind.endswith("Job")
-        only = {"StatusEquals": "InProgress"} if is_job else {}
-        listed = pages.paginate(**only, PaginationConfig={"PageSize": 100})  # AWS's own default is 10
-        for item in listed.search(f"{kind}Summaries[]" if is_job else f"{kind}s[]"):
-            if item[f"{kind}Arn"] in tagged or is_new(aws, item, kind):
-                yield Resource(kind, item[f"{kind}Name"], item.get(f"{kind}Status", "exists"), item["CreationTime"])
+        for only in [{"StatusEquals": state} for state in RUNNING] if is_job else [{}]:
+            listed = pages.paginate(**only, PaginationConfig={"PageSize": 100})  # AWS's own default is 10
+            for item in listed.search(f"{kind}Summaries[]" if is_job else f"{kind}s[]"):
+                if item[f"{kind}Arn"] in tagged or is_new(aws, item, kind):
+                    yield Resource(kind, item[f"{kind}Name"], item.get(f"{kind}Status", "exists"), item["CreationTime"])
 
 
 def find_tagged(aws: Aws) -> set[str]:

@@ -30,6 +30,9 @@ class Tagging:
 SESSION = Tagging()
 
 
+NO_JOBS = {"HyperParameterTuningJobSummaries": [], "TrainingJobSummaries": []}
+
+
 def listed(kind, *names):
     key = f"{kind}Summaries" if kind.endswith("Job") else f"{kind}s"
     return {
@@ -58,12 +61,16 @@ def client():
         "DescribeTrainingJob": {"ResourceConfig": {"InstanceType": "ml.g5.xlarge", "InstanceCount": 2}},
         "DescribeTransformJob": {"TransformResources": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1}},
     }
+    stopping = listed("TransformJob", "transform-2")
+    stopping["TransformJobSummaries"][0]["TransformJobStatus"] = "Stopping"
     made = boto3.Session(*CREDENTIALS, region_name=REGION).client("sagemaker")
     made.sent = []
 
     def answer(model, context, **_):
         parameters = made.sent[-1][1]
         tags = {"Tags": [] if parameters.get("ResourceArn") == f"{ARN}:anothers" else OURS}
+        if parameters.get("StatusEquals") == "Stopping":
+            return SimpleNamespace(status_code=200), stopping if model.name == "ListTransformJobs" else NO_JOBS
         return SimpleNamespace(status_code=200), tags if model.name == "ListTags" else answers.get(model.name, {})
 
     made.meta.events.register(
@@ -81,16 +88,22 @@ def test_running_jobs_of_these_scripts_are_found_and_stopped(client):
         ("HyperParameterTuningJob", "tuning", "InProgress"),
         ("TrainingJob", "tuning-001", "InProgress"),
         ("TransformJob", "transform", "InProgress"),
+        ("TransformJob", "transform-2", "Stopping"),
     ]
-    assert [one.instances(aws) for one in found] == [("", 0), ("ml.g5.xlarge", 2), ("ml.m5.xlarge", 1)]
-    for one in found:
+    assert [one.instances(aws) for one in found] == [
+        ("", 0),
+        ("ml.g5.xlarge", 2),
+        ("ml.m5.xlarge", 1),
+        ("ml.m5.xlarge", 1),
+    ]
+    for one in found[:3]:
         aws.call("Stop", one.kind, one.name)
     assert client.sent[-3:] == [
         ("StopHyperParameterTuningJob", {"HyperParameterTuningJobName": "tuning"}),
         ("StopTrainingJob", {"TrainingJobName": "tuning-001"}),
         ("StopTransformJob", {"TransformJobName": "transform"}),
     ]
-    only = {name: parameters for name, parameters in client.sent if name.startswith("List")}
-    assert only["ListTrainingJobs"]["StatusEquals"] == "InProgress"
-    assert "StatusEquals" not in only["ListModels"]
+    wanted = [(name, parameters.get("StatusEquals")) for name, parameters in client.sent if name.startswith("List")]
+    assert {state for name, state in wanted if name == "ListTrainingJobs"} == {"InProgress", "Stopping"}
+    assert {state for name, state in wanted if name == "ListModels"} == {None}
     assert not [fault for name, parameters in client.sent for fault in faults(name, parameters)]

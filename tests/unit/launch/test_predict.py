@@ -1,0 +1,65 @@
+"""Pictures of which one is refused: the answers before it stay."""
+
+import json
+
+import pytest
+
+from launch import asynchronous
+from local import places, sending
+
+pytest_plugins = ["aws_account"]
+ANSWER = json.dumps({"predictions": [{"class": "pug", "probability": 1.0}]}).encode()
+
+
+@pytest.fixture
+def files(tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.jpg").write_bytes(name.encode())
+    return " ".join(str(tmp_path / f"{name}.jpg") for name in "abc")
+
+
+def told(account, out):
+    assert [json.loads(line)["file"][-5:] for line in out.splitlines()] == ["a.jpg"]
+    assert "1 answer to 3 pictures: " in account.err
+    assert "b.jpg and those after it have none" in account.err
+
+
+@pytest.mark.parametrize("where", ["--local", "--url 127.0.0.1:1"])
+def test_a_server_that_goes_away(account, files, where, monkeypatch):
+    places.note(local_url="127.0.0.1:1")
+
+    def send(data):
+        if data != b"a":
+            raise sending.UserError("no server answers")
+        return ANSWER
+
+    monkeypatch.setattr(sending, "sender", lambda *_: send)
+    code, out = account.run(f"predict.py --json {where} {files}")
+    assert code == "no server answers"
+    told(account, out)
+
+
+@pytest.mark.parametrize("flag", ["", "--async"])
+def test_an_endpoint_that_is_refused(account, files, flag, monkeypatch):
+    account.trained()
+    account.does(f"deploy.py --role sm --yes {flag}")
+    kept = account.aws.invoke
+    number = iter(range(100))
+
+    def invoke(request):
+        if next(number):
+            account.aws.endpoints.clear()
+        return kept(request)
+
+    monkeypatch.setattr(account.aws, "invoke", invoke)
+    submit = asynchronous.submit
+
+    def submit_one(aws, endpoint, data, attributes=""):
+        if next(number):
+            raise sending.UserError("refused")
+        return submit(aws, endpoint, data, attributes)
+
+    monkeypatch.setattr(asynchronous, "submit", submit_one)
+    code, out = account.run(f"predict.py --json {files}")
+    assert "refused" in code if flag else "not found" in code
+    told(account, out)
