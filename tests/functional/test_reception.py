@@ -5,7 +5,9 @@ import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from select import select
 
+import psutil
 import pytest
 
 from helpers import Server
@@ -106,12 +108,29 @@ def test_a_client_that_asks_first_is_told_to_go_on_once(server, times):
     [(b"POST /x", b"404"), (b"PUT /invocations", b"405"), (b"POST /ping", b"405"), (b"GET /ping", b"200")],
 )
 def test_a_client_that_asks_first_is_told_that_nobody_wants_its_body(server, line, status):
-    """What it sends all the same is no request."""
+    assert_refused_unread(server, LENGTH.replace(b"POST /invocations", line), status)
+
+
+@pytest.mark.parametrize("head", [LENGTH, CHUNKED])
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        (b"Content-Type: video/mp4", b"415"),
+        (b"Content-Type: multipart/form-data; boundary=a", b"415"),
+        (b"Content-Type: image/jpeg\r\nContent-Encoding: gzip", b"415"),
+        (b"Content-Type: image/jpeg\r\nAccept: image/png", b"406"),
+        (b"Content-Type: image/jpeg\r\nX-Amzn-SageMaker-Custom-Attributes: k=0", b"400"),
+    ],
+)
+def test_a_client_that_asks_first_is_told_what_its_head_alone_is_refused_for(server, head, fields, status):
+    assert_refused_unread(server, head.replace(b"Content-Type: image/jpeg", fields), status)
+
+
+def assert_refused_unread(server: Server, head: bytes, status: bytes) -> None:
     with connect(server) as connection, connection.makefile("rb") as stream:
-        asking = LENGTH.replace(b"Host", b"Expect: 100-continue\r\nHost")
-        connection.sendall(asking.replace(b"POST /invocations", line))
+        connection.sendall(head.replace(b"Host", b"Expect: 100-continue\r\nHost"))
         assert stream.readline().split()[1] == status
-        connection.sendall(PING * 3)
+        connection.sendall(PING * 3)  # what it sends all the same is no request
         assert b"HTTP/1.1" not in stream.read()
 
 
@@ -272,6 +291,18 @@ def test_what_cannot_become_a_request_is_refused_at_once(server, start, status):
         connection.settimeout(PING_S)
         connection.sendall(start)
         assert connection.recv(4096).startswith(b"HTTP/1.1 %d " % status)
+
+
+def test_chunks_without_end_are_refused_and_not_kept(server):
+    worker, chunk = psutil.Process(server.workers[-1]), b"100000\r\n" + bytes(1 << 20) + b"\r\n"
+    before, most, sent = worker.memory_info().rss, 0, 0
+    with connect(server) as connection:
+        connection.sendall(CHUNKED)
+        while sent < 200 and not select([connection], [], [], 0)[0]:
+            connection.sendall(chunk)
+            most, sent = max(most, worker.memory_info().rss), sent + 1
+        assert b"".join(iter(lambda: connection.recv(4096), b"")).startswith(b"HTTP/1.1 413 ")
+    assert most < before + (20 << 20)
 
 
 def test_no_answer_names_the_server(server):

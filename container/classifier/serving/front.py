@@ -83,16 +83,30 @@ class Front:
         return Line(self.room, self.threads) if (method, path) == ("POST", "/invocations") else None
 
     async def _respond(self, connection: Connection, environ: dict[str, Any], receive: Callable) -> Response:
-        """Return the answer to a request whose body is not needed: a client that asks keeps it, and is closed."""
-        if not connection.is_asking:
-            await _discard(connection, receive)
+        """Return the answer to a request whose body is not needed."""
+        await _discard(connection, receive)
         return await self._run(self.spare_threads, connection, environ, io.BytesIO())
+
+    async def _answer_unread(self, connection: Connection, environ: dict[str, Any]) -> Response | None:
+        """Return the answer to a client that asks, if the application gives it without reading the body; else None."""
+        # A DELETE may take long, and needs no body.
+        if not connection.is_asking or environ["REQUEST_METHOD"] != "POST":
+            return None
+        body = io.BytesIO()
+        body.write(b"-")  # in its place
+        response = await self._run(self.spare_threads, connection, dict(environ), body)
+        if not body.tell():
+            return response
+        connection.trace.request = ""  # it is yet to be answered
+        return None
 
     async def _respond_in(
         self, line: Line, connection: Connection, environ: dict[str, Any], receive: Callable
     ) -> Response:
         with Place(line.room) as place:
             try:
+                if response := await self._answer_unread(connection, environ):
+                    return response
                 body = await self._receive(connection, environ, receive, place)
                 if line.room.turns.locked() and not connection.queue():
                     raise Gone
@@ -113,12 +127,10 @@ class Front:
     ) -> io.BytesIO:
         """Return the body. Raises Refused if there is no room for it, or Gone if it will not arrive."""
         announced = int(environ["CONTENT_LENGTH"] or 0)
-        refusal = self.too_large if announced > self.most_bytes else None if place.room.has(announced) else FULL
-        if refusal and connection.is_asking:
-            connection.refuse(refusal)
-            raise Gone
-        if refusal:
-            raise Refused(refusal)
+        if announced > self.most_bytes:
+            raise Refused(self.too_large)
+        if not place.room.has(announced):
+            raise Refused(FULL)
         body, goes_on = io.BytesIO(), True
         while goes_on:
             chunk, goes_on = await _next_chunk(receive)
@@ -150,8 +162,11 @@ async def _next_chunk(receive: Callable) -> tuple[bytes, bool]:
 
 
 async def _discard(connection: Connection, receive: Callable) -> None:
-    """Receive the rest of a body, so that the client reads the answer and not a reset connection."""
-    while connection.is_arriving:
+    """Receive the rest of a body, so that the client reads the answer and not a reset connection.
+
+    A client that asks keeps its body, and is closed.
+    """
+    while connection.is_arriving and not connection.is_asking:
         await _next_chunk(receive)
     if connection.is_closed:
         raise Gone
