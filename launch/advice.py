@@ -55,8 +55,12 @@ GONE = re.compile("Could not find|not found|does not exist|NotFound", re.IGNOREC
 
 
 def code_of(error: Exception) -> str:
-    """Return the code of an error of boto3's; the name of its type if AWS has not answered at all."""
-    return getattr(error, "response", {}).get("Error", {}).get("Code", type(error).__name__)
+    """Return the code of an error of boto3's; the name of its type if AWS has not answered at all.
+
+    An upload of several parts or threads has the code in its text alone.
+    """
+    told = re.search(r"An error occurred \((\w+)\)", str(error))
+    return getattr(error, "response", {}).get("Error", {}).get("Code") or (told[1] if told else type(error).__name__)
 
 
 def is_gone(error: Exception) -> bool:

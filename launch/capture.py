@@ -82,7 +82,7 @@ def read_event(line: bytes) -> tuple[bytes, str, dict[str, Any]] | None:
         event = json.loads(line)["captureData"]
         sent, answered = event["endpointInput"], event["endpointOutput"]
         data, answer = base64.b64decode(sent["data"], validate=True), plain(answered)
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         return None
     suffix = next((suffix for start, suffix in SUFFIXES.items() if data.startswith(start)), "")
     best = next(iter(read_answer(answer).get("predictions", ())), None)

@@ -61,6 +61,7 @@ def test_only_endpoints_of_instances_capture(account):
         line(endpointInput={"data": "***"}),
         line(endpointInput={"data": None}),
         line(endpointOutput={}),
+        line(endpointOutput={"data": None, "encoding": "JSON"}),
     ],
 )
 def test_a_line_without_a_picture_and_its_answer_is_left_out(damaged):
