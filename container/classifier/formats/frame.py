@@ -8,7 +8,8 @@ from classifier.errors import ImageError
 from classifier.words import plural
 
 MARKERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_SEQUENTIAL, _PROGRESSIVE, _LOSSLESS, _ARITHMETIC = {0xC0, 0xC1, 0xC9}, {0xC2, 0xCA}, {0xC3, 0xCB}, {0xC9, 0xCA, 0xCB}
+_SEQUENTIAL, _PROGRESSIVE, _LOSSLESS = {0xC0, 0xC1}, {0xC2}, {0xC3}
+_ARITHMETIC = {0xC9, 0xCA, 0xCB}
 LAYERS = (1, 3, 4)
 COEFFICIENTS = 64
 _NO_BITS = 99
@@ -40,10 +41,6 @@ class Frame:
     @property
     def is_lossless(self) -> bool:
         return self.marker in _LOSSLESS
-
-    @property
-    def is_arithmetic(self) -> bool:
-        return self.marker in _ARITHMETIC
 
     @property
     def samples(self) -> int:
@@ -85,9 +82,15 @@ class Frame:
 
 
 def read_frame(marker: int, body: bytes) -> Frame | None:
-    """Return the frame, or None if the segment is not one. Raises ImageError if its components are not in LAYERS."""
+    """Return the frame, or None if the segment is not one.
+
+    Raises ImageError if its components are not in LAYERS, or if its coding is arithmetic, which cameras do not
+    write: of such data libjpeg-turbo does not notice that some is missing.
+    """
     if len(body) < 9 or len(body) != 6 + 3 * body[5]:
         return None
+    if marker in _ARITHMETIC:
+        raise ImageError("a JPEG in arithmetic coding; accepted: a JPEG in Huffman coding, as all cameras write it")
     _, height, width, layers = struct.unpack_from(">BHHB", body)
     if layers not in LAYERS:
         raise ImageError(f"a JPEG with {plural(layers, 'component')}; accepted: 1, 3 or 4")

@@ -21,7 +21,7 @@ from classifier.words import plural
 # Each scan of a progressive JPEG passes over all its pixels; real ones have up to 12. 20 scans take as long as decoding
 # a PNG with the same number of pixels.
 SCANS_AS_PIXELS = 20
-# A restart takes 1 us. Arithmetic coding, which no camera writes, can take 30 ns for each sample in each scan.
+# A restart takes 1 us.
 RESTART_AS_PIXELS = 25
 # 12 bytes for each pixel: as libjpeg-turbo writes it, in Pillow, and converted.
 BYTES_PER_PIXEL, BYTES_PER_COEFFICIENT = 12, 2
@@ -32,7 +32,6 @@ _REMAINDER = re.compile(r"Corrupt JPEG data: (\d+) extraneous bytes before marke
 _LOSSES = (
     "premature end of data segment",
     "bad Huffman code",
-    "bad arithmetic code",
     "instead of RST",
 )
 # By the number of components: libjpeg-turbo's format and its samples, Pillow's mode and its name for that format.
@@ -53,8 +52,6 @@ class Jpeg:
         scale, whole = self._scale(short_side), self.width * self.height
         pixels = math.ceil(self.height / scale) * math.ceil(self.width / scale)
         work = max(pixels, whole * self.scans // SCANS_AS_PIXELS)
-        if self._frame.is_arithmetic:
-            work = max(work, self._frame.samples * self.scans)
         work += RESTART_AS_PIXELS * self._restarts
         # Several scans are decoded once all their coefficients are known.
         coefficients = self._frame.samples if self.scans > 1 else 0
@@ -86,9 +83,8 @@ class Jpeg:
 
     def coding(self) -> str:
         """Say what makes the JPEG take long for its pixels."""
-        kind = "arithmetic " if self._frame.is_arithmetic else ""
         restarts = f" with {plural(self._restarts, 'restart')}" if self._restarts else ""
-        return f"{plural(self.scans, f'{kind}scan')}{restarts}"
+        return f"{plural(self.scans, 'scan')}{restarts}"
 
     def orientation(self) -> int:
         # A camera divides Exif that is longer than a segment.

@@ -131,7 +131,7 @@ REFUSED = {
     ),
     "arithmetic coding": (
         lambda: raw_jpeg(0xC9, 8000, 8000, bytes(SIZE)),
-        "8000 x 8000 pixels in 1 arithmetic scan are too many",
+        "a JPEG in arithmetic coding; accepted: a JPEG in Huffman coding",
     ),
     "empty chunks": (lambda: png_with(chunk(b"abCd", b"")), "the PNG has too many chunks"),
     "short texts": (lambda: png_with(chunk(b"tEXt", b"a\0b")), "the PNG has too many chunks"),
@@ -175,7 +175,7 @@ def test_a_flood_is_refused_in_little_time(flood, sentence):
     assert time.thread_time() - start < MOST_S
 
 
-def test_restarts_and_arithmetic_coding_count_as_pixels():
+def test_restarts_count_as_pixels():
     def cost(data: bytes) -> int:
         return Jpeg(data).cost(10_000).pixels
 
@@ -184,4 +184,3 @@ def test_restarts_and_arithmetic_coding_count_as_pixels():
     assert cost(encode(Image.new("RGB", (640, 480)), restart_marker_rows=1)) == plain + 25 * 29
     restarts = segment(0xDD, b"\0\1")
     assert cost(raw_jpeg(0xC0, 8000, 8000, others=restarts)) > MOST_PIXELS
-    assert cost(raw_jpeg(0xC9, 640, 480)) == 3 * plain

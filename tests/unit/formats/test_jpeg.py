@@ -202,6 +202,13 @@ def test_a_jpeg_of_two_components():
         pixels(data + segment(0xDA, bytes([2, 1, 0, 2, 0, 0, 63, 0])) + bytes(100) + EOI)
 
 
+@pytest.mark.parametrize("marker", [b"\xff\xc9", b"\xff\xca", b"\xff\xcb"])
+def test_arithmetic_coding_is_refused(marker):
+    """libjpeg-turbo reads zeros where such data has ended, without a warning."""
+    with pytest.raises(ImageError, match="^a JPEG in arithmetic coding; accepted: a JPEG in Huffman coding"):
+        pixels(BASELINE.replace(b"\xff\xc0", marker, 1))
+
+
 def test_rare_subsampling_is_decoded_by_pillow(monkeypatch):
     # A gray picture with tables of its own has only zeros in its data, whatever the subsampling.
     data = encode(Image.new("RGB", (64, 64), (128, 128, 128)), subsampling=0, optimize=True)
