@@ -9,16 +9,18 @@ from importlib.util import find_spec
 from pathlib import Path
 
 VENV = Path(__file__).resolve().parents[1] / ".venv"
+HERE = "localhost,127.0.0.1,::1,0.0.0.0"
 
 
 def enter(*packages):
     """Return if this Python is new enough and has `packages`; else start the program again with .venv's Python.
 
-    Standard streams that a shell has closed are opened, and hold nothing.
+    Standard streams that a shell has closed are opened, and hold nothing. No proxy is asked for this computer.
 
     Exits with one sentence if .venv is not there, or lacks a package too, or if the working folder was removed.
     """
     open_closed_streams()
+    ask_no_proxy_for_this_computer()
     try:
         Path.cwd()
     except OSError as error:
@@ -43,6 +45,14 @@ def open_closed_streams():
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest number that is free
             setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
+
+
+def ask_no_proxy_for_this_computer():
+    """Add this computer to no_proxy, in this program and those that it starts: many shells set http_proxy alone."""
+    others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    if others != "*" and HERE not in others:
+        others = ",".join(filter(None, (others, HERE)))
+    os.environ.update(no_proxy=others, NO_PROXY=others)
 
 
 def has(package):

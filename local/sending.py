@@ -46,6 +46,7 @@ def sender(url: str, path: str = PATH, attributes: str = "") -> Callable[[bytes]
     Raises UserError, as does that function, if no HTTP server answers there in time.
     """
     import requests
+    from requests.exceptions import ProxyError
     from urllib3.exceptions import HTTPError
 
     address = invocations_url(url, path)
@@ -63,7 +64,8 @@ def sender(url: str, path: str = PATH, attributes: str = "") -> Callable[[bytes]
                 content = answer.raw.read(MOST_BYTES, decode_content=True)
                 answer.close()
         except (OSError, HTTPError, ValueError) as error:  # ValueError for a name that no host can have
-            raise UserError(f"no server answers at {url}: {reason(error, address)}") from error
+            through = ", through the proxy of https_proxy or http_proxy" if isinstance(error, ProxyError) else ""
+            raise UserError(f"no server answers at {url}{through}: {reason(error, address)}") from error
         if answer.is_redirect:
             location = answer.headers["Location"]
             raise UserError(f"the server at {url} redirects to {location!r}: give --url that address")

@@ -13,13 +13,17 @@ ROOT = Path(__file__).parents[1]
 
 
 class Checkout:
-    """The copy in `folder`. Its scripts run with `environ`, and with variables that keep them from AWS."""
+    """The copy in `folder`. Its scripts run with `environ`, and with variables that keep them from AWS.
+
+    As in many offices, a proxy is set, and nothing says that this computer needs none.
+    """
 
     def __init__(self, folder: Path, **environ: str):
         self.folder = folder
         # The copy's packages come before this checkout's, which are installed.
         packages = os.pathsep.join([str(folder), str(folder / "container")])
-        self.environ = NOBODY | {"OMP_NUM_THREADS": "1", "PYTHONPATH": packages} | environ
+        proxy = {"http_proxy": "http://127.0.0.1:9", "no_proxy": ""}
+        self.environ = NOBODY | proxy | {"OMP_NUM_THREADS": "1", "PYTHONPATH": packages} | environ
         for name in ("container", "demo", "launch", "local"):
             ignore = shutil.ignore_patterns("weights", "__pycache__")
             shutil.copytree(ROOT / name, folder / name, ignore=ignore, dirs_exist_ok=True)

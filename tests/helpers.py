@@ -26,8 +26,10 @@ CREDENTIALS = ("nobody", "nothing")
 # and none of the user's files.
 NOBODY = {
     "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
-    "HTTPS_PROXY": "http://127.0.0.1:9",
-    "NO_PROXY": "127.0.0.1,localhost",
+    "https_proxy": "http://127.0.0.1:9",  # small letters count before capitals, which a machine may have
+    "http_proxy": "",
+    "all_proxy": "",
+    "no_proxy": "127.0.0.1,localhost",
     "AWS_ACCESS_KEY_ID": CREDENTIALS[0],
     "AWS_SECRET_ACCESS_KEY": CREDENTIALS[1],
     "AWS_CONFIG_FILE": os.devnull,

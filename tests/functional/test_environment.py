@@ -84,6 +84,22 @@ def test_streams_that_are_closed_hold_nothing(tmp_path):
     assert (tmp_path / "made").read_text() == "own"
 
 
+@pytest.mark.parametrize("others", ["", "example.org", "*"])
+@pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
+def test_no_proxy_is_asked_for_this_computer(others, name):
+    code = """if True:
+        import environment, requests.utils, urllib.request
+        environment.enter()
+        for host in ("localhost", "127.0.0.1", "[::1]", "0.0.0.0", "example.org", "example.com"):
+            print(int(requests.utils.should_bypass_proxies(f"http://{host}:8080/ping", None)), end="")
+        print(urllib.request.proxy_bypass("127.0.0.1:8080"), end="")
+    """
+    proxies = {"http_proxy": "http://127.0.0.1:9", "no_proxy": "", "NO_PROXY": "", name: others}
+    environ = ISOLATED | proxies | {"PYTHONPATH": str(ROOT / "container")}
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout == {"": "111100", "example.org": "111110", "*": "111111"}[others] + "True"
+
+
 def test_without_venv_one_sentence_says_what_to_do(tmp_path):
     checkout = copy_of_checkout(tmp_path)
     for program in PROGRAMS:

@@ -186,6 +186,13 @@ def test_https_to_a_server_without_tls(serve, answer, monkeypatch):
             sending.sender(f"https://127.0.0.1:{plain.getsockname()[1]}")(b"x")
 
 
+def test_a_proxy_that_does_not_answer_is_named(monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    expected = "no server answers at a.test, through the proxy of https_proxy or http_proxy: .*refused"
+    with pytest.raises(UserError, match=expected):
+        sending.sender("a.test")(b"x")
+
+
 def test_a_name_that_no_host_can_have():
     with pytest.raises(UserError, match="no server answers at aaa.*label"):
         sending.sender("a" * 99)(b"x")
