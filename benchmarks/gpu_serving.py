@@ -133,7 +133,7 @@ def under_load(files: list[bytes], connections: int, where: torch.device) -> tup
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         running = pool.starmap_async(keep_asking, [(files, number) for number in shares], chunksize=1)
         while not running.ready():
-            samples.append([share or 0.0 for share in gpu_shares(where)])
+            samples.append(np.array(gpu_shares(where), float))  # what the driver does not tell is nan, not 0
             running.wait(0.1)
         times = sorted(sum(running.get(), []))
     busy, memory = np.mean(samples, axis=0)

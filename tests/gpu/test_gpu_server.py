@@ -12,6 +12,8 @@ from helpers import Server, serve
 from serving_helpers import invoke
 from waits import wait_until
 
+from .given import ONE_GPU
+
 NEEDED = "flask", "gunicorn", "openvino"
 # If the file exists, the next batch breaks the process's CUDA context for ever, as an illegal address does.
 BREAKABLE = """
@@ -38,7 +40,7 @@ def server(random_model, tmp_path, broken) -> Iterator[Server]:
     for needed in NEEDED:
         pytest.importorskip(needed)
     patch = BREAKABLE.format(file=str(broken))
-    one = {"SAGEMAKER_MODEL_SERVER_WORKERS": "2", "CUDA_VISIBLE_DEVICES": "0"}
+    one = {"SAGEMAKER_MODEL_SERVER_WORKERS": "2", "CUDA_VISIBLE_DEVICES": ONE_GPU}
     with serve(random_model.parent, tmp_path / "log", patch, **one) as running:
         running.wait_for_ping(200)
         yield running

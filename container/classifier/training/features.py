@@ -45,7 +45,7 @@ class FeatureBatches(Batches):
         features = self.features
 
         def take(positions: torch.Tensor) -> torch.Tensor:
-            return features[positions.to(features.device)]
+            return features[self.compute.move(positions)]
 
         self.order.start(number, first)
         for _, positions in self.order:
@@ -71,7 +71,7 @@ class FeatureBatches(Batches):
             self.skipped |= batch.skipped
             inputs = self.compute.inputs(batch.inputs)
             with self.compute.autocast():
-                features[batch.positions.to(features.device)] = self.backbone(inputs).float()
+                features[self.compute.move(batch.positions)] = self.backbone(inputs).float()
         for skipped in self.compute.group.gather(self.skipped):
             self.skipped |= skipped
         return self.compute.group.sum(features)
