@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensor, FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from classifier import network
 from classifier.artifact import Artifact
@@ -37,6 +39,21 @@ GPU = torch.device("cuda")
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 CLASSES, IMAGES, SIZE = 5, 6, 64
 HP = Hyperparameters(weights="none", workers=0, batch_size=4, image_size=SIZE)
+
+
+class NoWaiting(TorchDispatchMode):
+    """Refuses what makes the CPU wait for the GPU: an operator with tensors of both that is not told not to block.
+
+    So it refuses a CPU's index into a GPU's tensor. A CPU's tensor without dimensions is passed as a number.
+    """
+
+    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+        result = operator(*args, **kwargs or {})
+        given = dict(zip((one.name for one in operator._schema.arguments), args, strict=False)) | (kwargs or {})
+        tensors = [one for one in tree_leaves((given, result)) if isinstance(one, torch.Tensor) and one.ndim]
+        if len({one.device.type for one in tensors}) > 1:
+            assert given.get("non_blocking"), f"{operator} waits for the GPU"
+        return result
 
 
 class Given:
@@ -117,13 +134,14 @@ def test_a_step(compute, model, no_backward, balanced):
     no_backward(list(model.parameters()))
     step = make_step(model, compute, torch.ones(CLASSES, device=GPU) if balanced else None)
     one = batch([0, 1, 2, 3])
-    inputs = compute.inputs(one.inputs, Augmentation("standard", 0).of(1, 0))
-    assert (inputs.device.type, inputs.dtype) == ("cuda", torch.float32)
     epoch = EpochUnderWay()
     for _ in range(2):
-        found = step.take(inputs, compute.move(one.labels), 1.0, 0.001)
+        with NoWaiting():
+            inputs = compute.inputs(one.inputs, Augmentation("standard", 0).of(1, 0))
+            found = step.take(inputs, compute.move(one.labels), 1.0, 0.001)
+            epoch.add(len(one), *found)
+        assert (inputs.device.type, inputs.dtype) == ("cuda", torch.float32)
         assert (found.device.type, found.shape) == ("cuda", (2,))
-        epoch.add(len(one), *found)
     with pytest.raises(DataDependentOutputException):  # so nothing before this has waited for a value of the GPU's
         found[0].item()
     moments = [value for state in step.optimizer.state.values() for value in state.values() if value is not None]
@@ -147,10 +165,12 @@ def test_features_and_a_step_of_the_head(compute, model, no_backward, tmp_path, 
     images = given("train", tmp_path)
     batches = FeatureBatches(images.phase, HP, backbone, compute, Interrupt())
     batches.images = images
-    first = next(batches.epoch(1))
-    assert (first.inputs.device.type, first.inputs.shape) == ("cuda", (4, FEATURES))
     no_backward(list(head.parameters()))
-    found = make_step(head, compute).take(compute.inputs(first.inputs), compute.move(first.labels), 1.0, 0.001)
+    step = make_step(head, compute)
+    with NoWaiting():
+        first = next(batches.epoch(1))
+        found = step.take(compute.inputs(first.inputs), compute.move(first.labels), 1.0, 0.001)
+    assert (first.inputs.device.type, first.inputs.shape) == ("cuda", (4, FEATURES))
     assert (found.device.type, found.shape) == ("cuda", (2,))
 
 
@@ -171,6 +191,13 @@ def test_a_prediction(dtype, monkeypatch):
     predict = FoldedNetwork(weights, about, GPU, dtype)
     found = predict(torch.empty(3, SIZE, SIZE, 3, dtype=torch.uint8, device=GPU))
     assert (found.device.type, found.dtype, found.shape) == ("cuda", torch.float32, (3, CLASSES))
+
+
+@pytest.mark.parametrize("wait", [lambda x: x.cpu(), lambda x: x[torch.zeros(2, dtype=torch.int64)]])
+def test_waiting_for_the_gpu_is_noticed(wait):
+    values = torch.empty(3, device=GPU)
+    with NoWaiting(), pytest.raises(AssertionError, match="waits for the GPU"):
+        wait(values)
 
 
 def test_what_is_on_the_cpu_cannot_pass_for_a_gpus(compute, model):
