@@ -8,7 +8,7 @@ from classifier.images import is_image
 
 # Standard base64 for the URL-safe alphabet, whose text is otherwise the same.
 _STANDARD = bytes.maketrans(b"-_", b"+/")
-_SPACE = b" \t\n\r\f\v"
+_BREAKS = b"\t\n\r\f\v"
 _OTHER = re.compile(rb"[^A-Za-z0-9+/=]")
 _DATA_URL = re.compile(r"\s*data:[^,]{0,200},", re.IGNORECASE)
 # Base64 has neither a colon nor a dot.
@@ -44,9 +44,12 @@ def decode_base64(text: str) -> bytes:
     if _PLACE.match(text):
         raise ValueError("it is where a file is; send what is in the file, in base64")
     try:
-        data = text.encode("ascii").translate(_STANDARD, _SPACE)
+        *lines, last = text.encode("ascii").strip().translate(_STANDARD, _BREAKS).split(b" ")
     except UnicodeEncodeError as error:
         raise ValueError(f"remove or replace {text[error.start]!a}") from error
+    if any(len(line) % 4 for line in lines):  # a shell makes spaces of line breaks, and a form of each '+'
+        raise ValueError("it has spaces, perhaps in place of '+'; send '+' as '%2B' in a form, or '-' for it")
+    data = b"".join([*lines, last])
     try:
         return binascii.a2b_base64(data + b"=" * (-len(data) % 4), strict_mode=True)
     except binascii.Error as error:

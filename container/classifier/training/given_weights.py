@@ -100,7 +100,8 @@ def _only_file(folder: Path) -> Path:
     entries = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
     paths = [path for path in entries if path.is_file() and path.suffix.lower() in SUFFIXES]
     if len(paths) != 1:
-        names = ", ".join(repr(path.name) for path in (paths or entries)[:10]) or "no file"
+        kinds = {path: " (a folder)" if path.is_dir() else "" for path in (paths or entries)[:10]}
+        names = ", ".join(f"{path.name!r}{kind}" for path, kind in kinds.items()) or "no file"
         accepted = "one .pth, .pt or .safetensors file; rename a .bin, .ckpt or .pth.tar file that torch.save wrote"
         raise UserError(f"channel 'pretrained' has {names}; accepted: {accepted}")
     return paths[0]

@@ -15,6 +15,12 @@ def test_every_form_of_base64(length):
             assert decode_base64(prefix + text) == data
 
 
+def test_a_shell_makes_spaces_of_line_breaks():
+    data = os.urandom(200)
+    assert decode_base64(base64.encodebytes(data).decode().replace("\n", " ")) == data
+    assert decode_base64(base64.encodebytes(data).decode().replace("\n", "\n    ")) == data
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -28,6 +34,8 @@ def test_every_form_of_base64(length):
         ("\ufeffQUJD", r"remove or replace '\\ufeff'"),
         ("QU\ud800", r"remove or replace '\\ud800'"),
         ("QU\xa0JD", r"remove or replace '\\xa0'"),
+        ("/9j/4 AA", "it has spaces, perhaps in place of '\\+'"),
+        ("/9j/ 4 AA ", "it has spaces, perhaps in place of '\\+'"),
         ("QU\0JD", r"remove or replace '\\x00'"),
         ("QUI=\0", r"remove or replace '\\x00'"),
         ("QUI=\0=", r"remove or replace '\\x00'"),

@@ -53,11 +53,15 @@ def test_two_sources_are_refused(artifact_channel):
     ("names", "found"),
     [((), "no file"), (("one.pth", "two.pth"), "'one.pth', 'two.pth'"), (("readme.txt",), "'readme.txt'")]
     + [((name,), f"'{name}'") for name in ("model.bin", "model_best.pth.tar", "last.ckpt", "pth", "model.tar.gz")]
-    + [((".pth", "._r.pth"), "no file"), (("a.PTH", "b.SafeTensors"), "'a.PTH', 'b.SafeTensors'")],
+    + [
+        ((".pth", "._r.pth"), "no file"),
+        (("w.pth/",), "'w.pth' (a folder)"),
+        (("a.PTH", "b.SafeTensors"), "'a.PTH', 'b.SafeTensors'"),
+    ],
 )
 def test_a_pretrained_channel_with_no_or_many_files(tmp_path, names, found):
     for name in names:
-        (tmp_path / name).touch()
+        (tmp_path / name).mkdir() if name.endswith("/") else (tmp_path / name).touch()
     sentence = refusal(Hyperparameters(), {"pretrained": tmp_path})
     accepted = "one .pth, .pt or .safetensors file; rename a .bin, .ckpt or .pth.tar file that torch.save wrote"
     assert sentence == f"channel 'pretrained' has {found}; accepted: {accepted}"
