@@ -30,8 +30,9 @@ def main() -> None:
     moves = relabelling.marked_moves(settings.labels, settings.data)
     if not moves:
         raise UserError(f"{settings.labels} has no mark under move: nothing was moved; accepted: {relabelling.MARKS}")
-    relabelling.move(settings.labels, settings.data, moves)
+    emptied = relabelling.move(settings.labels, settings.data, moves)
     print(*(printable(f"{source} -> {target}") for source, target in moves.items()), sep="\n")
+    print(*(f"{printable(folder)} has no image left: it is removed\n" for folder in emptied), sep="", end="")
     print(f"{plural(len(moves), 'image')} moved; --undo moves back")
 
 

@@ -3,7 +3,8 @@
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from classifier import files
@@ -11,6 +12,7 @@ from classifier.errors import UserError
 from classifier.json_text import shown
 from classifier.training.data.folders import Dataset, read_dataset
 from classifier.training.labels.columns import LABELS_COLUMNS, NO, YES
+from classifier.words import plural
 
 MARKS = f"{', '.join(YES)} to move; {', '.join(filter(None, NO))} or nothing to leave"
 
@@ -38,8 +40,11 @@ def marked_moves(labels: Path, folder: Path) -> dict[str, str]:
     return moves
 
 
-def move(labels: Path, folder: Path, moves: Mapping[str, str]) -> None:
-    """Rename the files, and keep beside `labels` what --undo needs. Raises UserError, and then none has moved."""
+def move(labels: Path, folder: Path, moves: Mapping[str, str]) -> list[Path]:
+    """Rename the files, keep beside `labels` what --undo needs, and return the folders that are gone, being empty then.
+
+    Raises UserError, and then none has moved.
+    """
     record = _record(labels)
     if record.exists():
         raise UserError(f"{record} says that this file's marks have been moved already; --undo moves them back first")
@@ -48,7 +53,7 @@ def move(labels: Path, folder: Path, moves: Mapping[str, str]) -> None:
     except OSError as error:
         raise UserError(f"{record} cannot be written: {error.strerror}") from error
     try:
-        _rename(folder, moves)
+        return _rename(folder, moves)
     except UserError:
         record.unlink()
         raise
@@ -63,14 +68,16 @@ def undo(labels: Path, folder: Path) -> int:
         raise UserError(f"{record} is missing: nothing was moved by {labels}") from None
     if not all(isinstance(name, str) and _is_inside(source) and _is_inside(name) for source, name in moves.items()):
         raise UserError(f"{record} is damaged; accepted: paths in the folder of images, from and to")
-    _rename(folder, {target: source for source, target in moves.items()})
+    # A move that was interrupted has left some where they were.
+    unmoved = {one for one, name in moves.items() if (folder / one).exists() and not (folder / name).exists()}
+    _rename(folder, {target: source for source, target in moves.items() if source not in unmoved})
     record.unlink()
     return len(moves)
 
 
 def _rows(labels: Path) -> list[dict[str, str]]:
     try:
-        text = files.read_text(labels)
+        text = files.read_text(labels).replace("\r", "\n")  # some programs end lines so
     except FileNotFoundError:
         raise UserError(f"{labels} is missing; accepted: the labels.csv of a training job") from None
     head = text.partition("\n")[0]
@@ -79,14 +86,14 @@ def _rows(labels: Path) -> list[dict[str, str]]:
     # Strict, or a quote that is not closed would make the rest of the file, with its marks, one field.
     table = csv.DictReader(io.StringIO(text), delimiter=delimiter, strict=True)
     try:
+        table.fieldnames = names = [name.strip().lower() for name in table.fieldnames or ()]
         rows = list(table)
     except csv.Error as error:
         raise UserError(f"{labels}, line {table.line_num}, cannot be read: {error}; accepted: CSV") from error
-    missing = [name for name in LABELS_COLUMNS[:5] if name not in (table.fieldnames or ())]
-    if missing:
-        raise UserError(
-            f"{labels} has no column {missing[0]}; accepted: a labels.csv, with {', '.join(LABELS_COLUMNS)}"
-        )
+    for name in LABELS_COLUMNS[:5]:
+        if (count := names.count(name)) != 1:
+            has = plural(count, "column") if count else "no column"
+            raise UserError(f"{labels} has {has} {name}; accepted: a labels.csv, with {', '.join(LABELS_COLUMNS)}")
     return [{name: row.get(name) or "" for name in LABELS_COLUMNS} for row in rows]
 
 
@@ -99,7 +106,8 @@ def _find(
         if (phase, row["file"]) in known:
             return phase, known[phase, row["file"]]
     raise UserError(
-        f"{where}: {shown(row['file'])} is not among the {row['phase']} images; accepted: the job's own folder"
+        f"{where}: {shown(row['file'])} is not among the {row['phase']} images; "
+        "accepted: the job's own folder, and images in it that leave_out.txt does not name"
     )
 
 
@@ -132,7 +140,8 @@ def _free_place(source: Path, target: Path, folder: Path, moves: Mapping[str, st
     raise UserError(f"{where}: {other} is there already; rename one of the two files")
 
 
-def _rename(folder: Path, moves: Mapping[str, str]) -> None:
+def _rename(folder: Path, moves: Mapping[str, str]) -> list[Path]:
+    """Rename all files or none, and return the folders that are gone, being empty then."""
     for source, target in moves.items():
         if not (folder / source).is_file():
             raise UserError(f"{folder / source} cannot become {folder / target}: it is missing")
@@ -147,7 +156,20 @@ def _rename(folder: Path, moves: Mapping[str, str]) -> None:
     except OSError as error:
         for source, target in reversed(done):
             target.rename(source)
+        _remove_empty(folder, moves.values())
         raise UserError(f"a file cannot be moved: {error}") from error
+    return _remove_empty(folder, moves)
+
+
+def _remove_empty(folder: Path, names: Iterable[str]) -> list[Path]:
+    """Remove the empty ones of the folders in `folder` that had these files, since training refuses empty classes."""
+    removed = []
+    for name in names:
+        with suppress(OSError):  # the first folder that is not empty
+            for above in list((folder / name).parents)[: len(Path(name).parts) - 1]:
+                above.rmdir()
+                removed.append(above)
+    return removed
 
 
 def _record(labels: Path) -> Path:

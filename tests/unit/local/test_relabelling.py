@@ -1,10 +1,12 @@
 import csv
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
 from classifier.errors import UserError
+from classifier.training.data.folders import read_dataset
 from classifier.training.labels.columns import LABELS_COLUMNS
 from datasets import touch_images
 from launch import relabel
@@ -57,6 +59,62 @@ def test_marked_images_move_and_back(data, delimiter, encoding):
     assert files_of(data) == renamed
     with pytest.raises(UserError, match="nothing was moved"):
         undo(labels, data)
+
+
+def test_ends_of_lines_and_headers_may_be_written_otherwise(data):
+    labels = write_labels(data, ("x", "train", "cat/001.jpg", "dog"))
+    labels.write_text(labels.read_text().replace("\n", "\r").replace("move,phase", " Move,PHASE "))
+    assert marked_moves(labels, data) == {"train/cat/001.jpg": "train/dog/001 from cat.jpg"}
+
+
+def test_a_second_column_of_marks_is_refused_rather_than_one_of_them_lost(data):
+    labels = write_labels(data, ("x", "train", "cat/001.jpg", "dog"))
+    labels.write_text(labels.read_text().replace("probability_likely", "move"))
+    with pytest.raises(UserError, match="has 2 columns move; accepted: a labels.csv, with move, phase, "):
+        marked_moves(labels, data)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_folders_without_images_which_training_refuses_are_not_left(data, count, monkeypatch, capsys):
+    before = files_of(data)
+    for path in (data / "test/dog").iterdir():
+        path.unlink()
+    (data / "test/dog").rmdir()
+    labels = write_labels(data, *(("x", "test", f"cat/{number:03}.jpg", "dog") for number in range(count)))
+    monkeypatch.setattr(sys, "argv", ["relabel.py", str(labels), "--data", str(data)])
+    relabel.main()
+    gone = f"{data}/test/cat has no image left: it is removed\n"
+    assert (gone in capsys.readouterr().out) == (count == 3)
+    read_dataset({"train": data}, seed=0)
+    undo(labels, data)
+    assert not (data / "test/dog").exists()
+    assert files_of(data) == {path: text for path, text in before.items() if not path.startswith("test/dog")}
+
+
+def test_a_move_that_was_interrupted_can_be_undone(data, monkeypatch):
+    before = files_of(data)
+    labels = write_labels(data, *(("x", "train", f"cat/{number:03}.jpg", "dog") for number in range(3)))
+    moves = marked_moves(labels, data)
+    rename = Path.rename
+
+    def interrupted(path, target):
+        if path.name == "001.jpg":
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        move(labels, data, moves)
+    monkeypatch.undo()
+    assert files_of(data) != before
+    assert undo(labels, data) == 3
+    assert files_of(data) == before
+
+
+def test_an_image_that_is_left_out_is_not_taken_for_another_folders(data):
+    (data / "leave_out.txt").write_text("train/cat/001.jpg\n")
+    with pytest.raises(UserError, match=r"accepted: the job's own folder, and images in it that leave_out.txt does"):
+        marked_moves(write_labels(data, ("x", "train", "cat/001.jpg", "dog")), data)
 
 
 def test_validation_that_is_set_aside_from_train_is_in_its_folder(tmp_path):
