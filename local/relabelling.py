@@ -77,7 +77,7 @@ def undo(labels: Path, folder: Path) -> int:
 
 def _rows(labels: Path) -> list[dict[str, str]]:
     try:
-        text = files.read_text(labels).replace("\r", "\n")  # some programs end lines so
+        text = files.read_text(labels)
     except FileNotFoundError:
         raise UserError(f"{labels} is missing; accepted: the labels.csv of a training job") from None
     head = text.partition("\n")[0]

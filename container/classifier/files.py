@@ -16,6 +16,8 @@ MOST_BYTES = 16_000_000
 def read_text(path: Path) -> str:
     """Return the text of `path`, in UTF-8 or, as some editors write it, in UTF-16 or with a byte order mark.
 
+    Lines end with a line feed, however they do in the file.
+
     Raises FileNotFoundError, and UserError if it is not such a file.
     """
     try:
@@ -25,7 +27,7 @@ def read_text(path: Path) -> str:
         if len(data) > MOST_BYTES:
             raise UserError(f"{path} has more than {MOST_BYTES:,} bytes; accepted: up to that many")
         # Of the encodings that JSON may have. In TOML too, the first two characters are ASCII.
-        return data.decode(json.detect_encoding(data)).replace("\r\n", "\n")
+        return data.decode(json.detect_encoding(data)).replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError:
         if path.is_symlink():  # or it would count as absent, with all its values
             raise UserError(f"{path} is a link to nothing") from None

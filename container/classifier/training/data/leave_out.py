@@ -1,6 +1,7 @@
 """leave_out.txt: the images of a data set that are not used. launch/check.py writes it; a person may change it."""
 
 import os
+import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -17,24 +18,32 @@ HEAD = """\
 
 
 class LeaveOut:
-    """The images that the lists in some folders leave out."""
+    """The images that the lists in some folders leave out.
+
+    A line may be written as another system or a person writes paths, unless it is the exact name of another image.
+    """
 
     def __init__(self, folders: Iterable[Path]):
         """Read the lists, if there are any. Raises UserError if one cannot be read."""
         self.lists: dict[Path, set[str]] = {}
+        self.alike: dict[Path, dict[str, str]] = {}  # the lines, by what _alike() makes of them
         self.met: set[tuple[Path, str]] = set()
         for folder in folders:
             try:
                 lines = files.read_text(folder / NAME).split("\n")
             except (FileNotFoundError, NotADirectoryError):
                 continue
-            self.lists[folder] = {line.removeprefix("./") for line in lines if line.strip() and line[0] != "#"}
+            named = {line.removeprefix("./") for line in lines if (text := line.strip()) and text[0] != "#"}
+            self.lists[folder] = named
+            self.alike[folder] = {os.path.relpath(folder / _alike(line), folder): line for line in named}
 
     def has(self, path: Path) -> bool:
         """Return whether a list names this image."""
         for folder, named in self.lists.items():
-            if (name := name_in(folder, path)) in named:
-                self.met.add((folder, name))
+            name = name_in(folder, path)
+            line = name if name in named else self.alike[folder].get(_alike(name))
+            if line and not _is_anothers(folder, line, name):
+                self.met.add((folder, line))
                 return True
         return False
 
@@ -46,13 +55,24 @@ class LeaveOut:
             said.append(f"{plural(len(met), 'image')} left out, as {shown} says")
             if unknown := sorted(named - met):
                 lines = plural(len(unknown), "line that names no image", "lines that name no image")
-                said.append(f"{shown} has {lines}, such as {quoted(unknown[0])}")
+                accepted = "accepted: a path in its folder on each line"
+                said.append(f"{shown} has {lines}, such as {quoted(unknown[0])}; {accepted}")
         return said
 
 
 def name_in(folder: Path, path: Path) -> str:
     """Return the name of an image in a list of `folder`."""
     return printable(os.path.relpath(path, folder))
+
+
+def _alike(name: str) -> str:
+    """Return what names of an image have in common: Windows writes backslashes, and macOS takes letters apart."""
+    return unicodedata.normalize("NFC", name.strip().replace("\\", "/"))
+
+
+def _is_anothers(folder: Path, line: str, name: str) -> bool:
+    """Return whether a line is the path of another image than the one of this name, whose looks it has."""
+    return line != name and os.path.relpath(folder / line, folder) != name and os.path.lexists(folder / line)
 
 
 def write_list(folder: Path, left_out: Mapping[Path, str], doubtful: Mapping[Path, str]) -> Path:
@@ -74,4 +94,4 @@ def _by_kind(folder: Path, kinds: Mapping[Path, str], mark: str, note: str) -> I
         yield f"\n# {kind}{note}:\n"
         for path in sorted(path for path, one in kinds.items() if one == kind):
             name = name_in(folder, path)
-            yield f"{mark}{'./' * name.startswith('#')}{name}\n"
+            yield f"{mark}{'./' * name.lstrip().startswith('#')}{name}\n"

@@ -21,7 +21,8 @@ def test_the_images_that_a_list_names_are_passed_over_and_counted(tmp_path):
     assert dataset.train.passed_over == {"left out": 1}
     assert dataset.notes == (
         f"2 images left out, as {folder / NAME} says",
-        f"{folder / NAME} has 1 line that names no image, such as 'train/cat/old.jpg'",
+        f"{folder / NAME} has 1 line that names no image, such as 'train/cat/old.jpg'; "
+        "accepted: a path in its folder on each line",
     )
 
 
@@ -40,15 +41,42 @@ def test_a_list_reached_by_a_link(tmp_path):
 
 
 def test_a_written_list_is_read_again_whatever_the_names(tmp_path):
-    names = ["#1/a.jpg", "b/ c .jpg", os.fsdecode(b"b/\xf1\n.jpg"), "b/#.jpg"]
+    names = ["#1/a.jpg", "b/ c .jpg", os.fsdecode(b"b/\xf1\n.jpg"), "b/#.jpg", " #2/a.jpg"]
     for name in (*names, "#1/keep.jpg", "b/keep.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     write_list(tmp_path, {tmp_path / name: "copies" for name in names}, {tmp_path / "b/keep.jpg": "dark"})
     leave_out = LeaveOut([tmp_path])
-    assert [leave_out.has(tmp_path / name) for name in names] == [True] * 4
+    assert [leave_out.has(tmp_path / name) for name in names] == [True] * 5
     assert not leave_out.has(tmp_path / "b/keep.jpg")
-    assert leave_out.notes() == [f"4 images left out, as {tmp_path / NAME} says"]
+    assert leave_out.notes() == [f"5 images left out, as {tmp_path / NAME} says"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "cat/é.jpg\r# not this\r",
+        "  # a note\n\tcat/é.jpg ",
+        "cat\\é.jpg",
+        "cat//é.jpg",
+        "{}/cat/é.jpg",
+        "cat/e\u0301.jpg",
+    ],
+)
+def test_a_path_may_be_written_as_other_systems_and_people_write_it(tmp_path, line):
+    folder = touch_images(tmp_path / "train", cat=5, dog=5)
+    (folder / "cat/000.jpg").rename(folder / "cat/é.jpg")
+    (folder / NAME).write_text(line.format(folder), newline="")
+    dataset = read_dataset({"train": folder}, seed=0)
+    assert "cat/é.jpg" not in dataset.train.files + dataset.validation.files
+    assert dataset.notes == (f"1 image left out, as {folder / NAME} says",)
+
+
+def test_of_two_names_that_look_alike_the_one_that_is_written_is_left_out(tmp_path):
+    for name in ("é.jpg", "e\u0301.jpg"):
+        (tmp_path / name).touch()
+    write_list(tmp_path, {tmp_path / "é.jpg": "copies"}, {})
+    assert [LeaveOut([tmp_path]).has(tmp_path / name) for name in ("é.jpg", "e\u0301.jpg")] == [True, False]
 
 
 def test_a_list_of_all_images_of_a_class_is_refused(tmp_path):
