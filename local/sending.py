@@ -108,7 +108,8 @@ def classify(name: str, data: bytes, send: Callable[[bytes], bytes]) -> dict[str
     started = time.monotonic()
     answer = send(data)
     milliseconds = round(1000 * (time.monotonic() - started), 1)
-    return {"file": name, "milliseconds": milliseconds} | read_answer(answer)
+    own = {"file": name, "milliseconds": milliseconds}
+    return own | read_answer(answer) | own  # these first, and never the server's
 
 
 def read_answer(answer: bytes) -> dict[str, Any]:
@@ -117,7 +118,7 @@ def read_answer(answer: bytes) -> dict[str, Any]:
         result: Any = parse_json(answer.decode())
         texts = [result["error"]] if "error" in result else [one["class"] for one in result["predictions"]]
         probabilities = [one["probability"] for one in result.get("predictions", ())]
-        are_ours = all(isinstance(text, str) for text in texts) and result.get("known") in (None, True, False)
+        are_ours = all(isinstance(text, str) and text for text in texts) and result.get("known") in (None, True, False)
         if texts and are_ours and all(0 <= value <= 1 for value in probabilities):
             return result
     except (ValueError, LookupError, TypeError, AttributeError):

@@ -108,6 +108,14 @@ def test_an_answer_over_ipv6(serve):
     assert sending.classify("a.jpg", b"x", sending.sender(f"[::1]:{port}"))["predictions"] == PUG["predictions"]
 
 
+def test_a_server_does_not_say_which_file_was_sent_and_is_shown(serve):
+    body = b'{"predictions": [{"class": "pug", "probability": 0.9}], "file": "/etc/passwd", "milliseconds": "z"}'
+    answer = sending.classify("a.jpg", b"x", sending.sender(f"127.0.0.1:{serve(http(body))}"))
+    assert list(answer) == ["file", "milliseconds", "predictions"]
+    assert answer["file"] == "a.jpg"
+    assert answer["milliseconds"] >= 0
+
+
 def test_an_error_is_the_servers(serve):
     port = serve(http(b'{"error": "no image"}', "400 Bad Request"))
     assert sending.classify("a.jpg", b"x", sending.sender(f"127.0.0.1:{port}"))["error"] == "no image"
@@ -126,6 +134,8 @@ def test_an_error_is_the_servers(serve):
         b"{}",
         b'{"message": "Forbidden"}',
         b'{"error": {"code": 1}}',
+        b'{"error": ""}',
+        b'{"predictions": [{"class": "", "probability": 1}]}',
         b'{"predictions": []}',
         b'{"predictions": [[0.1, 0.9]]}',
         b'{"predictions": [{"class": "a", "probability": 1}, {}]}',
