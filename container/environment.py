@@ -4,18 +4,20 @@ Programs import this before anything else, so Python 3.6 must be able to read it
 """
 
 import os
+import socket
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 VENV = Path(__file__).resolve().parents[1] / ".venv"
-HERE = "localhost,127.0.0.1,::1,0.0.0.0"
+HERE = "localhost,127.0.0.1,127.0.0.0/8,::1,0.0.0.0," + socket.gethostname()
 
 
 def enter(*packages):
     """Return if this Python is new enough and has `packages`; else start the program again with .venv's Python.
 
-    Standard streams that a shell has closed are opened, and hold nothing. No proxy is asked for this computer.
+    Standard streams that a shell has closed are opened, and hold nothing. No proxy is asked for this computer. Names of
+    files are UTF-8, whatever the locale.
 
     Exits with one sentence if .venv is not there, or lacks a package too, or if the working folder was removed.
     """
@@ -25,13 +27,22 @@ def enter(*packages):
         Path.cwd()
     except OSError as error:
         sys.exit(f"{Path(sys.argv[0]).stem}: the working folder: {error.strerror}; cd to one that exists")
+    in_utf8 = sys.getfilesystemencoding().lower() == "utf-8" or os.environ.get("PYTHONUTF8") == "1"
+    os.environ.update({} if in_utf8 else {"PYTHONUTF8": "1"})  # which Python reads at its start, unless it is isolated
     if sys.version_info >= (3, 11) and all(map(has, packages)):
+        if not in_utf8:
+            start_again(sys.executable)
         return
     python = VENV / "bin" / "python"
     if os.access(str(python), os.X_OK) and Path(sys.prefix).resolve() != VENV.resolve():
-        arguments = getattr(sys, "orig_argv", ["", *sys.argv])[1:]
-        os.execv(str(python), [str(python), *arguments])
+        start_again(str(python))
     sys.exit(Path(sys.argv[0]).stem + ": not installed yet: make demo, or for AWS make launch, installs what it needs")
+
+
+def start_again(python):
+    """Start this program again, with its arguments, in this process."""
+    arguments = getattr(sys, "orig_argv", ["", *sys.argv])[1:]
+    os.execv(python, [python, *arguments])
 
 
 def open_closed_streams():

@@ -46,7 +46,6 @@ def sender(url: str, path: str = PATH, attributes: str = "") -> Callable[[bytes]
     Raises UserError, as does that function, if no HTTP server answers there in time.
     """
     import requests
-    from requests.exceptions import ProxyError
     from urllib3.exceptions import HTTPError
 
     address = invocations_url(url, path)
@@ -64,8 +63,7 @@ def sender(url: str, path: str = PATH, attributes: str = "") -> Callable[[bytes]
                 content = answer.raw.read(MOST_BYTES, decode_content=True)
                 answer.close()
         except (OSError, HTTPError, ValueError) as error:  # ValueError for a name that no host can have
-            through = ", through the proxy of https_proxy or http_proxy" if isinstance(error, ProxyError) else ""
-            raise UserError(f"no server answers at {url}{through}: {reason(error, address)}") from error
+            raise UserError(f"no server answers at {url}{way(address)}: {reason(error, address)}") from error
         if answer.is_redirect:
             location = answer.headers["Location"]
             raise UserError(f"the server at {url} redirects to {location!r}: give --url that address")
@@ -93,10 +91,20 @@ def limited_time(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+def way(address: str) -> str:
+    """Return the words for the proxy that requests to `address` go through, without its password; "" for none."""
+    from requests.utils import get_environ_proxies, select_proxy
+
+    proxy = select_proxy(address, get_environ_proxies(address))
+    return f" through the proxy {proxy.rpartition('@')[2]} (none for hosts in no_proxy)" if proxy else ""
+
+
 def reason(error: BaseException, address: str) -> str:
     """Return the innermost cause of an error of requests in one line, without Python's objects, and what to do."""
-    while isinstance(inner := getattr(error, "reason", None) or error.__context__, BaseException):
+    inner: object = error
+    while isinstance(inner, BaseException):
         error = inner
+        inner = getattr(error, "reason", None) or getattr(error, "original_error", None) or error.__context__
     text = " ".join(str(error).split()) or type(error).__name__
     text = text if text.isprintable() else ascii(text)  # it may have what the server sent
     without_tls = address.startswith("https:") and re.search("handshake|SSL", text) and "CERTIFICATE" not in text

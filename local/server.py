@@ -96,10 +96,18 @@ def described() -> str:
 
 
 def stop() -> bool:
-    """Stop the server, if it runs; return whether it did."""
+    """Stop the server, if it runs; return whether it did. Raises UserError if it is another user's, or does not end."""
     process = running()
     if process:
-        process.terminate()
-        process.wait(STOP_SECONDS)
+        try:
+            process.terminate()
+            process.wait(STOP_SECONDS)
+        except psutil.NoSuchProcess:
+            pass  # it has just ended by itself
+        except psutil.Error as error:
+            is_late = isinstance(error, psutil.TimeoutExpired)
+            why = f"does not end within {STOP_SECONDS} s" if is_late else "is not yours"
+            how = f"end it yourself, or ask who started it: kill {process.pid}"
+            raise UserError(f"the server that runs here, process {process.pid}, {why}; {how}") from error
     places.note(local_pid="", local_started="", local_url="")
     return process is not None

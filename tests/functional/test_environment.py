@@ -5,6 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -90,14 +92,14 @@ def test_no_proxy_is_asked_for_this_computer(others, name):
     code = """if True:
         import environment, requests.utils, urllib.request
         environment.enter()
-        for host in ("localhost", "127.0.0.1", "[::1]", "0.0.0.0", "example.org", "example.com"):
+        for host in ("localhost", "127.0.0.1", "127.9.9.9", "[::1]", "0.0.0.0", "example.org", "example.com"):
             print(int(requests.utils.should_bypass_proxies(f"http://{host}:8080/ping", None)), end="")
         print(urllib.request.proxy_bypass("127.0.0.1:8080"), end="")
     """
     proxies = {"http_proxy": "http://127.0.0.1:9", "no_proxy": "", "NO_PROXY": "", name: others}
     environ = ISOLATED | proxies | {"PYTHONPATH": str(ROOT / "container")}
     done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
-    assert done.stdout == {"": "111100", "example.org": "111110", "*": "111111"}[others] + "True"
+    assert done.stdout == {"": "1111100", "example.org": "1111110", "*": "1111111"}[others] + "True"
 
 
 def test_without_venv_one_sentence_says_what_to_do(tmp_path):
@@ -121,6 +123,37 @@ def test_a_python_that_has_all_packages_stays(tmp_path):
     code = f"import sys; sys.path[0] = {str(checkout / 'launch')!r}; import boot; print(sys.executable)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == sys.executable
+
+
+PROXIES = dict.fromkeys(("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
+
+
+def test_a_server_here_is_asked_without_a_proxy(tmp_path):
+    class Ours(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"predictions": [{"class": "pug", "probability": 1}]}')
+
+    picture = tmp_path / "a.jpg"
+    picture.write_bytes(b"a picture")
+    with HTTPServer(("127.0.0.1", 0), Ours) as server:
+        threading.Thread(target=server.serve_forever).start()
+        command = [sys.executable, ROOT / "launch/predict.py", "--url", f"127.0.0.1:{server.server_port}", picture]
+        environ = os.environ | PROXIES | {"no_proxy": "", "NO_PROXY": ""}
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=PATIENCE_S)
+        server.shutdown()
+    assert done.returncode == 0, done.stderr
+    assert "pug" in done.stdout
+
+
+@pytest.mark.parametrize("python", [OLDEST, Path(sys.executable)])
+def test_names_are_utf_8_in_every_locale(python, tmp_path):
+    environ = ISOLATED | {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [python, ROOT / "launch/predict.py", "--url", "127.0.0.1:1", "Käse/狗.jpg"]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, encoding="utf-8", timeout=PATIENCE_S)
+    assert (done.returncode, done.stderr.partition(" is not")[0]) == (1, "predict: Käse/狗.jpg")
 
 
 def copy_of_checkout(folder: Path) -> Path:

@@ -74,6 +74,17 @@ def test_unreachable_file_is_one_sentence(tmp_path, url, path):
     assert not (tmp_path / "weights").exists()
 
 
+def test_a_proxy_is_named_and_not_taken_to_this_computer(tmp_path, url, monkeypatch):
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://me:secret@127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "")
+    assert fetch(tmp_path / "weights", "--url", url, "--sha256", SHA256)[0] == 0
+    code, out, error = fetch(tmp_path, "--url", "https://elsewhere.example/file.pth")
+    assert code == 1
+    assert "could not be downloaded through the proxy 127.0.0.1:9: " in error
+    assert "secret" not in out + error
+
+
 def test_server_that_is_not_there_is_one_sentence(tmp_path):
     code, _, error = fetch(tmp_path, "--url", "http://127.0.0.1:1/file.pth")
     assert code == 1

@@ -9,6 +9,7 @@ import time
 import psutil
 import pytest
 
+from classifier.errors import UserError
 from local import places, server
 
 
@@ -37,6 +38,24 @@ def test_the_server_is_described_and_stopped(runs):
         assert server.stop()
     assert not server.described()
     assert not server.stop()
+
+
+@pytest.mark.parametrize(
+    ("raised", "why"),
+    [(psutil.AccessDenied(1), "is not yours"), (psutil.TimeoutExpired(30), "does not end within 30 s")],
+)
+def test_a_server_that_cannot_be_stopped_is_one_sentence_and_is_not_forgotten(runs, monkeypatch, raised, why):
+    def refuse(*_):
+        raise raised
+
+    with subprocess.Popen([sys.executable, runs.parent / "serve", "--root", runs / "a"]) as process:
+        note(process)
+        with monkeypatch.context() as patch:
+            patch.setattr(psutil.Process, "wait", refuse)
+            patch.setattr(psutil.Process, "terminate", refuse)
+            with pytest.raises(UserError, match=f"process {process.pid}, {why}; .*: kill {process.pid}$"):
+                server.stop()
+        assert server.stop()
 
 
 @pytest.mark.parametrize("changes", [{}, {"local_started": str(round(time.time()) - 4000)}, {"local_started": ""}])
