@@ -48,13 +48,14 @@ def fit(features: torch.Tensor) -> Familiarity:
     mean = roots.mean(0)
     centred = roots - mean
     covariance = (centred.T @ centred / n).double()
-    ridge = RIDGE * covariance.diagonal().mean() + torch.finfo(torch.float32).eps
+    variance, rounding = covariance.diagonal().mean(), torch.finfo(torch.float32).eps
+    if variance < rounding:  # or the limit would be that of each engine's rounding errors
+        return Familiarity(why_not="the validation images are all alike")
+    ridge = RIDGE * variance + rounding
     inverse = torch.linalg.inv(covariance + ridge * torch.eye(len(mean), dtype=torch.float64))
     weight = torch.linalg.cholesky(inverse).float()
     distances = held_out((centred @ weight).square().sum(1))
     limit = limit_of(distances.numpy())
-    if not limit:
-        return Familiarity(why_not="the validation images are all alike")
     measure = Measure(mean.numpy(), weight.numpy()).with_limit(limit)
     return Familiarity(measure, int((distances <= limit).sum()), n)
 
