@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,8 +21,11 @@ MARKS = f"{', '.join(YES)} to move; {', '.join(filter(None, NO))} or nothing to 
 def marked_moves(labels: Path, folder: Path) -> dict[str, str]:
     """Return the paths in `folder` from and to which the marked images of `labels` move.
 
-    Raises UserError if the file is not a labels.csv, or is not of these images, or if a file would be replaced.
+    Raises UserError if the file is not a labels.csv, or is not of these images, if its marks have been moved already,
+    or if a file would be replaced.
     """
+    if (record := _record(labels)).exists():
+        raise UserError(f"{record} says that this file's marks have been moved already; --undo moves them back first")
     dataset = read_dataset({"train": folder}, seed=0)
     known = {(phase.name, phase.shown(at)): phase.files[at] for phase in dataset.phases for at in range(len(phase))}
     moves: dict[str, str] = {}
@@ -46,8 +50,6 @@ def move(labels: Path, folder: Path, moves: Mapping[str, str]) -> list[Path]:
     Raises UserError, and then none has moved.
     """
     record = _record(labels)
-    if record.exists():
-        raise UserError(f"{record} says that this file's marks have been moved already; --undo moves them back first")
     try:
         files.write_file(record, (json.dumps(dict(moves), indent=2) + "\n").encode())
     except OSError as error:
@@ -69,8 +71,11 @@ def undo(labels: Path, folder: Path) -> int:
     if not all(isinstance(name, str) and _is_inside(source) and _is_inside(name) for source, name in moves.items()):
         raise UserError(f"{record} is damaged; accepted: paths in the folder of images, from and to")
     # A move that was interrupted has left some where they were.
-    unmoved = {one for one, name in moves.items() if (folder / one).exists() and not (folder / name).exists()}
-    _rename(folder, {target: source for source, target in moves.items() if source not in unmoved})
+    unmoved = {one for one, name in moves.items() if (folder / one).exists() and not os.path.lexists(folder / name)}
+    try:
+        _rename(folder, {target: source for source, target in moves.items() if source not in unmoved})
+    except UserError as error:
+        raise UserError(f"{error}; accepted: the files as they were moved, or {record} without their lines") from error
     record.unlink()
     return len(moves)
 
@@ -135,7 +140,7 @@ def _free_place(source: Path, target: Path, folder: Path, moves: Mapping[str, st
     taken = {folder / path for path in moves.values()}
     own, other = target / source.name, target / f"{source.stem} from {source.parent.name}{source.suffix}"
     for place in (own, other):
-        if not place.exists() and place not in taken:
+        if not os.path.lexists(place) and place not in taken:
             return place
     raise UserError(f"{where}: {other} is there already; rename one of the two files")
 
@@ -145,8 +150,8 @@ def _rename(folder: Path, moves: Mapping[str, str]) -> list[Path]:
     for source, target in moves.items():
         if not (folder / source).is_file():
             raise UserError(f"{folder / source} cannot become {folder / target}: it is missing")
-        if (folder / target).exists():
-            raise UserError(f"{folder / source} cannot become {folder / target}, which is there already; rename that")
+        if os.path.lexists(folder / target):
+            raise UserError(f"{folder / source} cannot become {folder / target}, which is there already")
     done: list[tuple[Path, Path]] = []
     try:
         for source, target in moves.items():

@@ -53,7 +53,7 @@ def test_marked_images_move_and_back(data, delimiter, encoding):
     move(labels, data, moves)
     assert files_of(data)["train/dog/001.jpg"] == before["train/cat/001.jpg"]
     assert "train/cat/002.jpg" in files_of(data)
-    with pytest.raises(UserError, match="is not among the train images"):
+    with pytest.raises(UserError, match="have been moved already; --undo moves them back first"):
         marked_moves(labels, data)
     assert undo(labels, data) == 2
     assert files_of(data) == renamed
@@ -171,12 +171,22 @@ def test_undo_says_which_file_is_missing_and_which_name_is_taken(data):
     move(labels, data, marked_moves(labels, data))
     now, before = data / "train/dog/001 from cat.jpg", data / "train/cat/001.jpg"
     before.write_text("another")
-    with pytest.raises(UserError, match=f"{now} cannot become {before}, which is there already; rename that"):
+    with pytest.raises(UserError, match=f"{now} cannot become {before}, which is there already; accepted"):
         undo(labels, data)
     before.unlink()
     now.unlink()
-    with pytest.raises(UserError, match=f"{now} cannot become {before}: it is missing"):
+    with pytest.raises(
+        UserError, match=f"{now} cannot become {before}: it is missing; accepted: .* without their lines"
+    ):
         undo(labels, data)
+
+
+def test_a_link_to_nothing_is_a_name_that_is_taken(data):
+    link = data / "train/dog/001.jpg"
+    link.unlink()
+    link.symlink_to("elsewhere.jpg")
+    labels = write_labels(data, ("x", "train", "cat/001.jpg", "dog"))
+    assert marked_moves(labels, data) == {"train/cat/001.jpg": "train/dog/001 from cat.jpg"}
 
 
 def test_a_file_without_marks_is_said(data, monkeypatch):
