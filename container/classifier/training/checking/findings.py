@@ -92,7 +92,7 @@ def find_leaks(survey: Survey, exact: list[list[int]], near: list[list[int]]) ->
     for groups, is_exact in ((exact, True), (near, False)):
         leaking = [group for group in groups if len(set(splits[group])) > 1]
         for split in (2, 1):
-            own = [group for group in leaking if splits[group].max() == split]
+            own = [group for group in leaking if split in splits[group] and splits[group].min() < split]
             if not own:
                 continue
             affected = sum(int((splits[group] == split).sum()) for group in own)
@@ -220,7 +220,7 @@ def find_imbalance(survey: Survey) -> Iterator[Finding]:
         f"{quoted(classes[most])} has {plural(int(counts[most]), 'training image')}, "
         + f"{quoted(classes[least])} has {counts[least]}"
     )
-    effect = f"an image of these counts {weights[1]:.2g} and {weights[0]:.2g} times in the loss"
+    effect = f"an image of these counts {weights[1]:.2f} and {weights[0]:,.2f} times in the loss"
     advice = f"with class_weights=balanced {effect}; objective=validation:macro_f1 judges by all classes alike"
     yield Finding("imbalance", int(counts[least]), what, advice)
 

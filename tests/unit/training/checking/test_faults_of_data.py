@@ -70,6 +70,18 @@ def test_a_test_set_that_is_train(good):
     assert left_out == []  # train keeps its images, or there would be none
 
 
+def test_images_in_all_three_splits_count_for_both_scores(good):
+    for split in ("validation", "test"):
+        shutil.copy(good / "train/cat/0.png", good / split / "cat/stray.png")
+    found, faults = check(good)
+    assert [fault.what for fault in faults] == [
+        "1 of the 13 test images is also in train or validation",
+        "1 of the 13 validation images is also in train",
+    ]
+    left_out = [str(found.paths[one].relative_to(good)) for one in list_left_out(found, faults)]
+    assert sorted(left_out) == ["train/cat/0.png", "validation/cat/stray.png"]
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -226,7 +238,7 @@ def test_classes_with_few_images(good):
     assert test.what == "1 class has fewer than 5 test images: 'dog' (3)"
     assert imbalance.what == "'dog' has 21 training images, 'cat' has 5"
     # The loss's own weights: 26 / (2 * 5) and 26 / (2 * 21).
-    assert "class_weights=balanced an image of these counts 0.62 and 2.6 times" in imbalance.advice
+    assert "class_weights=balanced an image of these counts 0.62 and 2.60 times" in imbalance.advice
 
 
 def test_the_worst_comes_first(good):
