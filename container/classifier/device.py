@@ -41,7 +41,7 @@ def _why_unusable(system: Path, said: list[str]) -> str:
     )
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """Return whether the GPU's memory ran out: torch's allocator says so by a class, CUDA's libraries by words."""
     words = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
     return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)

@@ -28,3 +28,8 @@ def lacks_memory(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def too_little_memory(error: BaseException) -> str:
+    """Return the sentence on an `error` that lacks_memory()."""
+    return f"too little memory is left: {str(error) or 'MemoryError'}; accepted: a machine, or a limit, of more"

@@ -1,11 +1,14 @@
 """Where a job computes: its device, the dtype of its matrix products, and the processes that share the work."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
+from classifier.device import is_out_of_memory
+from classifier.errors import UserError, lacks_memory, too_little_memory
 from classifier.network import Normalize
+from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.parallel.processes import ALONE, Group
 
 
@@ -47,3 +50,19 @@ class Compute:
     def autocast(self) -> AbstractContextManager:
         """Return the context in which matrix products are computed in `dtype`."""
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32)
+
+
+@contextmanager
+def explained_memory(hp: Hyperparameters) -> Iterator[None]:
+    """Raise UserError in place of an error that says that the GPU's memory ran out, or the processor's."""
+    try:
+        yield
+    except (RuntimeError, MemoryError, OSError) as error:
+        if is_out_of_memory(error):
+            raise UserError(
+                f"the GPU's memory is too small for batch_size={hp.batch_size} at image_size={hp.image_size}; lower "
+                f"one of them, or end what else fills it ({str(error).partition(chr(10))[0]})"
+            ) from error
+        if lacks_memory(error):
+            raise UserError(too_little_memory(error)) from error
+        raise

@@ -7,7 +7,7 @@ import traceback
 
 from classifier import files
 from classifier.contract import Contract
-from classifier.errors import PeerLost, UserError, lacks_memory
+from classifier.errors import PeerLost, UserError, lacks_memory, too_little_memory
 from classifier.training.data.names import printable
 from classifier.training.lock import InUse
 
@@ -33,7 +33,7 @@ def report_failure(contract: Contract, error: Exception) -> None:
     elif isinstance(error, OSError) and error.filename and error.strerror:
         text = f"{error.filename} cannot be used: {error.strerror}"
     elif lacks_memory(error):
-        text = f"too little memory is left: {str(error) or 'MemoryError'}; accepted: a machine, or a limit, of more"
+        text = too_little_memory(error)
     else:
         text = f"{type(error).__name__}: {error}\n\n{''.join(traceback.format_exception(error))}"
     text = "\n".join(map(printable, ESCAPE_CODES.sub("", text).rstrip().split("\n")))

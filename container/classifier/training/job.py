@@ -15,7 +15,7 @@ from classifier.training import model
 from classifier.training.best import BestArtifact
 from classifier.training.checking.in_job import Checking
 from classifier.training.checkpoint import Checkpoints, identity
-from classifier.training.compute import Compute
+from classifier.training.compute import Compute, explained_memory
 from classifier.training.data.folders import SET_ASIDE, Dataset
 from classifier.training.data.order import Order
 from classifier.training.data.readers import check_memory
@@ -61,7 +61,8 @@ def run_process(contract: Contract, interrupt: Interrupt, inputs: Inputs | None,
     """Do the share of this process of the `group` in the job."""
     inputs = inputs or read_inputs(contract, interrupt)
     log_dataset(inputs.dataset)
-    with Checking(inputs.dataset) if group.is_first else contextlib.nullcontext() as checking:
+    checks = Checking(inputs.dataset) if group.is_first else contextlib.nullcontext()
+    with checks as checking, explained_memory(inputs.hp):
         train_and_report(contract, inputs, checking, interrupt, group)
 
 

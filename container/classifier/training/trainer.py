@@ -5,7 +5,6 @@ import math
 import time
 from dataclasses import dataclass
 
-from classifier.device import is_out_of_memory
 from classifier.errors import UserError
 from classifier.network import ResNet18
 from classifier.training.best import BestArtifact
@@ -88,13 +87,6 @@ class Trainer:
             return self.keep_what_there_is(interrupted)
         except UserError as error:
             return Outcome(self.history.best, failure=error)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            raise UserError(
-                f"the GPU's memory is too small for batch_size={self.hp.batch_size} at "
-                f"image_size={self.hp.image_size}; lower one of them ({error})"
-            ) from error
 
     def count_steps(self) -> tuple[int, int]:
         """Return how many batches the job goes through, at the end each phase for its labels, and how many it has."""

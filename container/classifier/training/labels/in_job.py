@@ -9,6 +9,7 @@ import torch
 from classifier import network
 from classifier.errors import UserError
 from classifier.training import model, shares
+from classifier.training.compute import explained_memory
 from classifier.training.data.batches import explained_losses
 from classifier.training.data.folders import Phase
 from classifier.training.evaluate import Outputs, run_model
@@ -59,7 +60,8 @@ class LabelCheck:
 def check_labels(trainer: Trainer, outcome: Outcome) -> LabelCheck | None:
     """Look for wrong labels with the best epoch's weights; None if training did not end as planned.
 
-    Every process of a job takes part. A signal or a lost reader ends the check.
+    Every process of a job takes part. A signal, a lost reader or too little memory ends the check, not the job; but
+    with several processes it raises UserError for the latter two, since the others wait for this one.
     """
     if outcome.failure or outcome.ending or not trainer.history.best_weights:
         return None
@@ -67,9 +69,11 @@ def check_labels(trainer: Trainer, outcome: Outcome) -> LabelCheck | None:
         logger.info("labels: not judged, since %s", why_not)
         return LabelCheck([], 0, "", f"They were not judged: {why_not}; such a network doubts right labels.")
     try:
-        with explained_losses(trainer.train, trainer.validation, trainer.test):
+        with explained_losses(trainer.train, trainer.validation, trainer.test), explained_memory(trainer.hp):
             found = _look(trainer)
     except (Interrupted, UserError) as error:
+        if isinstance(error, UserError) and trainer.compute.group.size > 1:
+            raise
         logger.warning("the labels were not checked: %s", error)
         return None
     if found.suspects:
