@@ -124,8 +124,9 @@ def read_answer(answer: bytes) -> dict[str, Any]:
     """Return the predictions or the error of an answer; an error if it is not one of our server's."""
     try:
         result: Any = parse_json(answer.decode())
-        texts = [result["error"]] if "error" in result else [one["class"] for one in result["predictions"]]
-        probabilities = [one["probability"] for one in result.get("predictions", ())]
+        predictions = result.get("predictions", [])
+        texts = [*([result["error"]] if "error" in result else []), *(one["class"] for one in predictions)]
+        probabilities = [one["probability"] for one in predictions]
         are_ours = all(isinstance(text, str) and text for text in texts) and result.get("known") in (None, True, False)
         if texts and are_ours and all(0 <= value <= 1 for value in probabilities):
             return result

@@ -44,19 +44,19 @@ def fit(features: torch.Tensor) -> Familiarity:
         )
     if not features.isfinite().all():
         return Familiarity(why_not="the network's features are not finite")
-    roots = features.sqrt()
+    roots = features.double().sqrt()  # of float32 the sums of squares can be infinite
     mean = roots.mean(0)
     centred = roots - mean
-    covariance = (centred.T @ centred / n).double()
+    covariance = centred.T @ centred / n
     variance, rounding = covariance.diagonal().mean(), torch.finfo(torch.float32).eps
     if variance < rounding:  # or the limit would be that of each engine's rounding errors
         return Familiarity(why_not="the validation images are all alike")
     ridge = RIDGE * variance + rounding
     inverse = torch.linalg.inv(covariance + ridge * torch.eye(len(mean), dtype=torch.float64))
-    weight = torch.linalg.cholesky(inverse).float()
+    weight = torch.linalg.cholesky(inverse)
     distances = held_out((centred @ weight).square().sum(1))
     limit = limit_of(distances.numpy())
-    measure = Measure(mean.numpy(), weight.numpy()).with_limit(limit)
+    measure = Measure(mean.float().numpy(), weight.float().numpy()).with_limit(limit)
     return Familiarity(measure, int((distances <= limit).sum()), n)
 
 

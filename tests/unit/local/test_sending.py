@@ -141,6 +141,7 @@ def test_an_error_is_the_servers(serve):
         b'{"predictions": [{"class": "a", "probability": 1}, {}]}',
         b'{"predictions": [{"class": "a", "probability": "high"}]}',
         b'{"predictions": {"class": "a"}}',
+        b'{"error": "shut", "predictions": [{"probability": 1}]}',
         b'{"predictions": [{"class": "a", "probability": 1}], "known": "yes"}',
         b'{"predictions": [{"class": "a", "probability": 1}], "known": []}',
     ],

@@ -53,6 +53,11 @@ def test_features_that_are_no_numbers_fit_nothing(value):
     assert fit(made).why_not == "the network's features are not finite"
 
 
+def test_features_of_any_size_fit_alike():
+    made = features(FEWEST)
+    assert fit(made * (3e38 / made.max())).known == fit(made).known
+
+
 @pytest.mark.parametrize("value", [0.0, 0.3, 1.0])  # of some the mean is not exact
 def test_images_that_are_all_alike_fit_nothing(value):
     assert fit(torch.full((FEWEST, F), value)).why_not == "the validation images are all alike"
