@@ -4,6 +4,7 @@ Programs import this before anything else, so Python 3.6 must be able to read it
 """
 
 import os
+import signal
 import socket
 import sys
 from importlib.util import find_spec
@@ -17,11 +18,13 @@ def enter(*packages):
     """Return if this Python is new enough and has `packages`; else start the program again with .venv's Python.
 
     Standard streams that a shell has closed are opened, and hold nothing. No proxy is asked for this computer. Names of
-    files are UTF-8, whatever the locale.
+    files are UTF-8, whatever the locale. Ctrl-C ends the program without a word while it imports its packages.
 
     Exits with one sentence if .venv is not there, or lacks a package too, or if the working folder was removed.
     """
     open_closed_streams()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # until a program has its own: nothing has begun
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     ask_no_proxy_for_this_computer()
     try:
         Path.cwd()

@@ -22,8 +22,10 @@ def run(main: Callable[[], int | None]) -> None:
     """Run a script's main. An error that the user can fix is printed as one sentence, with exit code 1."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may have bytes that are not UTF-8
         sys.stdout.reconfigure(errors="backslashreplace")
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs with SIGINT ignored
-        signal.signal(number, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # A shell starts background jobs with SIGINT ignored; nohup ignores SIGHUP, as its user wants.
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     try:
         code = main() or 0
         sys.stdout.flush()  # or a full disk, or a reader such as head that has gone, would be told after the end

@@ -68,15 +68,16 @@ def deploy_here(settings: Namespace, picture: Path | None) -> None:
     model = (settings.model or job.replace("/", "-")) if settings.multi_model else ""
     url = many.add(root / "model", model, settings.image) if model else server.start(root, settings.image)
     path, taken = many.invoke_path(model), proving.sample_of(job)
-    results.show([sending.classify("/".join(picture.parts[-2:]), picture.read_bytes(), sending.sender(url, path))])
-    page = "" if model else f"open {url}\nor "
-    print(f"{page}curl --data-binary @FILE {sending.invocations_url(url, path)}")
-    print(f"log: {(many.home() if model else root) / 'serve.log'}")
-    if taken:
-        send = sending.sender(url, path, proving.ATTRIBUTES)
-        proving.prove(taken, [sending.classify(*one, send) for one in proving.asked(taken)], "the server")
-    else:
-        print(proving.not_compared(job))
+    with console.if_interrupted(f"the server runs on at {url}; launch/cleanup.py --local ends it"):
+        results.show([sending.classify("/".join(picture.parts[-2:]), picture.read_bytes(), sending.sender(url, path))])
+        page = "" if model else f"open {url}\nor "
+        print(f"{page}curl --data-binary @FILE {sending.invocations_url(url, path)}")
+        print(f"log: {(many.home() if model else root) / 'serve.log'}")
+        if taken:
+            send = sending.sender(url, path, proving.ATTRIBUTES)
+            proving.prove(taken, [sending.classify(*one, send) for one in proving.asked(taken)], "the server")
+        else:
+            print(proving.not_compared(job))
     print(f"next: launch/predict.py --local {multimodel.option(model)}FILE, and at the end launch/cleanup.py --local")
 
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 import psutil
 
 from classifier.errors import UserError
-from local import places, programs
+from local import children, places, programs
 
 # SageMaker's own time limits: until the first successful /ping, and between SIGTERM and SIGKILL.
 START_SECONDS, STOP_SECONDS = 240, 30
@@ -34,23 +34,27 @@ def start(root: Path, image: str, environ: Mapping[str, str] = MappingProxyType(
     """Start a server with the model of a job's folder in the background, after stopping the last one; return its URL.
 
     `environ` has variables for it.
-    Raises UserError if the server does not answer in time.
+    Raises UserError if the server does not answer in time. Then, and if this is interrupted, it is stopped.
     """
     stop()
     port = free_port()
     url, log = f"http://127.0.0.1:{port}", root / "serve.log"
     with log.open("ab") as stream:
         process = programs.start_server(root, image, port, stream, environ)
-    started = round(psutil.Process(process.pid).create_time())
-    places.note(local_pid=str(process.pid), local_started=str(started), local_url=url)
-    end = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < end:
-        with suppress(OSError), urllib.request.urlopen(f"{url}/ping", timeout=2):
-            if image or listens(process.pid, port):
-                return url
-        time.sleep(0.2)
-    stop()
-    raise UserError(f"the server did not answer within {START_SECONDS} s, or ended; {log} says why")
+    try:
+        started = round(psutil.Process(process.pid).create_time())
+        places.note(local_pid=str(process.pid), local_started=str(started), local_url=url)
+        end = time.monotonic() + START_SECONDS
+        while process.poll() is None and time.monotonic() < end:
+            with suppress(OSError), urllib.request.urlopen(f"{url}/ping", timeout=2):
+                if image or listens(process.pid, port):
+                    return url
+            time.sleep(0.2)
+        raise UserError(f"the server did not answer within {START_SECONDS} s, or ended; {log} says why")
+    except BaseException:
+        children.stop(process, STOP_SECONDS)
+        forget()
+        raise
 
 
 def free_port() -> int:
@@ -109,5 +113,9 @@ def stop() -> bool:
             why = f"does not end within {STOP_SECONDS} s" if is_late else "is not yours"
             how = f"end it yourself, or ask who started it: kill {process.pid}"
             raise UserError(f"the server that runs here, process {process.pid}, {why}; {how}") from error
-    places.note(local_pid="", local_started="", local_url="")
+    forget()
     return process is not None
+
+
+def forget() -> None:
+    places.note(local_pid="", local_started="", local_url="")

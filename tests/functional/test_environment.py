@@ -102,6 +102,23 @@ def test_no_proxy_is_asked_for_this_computer(others, name):
     assert done.stdout == {"": "1111100", "example.org": "1111110", "*": "1111111"}[others] + "True"
 
 
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_ctrl_c_while_the_packages_are_imported_is_no_traceback(program):
+    """The program interrupts itself at the first import of ours."""
+    code = f"""if True:
+        import importlib.abc, os, runpy, signal, sys
+        class Interrupting(importlib.abc.MetaPathFinder):
+            def find_spec(self, name, *_):
+                if name == "classifier":
+                    os.kill(os.getpid(), signal.SIGINT)
+        sys.meta_path.insert(0, Interrupting())
+        sys.argv = [{str(ROOT / program)!r}, "--help"]
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    """
+    done = subprocess.run([sys.executable, "-c", code], env=ISOLATED, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_without_venv_one_sentence_says_what_to_do(tmp_path):
     checkout = copy_of_checkout(tmp_path)
     for program in PROGRAMS:

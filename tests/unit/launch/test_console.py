@@ -47,6 +47,15 @@ def test_ctrl_c_that_ends_the_reader_too_needs_no_word():
     assert (done.returncode, done.stderr) == (130, b"")
 
 
+def test_the_end_of_the_terminal_ends_in_order_unless_nohup_ignores_it():
+    hangs_up = "import os, signal; os.kill(os.getpid(), signal.SIGHUP); print('goes on', flush=True)"
+    code = f"from launch import console; console.run(lambda: exec({hangs_up!r}))"
+    for before, expected in (([], (130, "")), (["nohup"], (0, "goes on\n"))):
+        command = [*before, sys.executable, "-c", code]
+        done = subprocess.run(command, cwd=places.ROOT, capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == expected, done.stderr
+
+
 class Terminal:
     def isatty(self):
         return True

@@ -40,6 +40,21 @@ def test_the_server_is_described_and_stopped(runs):
     assert not server.stop()
 
 
+def test_a_server_whose_start_is_interrupted_is_stopped(runs, monkeypatch):
+    started: list[int] = []
+
+    def interrupt(*_, timeout) -> None:
+        started.append(server.running().pid)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("urllib.request.urlopen", interrupt)
+    (runs / "a").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        server.start(runs / "a", image="")
+    assert not psutil.pid_exists(started[0])
+    assert not server.described()
+
+
 @pytest.mark.parametrize(
     ("raised", "why"),
     [(psutil.AccessDenied(1), "is not yours"), (psutil.TimeoutExpired(30), "does not end within 30 s")],
