@@ -1,8 +1,10 @@
 """Run a script's main function with errors as one sentence, and ask before anything costs money."""
 
+import errno
 import io
 import os
 import shlex
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +15,7 @@ from classifier import streams
 from classifier.errors import UserError, lacks_memory
 from classifier.training.data.names import printable
 from launch.advice import sentence_for
+from local import places
 
 # The modules of the errors of AWS's own library.
 OF_AWS = ("botocore", "boto3")
@@ -54,6 +57,11 @@ def _sentence_of(error: OSError) -> str:
     why = error.strerror or str(error) or type(error).__name__
     if isinstance(error.filename, str | bytes):
         return f"{os.fsdecode(error.filename)}: {why}"
+    if (
+        error.errno == errno.ENOSPC
+        and shutil.disk_usage(places.RUNS if places.RUNS.exists() else places.ROOT).free < 1e6
+    ):
+        return f"{places.RUNS}: {why}"
     return f"standard output: {why}" if isinstance(error, BrokenPipeError) else why
 
 

@@ -24,6 +24,18 @@ def test_output_that_cannot_be_written_is_one_sentence():
     assert (done.returncode, done.stderr) == (1, "-c: No space left on device\n")
 
 
+def test_a_full_disk_is_named():
+    """Python names no file when writing fails, only when opening does."""
+    fails = """if True:
+        import errno, os, shutil
+        shutil.disk_usage = lambda folder: shutil._ntuple_diskusage(1, 1, 0)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    """
+    code = f"from launch import console; console.run(lambda: exec({fails!r}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=places.ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, f"-c: {places.RUNS}: No space left on device\n")
+
+
 @pytest.mark.parametrize("prints", [PRINTS, SHOWS])
 def test_a_reader_that_has_gone_is_one_sentence(prints):
     process = subprocess.Popen(
