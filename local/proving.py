@@ -22,7 +22,8 @@ MOST_PERCENT = 5
 class Compared:
     """How answers to a sample compare with training's: `differing` of `images`, and by how much at most and on average.
 
-    `worst` is the image whose answer differs most; of one that was answered by an error it has that.
+    `worst` is the image whose answer differs most; of one that was answered by an error it has that. None may be: an
+    error is not a probability that the engine rounds.
     """
 
     images: int
@@ -31,14 +32,18 @@ class Compared:
     mean: float
     worst: str
     strangers: int  # answers of another model
+    errors: int
 
     @property
     def is_fine(self) -> bool:
-        return not self.strangers and self.differing <= most_differing(self.images)
+        return not self.strangers and not self.errors and self.differing <= most_differing(self.images)
 
     def __str__(self) -> str:
         if self.strangers:
             return f"{self.strangers} of {plural(self.images, 'answer')} {is_are(self.strangers)} another model's"
+        if self.errors:
+            those = f"{self.errors} of {plural(self.images, 'answer')}"
+            return f"{those} {'is an error' if self.errors == 1 else 'are errors'} ({self.worst})"
         by = f"probabilities differ by {self.mean:.3f} on average and {self.most:.3f} at most ({self.worst})"
         return f"{self.differing} of {plural(self.images, 'answer')} differ from training's, and {by}"
 
@@ -78,6 +83,7 @@ def compare(taken: Sample, results: Sequence[dict[str, Any]]) -> Compared:
         most=max(gaps),
         mean=sum(gaps) / len(gaps),
         worst=f"{taken.images[worst].file}: {error}" if error else taken.images[worst].file,
+        errors=sum("predictions" not in result for result in results),
         strangers=sum(name != taken.model_sha256 for name in named),
     )
 
@@ -99,5 +105,7 @@ def prove(taken: Sample, results: Sequence[dict[str, Any]], what: str) -> None:
     found = compare(taken, results)
     if not found.is_fine:
         most = plural(most_differing(found.images), "differing answer")
-        raise UserError(f"{what} does not answer as training did: {found}; accepted: {most}, all of the job's model")
+        raise UserError(
+            f"{what} does not answer as training did: {found}; accepted: {most}, no error, all of the job's model"
+        )
     print(f"{what} answers as training did: {found}")

@@ -49,10 +49,14 @@ def test_what_is_said(capsys):
         "dogs answers as training did: 0 of 40 answers differ from training's, and probabilities differ by 0.001 on "
         "average and 0.020 at most (39.jpg)\n"
     )
-    with pytest.raises(
-        UserError, match=r"3 of 40 answers differ .* 1\.000 at most \(2\.jpg: broken\); accepted: 2 diff"
-    ):
-        proving.prove(SAMPLE, [SAME, SAME, ERROR, ERROR, ERROR, *[SAME] * 35], "dogs")
+    with pytest.raises(UserError, match=r"3 of 40 answers differ .* 0\.300 at most \(2\.jpg\); accepted: 2 diff"):
+        proving.prove(SAMPLE, [SAME, SAME, OTHER, OTHER, OTHER, *[SAME] * 35], "dogs")
+
+
+@pytest.mark.parametrize(("errors", "said"), [(1, "1 of 40 answers is an error"), (40, "40 of 40 answers are errors")])
+def test_no_image_that_training_read_may_be_answered_by_an_error(errors, said):
+    with pytest.raises(UserError, match=rf"{said} \({40 - errors}\.jpg: broken\); accepted: .*no error"):
+        proving.prove(SAMPLE, [*[SAME] * (40 - errors), *[ERROR] * errors], "dogs")
 
 
 def test_another_model_is_named_whatever_it_answers():
