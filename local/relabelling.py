@@ -159,10 +159,10 @@ def _rename(folder: Path, moves: Mapping[str, str]) -> list[Path]:
             (folder / source).rename(folder / target)
             done.append((folder / source, folder / target))
     except OSError as error:
-        for source, target in reversed(done):
-            target.rename(source)
+        for old, new in reversed(done):
+            new.rename(old)
         _remove_empty(folder, moves.values())
-        raise UserError(f"a file cannot be moved: {error}") from error
+        raise UserError(f"{folder / source} cannot become {folder / target}: {error.strerror}") from error
     return _remove_empty(folder, moves)
 
 

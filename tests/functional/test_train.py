@@ -83,6 +83,9 @@ def test_the_log_says_what_was_read_and_what_was_not(job):
     lost = r"^skipped train image digit-0/lost pixels.jpg: damaged image: the last \d+ of its 200 rows are missing$"
     assert len(re.findall(lost, result.stdout, re.MULTILINE)) == 1
     assert "no end.jpg" not in result.stdout
+    assert re.search(
+        r"^time of the job: start .*\n(.*\n)*report.html took another \d+\.\d s$", result.stdout, re.MULTILINE
+    )
     assert result.stdout.count("skipped test image digit-1/not an image.png: not a JPEG, PNG or WebP image") == 1
     assert result.stderr == ""
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,11 +122,13 @@ def observe(trainer: Trainer, outcome: Outcome, debugging: Debugging, folder: Pa
 
 def report_on(summary: Summary, path: Path, interrupt: Interrupt) -> None:
     """Write the report to `path`; after a signal without photos, for whose files it would wait."""
+    started = time.monotonic()
     try:
         with interrupt.waiting():
             write_report(path, summary)
     except Interrupted:
         write_report(path, replace(summary, photos=False))
+    logger.info("%s took another %.1f s", path.name, time.monotonic() - started)
 
 
 def open_maps(folder: Path) -> ActivationMaps | None:

@@ -1,5 +1,7 @@
 import csv
+import errno
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -77,9 +79,7 @@ def test_a_second_column_of_marks_is_refused_rather_than_one_of_them_lost(data):
 @pytest.mark.parametrize("count", [1, 3])
 def test_folders_without_images_which_training_refuses_are_not_left(data, count, monkeypatch, capsys):
     before = files_of(data)
-    for path in (data / "test/dog").iterdir():
-        path.unlink()
-    (data / "test/dog").rmdir()
+    shutil.rmtree(data / "test/dog")
     labels = write_labels(data, *(("x", "test", f"cat/{number:03}.jpg", "dog") for number in range(count)))
     monkeypatch.setattr(sys, "argv", ["relabel.py", str(labels), "--data", str(data)])
     relabel.main()
@@ -109,6 +109,26 @@ def test_a_move_that_was_interrupted_can_be_undone(data, monkeypatch):
     assert files_of(data) != before
     assert undo(labels, data) == 3
     assert files_of(data) == before
+
+
+def test_where_one_file_cannot_be_moved_all_stay_and_no_folder_is_made(data, monkeypatch):
+    shutil.rmtree(data / "test/dog")
+    before = files_of(data)
+    labels = write_labels(data, *(("x", "test", f"cat/{number:03}.jpg", "dog") for number in range(2)))
+    moves = marked_moves(labels, data)
+    rename = Path.rename
+
+    def refused(path, target):
+        if path.name == "001.jpg":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(UserError, match=r"test/cat/001.jpg cannot become .*test/dog/001.jpg: Permission denied$"):
+        move(labels, data, moves)
+    assert files_of(data) == before
+    assert not (data / "test/dog").exists()
+    assert not labels.with_name("labels.csv.moved.json").exists()
 
 
 def test_an_image_that_is_left_out_is_not_taken_for_another_folders(data):
