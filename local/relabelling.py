@@ -72,6 +72,8 @@ def undo(labels: Path, folder: Path) -> int:
         raise UserError(f"{record} is damaged; accepted: paths in the folder of images, from and to")
     # A move that was interrupted has left some where they were.
     unmoved = {one for one, name in moves.items() if (folder / one).exists() and not os.path.lexists(folder / name)}
+    if len(unmoved) == len(moves):  # in another folder too, so that the record has to stay
+        raise UserError(f"{folder} has no image that {record} says was moved; accepted: the folder that was moved in")
     try:
         _rename(folder, {target: source for source, target in moves.items() if source not in unmoved})
     except UserError as error:
@@ -153,16 +155,16 @@ def _rename(folder: Path, moves: Mapping[str, str]) -> list[Path]:
         if os.path.lexists(folder / target):
             raise UserError(f"{folder / source} cannot become {folder / target}, which is there already")
     done: list[tuple[Path, Path]] = []
-    try:
-        for source, target in moves.items():
-            (folder / target).parent.mkdir(parents=True, exist_ok=True)
-            (folder / source).rename(folder / target)
-            done.append((folder / source, folder / target))
-    except OSError as error:
-        for old, new in reversed(done):
-            new.rename(old)
-        _remove_empty(folder, moves.values())
-        raise UserError(f"{folder / source} cannot become {folder / target}: {error.strerror}") from error
+    for old, new in ((folder / source, folder / target) for source, target in moves.items()):
+        try:
+            new.parent.mkdir(parents=True, exist_ok=True)
+            old.rename(new)
+        except OSError as error:
+            for before, now in reversed(done):
+                now.rename(before)
+            _remove_empty(folder, moves.values())
+            raise UserError(f"{old} cannot become {new}: {error.strerror}") from error
+        done.append((old, new))
     return _remove_empty(folder, moves)
 
 

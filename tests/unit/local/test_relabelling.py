@@ -131,6 +131,17 @@ def test_where_one_file_cannot_be_moved_all_stay_and_no_folder_is_made(data, mon
     assert not labels.with_name("labels.csv.moved.json").exists()
 
 
+def test_undo_in_another_folder_keeps_the_record(data):
+    before = files_of(data)
+    shutil.copytree(data, data.parent / "copy")
+    labels = write_labels(data, ("x", "train", "cat/001.jpg", "dog"))
+    move(labels, data, marked_moves(labels, data))
+    with pytest.raises(UserError, match="copy has no image that .*json says was moved; accepted: the folder that was"):
+        undo(labels, data.parent / "copy")
+    undo(labels, data)
+    assert files_of(data) == before
+
+
 def test_an_image_that_is_left_out_is_not_taken_for_another_folders(data):
     (data / "leave_out.txt").write_text("train/cat/001.jpg\n")
     with pytest.raises(UserError, match=r"accepted: the job's own folder, and images in it that leave_out.txt does"):
