@@ -15,7 +15,7 @@ SCRIPTS := build_and_push.sh requirements/lock.sh .ci/run
 .PHONY: demo launch test test-code test-image test-gpu resume samples soak fuzz bench bench-multi bench-serving bench-gpu recipe lint image weights audit lock clean
 
 demo: .venv/local
-	$(BIN)/python demo/demo.py $(if $(DATA),--data "$(DATA)")
+	$(BIN)/python demo/demo.py $(if $(DATA),--data "$$DATA")
 
 launch: .venv/launch
 
@@ -33,7 +33,7 @@ test-gpu: .venv/dev
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile tests/gpu
 
 bench-gpu: .venv/dev
-	$(BIN)/python benchmarks/gpu.py $(if $(DATA),--data "$(DATA)")
+	$(BIN)/python benchmarks/gpu.py $(if $(DATA),--data "$$DATA")
 
 # Kills a training job 25 times at random moments; tests/functional has the short form.
 resume: .venv/dev
@@ -54,23 +54,23 @@ fuzz: .venv-fuzz/ready
 # Compares our server with others; needs wrk. MODEL is the folder of an artifact. PART=serving, for example, runs one part.
 bench-serving: .venv-bench/ready
 	for part in $(or $(PART),exactness models parts serving); do \
-		.venv-bench/bin/python -W ignore benchmarks/$$part.py "$(DATA)" "$(MODEL)" || exit; done
+		.venv-bench/bin/python -W ignore benchmarks/$$part.py "$$DATA" "$$MODEL" || exit; done
 
 bench: .venv/dev
 	$(BIN)/python benchmarks/debugger.py
-	$(if $(DATA),$(BIN)/python benchmarks/training.py "$(DATA)",@echo "make bench DATA=folder: a folder of pictures is needed")
-	$(if $(DATA),$(BIN)/python benchmarks/decoding.py "$(DATA)")
-	$(if $(DATA),$(BIN)/python benchmarks/growth.py "$(DATA)")
-	$(if $(DATA),$(BIN)/python benchmarks/pretrained.py "$(DATA)")
+	$(if $(DATA),$(BIN)/python benchmarks/training.py "$$DATA",@echo "make bench DATA=folder: a folder of pictures is needed")
+	$(if $(DATA),$(BIN)/python benchmarks/decoding.py "$$DATA")
+	$(if $(DATA),$(BIN)/python benchmarks/growth.py "$$DATA")
+	$(if $(DATA),$(BIN)/python benchmarks/pretrained.py "$$DATA")
 
 # Trains ten models for it. ROOT=folder keeps them for another run.
 bench-multi: .venv/dev
-	$(if $(DATA),$(BIN)/python benchmarks/multi.py "$(DATA)" $(if $(ROOT),--root "$(ROOT)"),@echo "make bench-multi DATA=folder: a folder of photos is needed")
+	$(if $(DATA),$(BIN)/python benchmarks/multi.py "$$DATA" $(if $(ROOT),--root "$$ROOT"),@echo "make bench-multi DATA=folder: a folder of photos is needed")
 
 # Measures what each part of a training recipe gains, which takes an hour or more. Finished runs are kept in recipe/ and
 # not repeated.
 recipe: .venv/dev
-	$(if $(DATA),$(BIN)/python benchmarks/recipe.py "$(DATA)",@echo "make recipe DATA=folder: a folder of pictures is needed")
+	$(if $(DATA),$(BIN)/python benchmarks/recipe.py "$$DATA",@echo "make recipe DATA=folder: a folder of pictures is needed")
 
 lint: .venv/dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -83,7 +83,7 @@ image:
 	./build_and_push.sh --no-push
 
 weights: .venv/dev
-	$(BIN)/python container/fetch_weights --url "$(WEIGHTS_URL)" --sha256 "$(WEIGHTS_SHA256)" container/weights
+	$(BIN)/python container/fetch_weights --url "$$WEIGHTS_URL" --sha256 "$$WEIGHTS_SHA256" container/weights
 
 audit: .venv/dev
 	$(BIN)/python requirements/audit.py

@@ -44,3 +44,15 @@ def test_with_cuda_all_is_locked():
 
 def test_another_torch_is_refused():
     assert "TORCH is gpu; accepted: cpu" in recipe(".venv/local", "TORCH=gpu").stderr
+
+
+@pytest.mark.parametrize("target", ["demo", "bench-gpu", "recipe", "bench-multi"])
+def test_a_folder_of_any_name_comes_to_the_program_as_it_is(target, tmp_path):
+    """Quotes and backticks in DATA are not the shell's."""
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\nfor given; do :; done; printf %s "$given"\n')
+    python.chmod(0o755)
+    folder = """it's "my"  `pics`; *"""
+    command = ["make", "--silent", "--old-file=.venv/local", "--old-file=.venv/dev", target, f"BIN={tmp_path}"]
+    done = subprocess.run([*command, f"DATA={folder}"], cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (folder, "")

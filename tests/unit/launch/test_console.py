@@ -26,12 +26,14 @@ def test_output_that_cannot_be_written_is_one_sentence():
 
 def test_a_full_disk_is_named():
     """Python names no file when writing fails, only when opening does."""
-    fails = """if True:
+    code = """if True:
         import errno, os, shutil
+        from launch import console
+        def main():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         shutil.disk_usage = lambda folder: shutil._ntuple_diskusage(1, 1, 0)
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        console.run(main)
     """
-    code = f"from launch import console; console.run(lambda: exec({fails!r}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=places.ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, f"-c: {places.RUNS}: No space left on device\n")
 
