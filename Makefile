@@ -29,8 +29,9 @@ test-image: .venv/dev
 	$(BIN)/python -m pytest tests/container
 
 # Both where there is a GPU: under 4 and under 8 minutes. Most of a test's time is the start of a job, so several run.
+# At the end of its time it is interrupted, and says what failed until then.
 test-gpu: .venv/dev
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile tests/gpu
+	timeout --foreground --signal=INT --kill-after=30 360 $(BIN)/python -m pytest --numprocesses 3 --dist loadfile tests/gpu
 
 bench-gpu: .venv/dev
 	$(BIN)/python benchmarks/gpu.py $(if $(DATA),--data "$$DATA")

@@ -67,11 +67,17 @@ def card() -> str:
 
 
 def print_table(title: str, columns: tuple[str, ...], rows: list[tuple]) -> None:
-    """Print Markdown."""
+    """Print Markdown; None is unknown."""
     print(f"\n{title}\n\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     for row in rows:
-        print(f"| {' | '.join(f'{x:,.4g}' if isinstance(x, float) else str(x) for x in row)} |")
+        print(f"| {' | '.join(map(shown, row))} |")
     sys.stdout.flush()
+
+
+def shown(value: object) -> str:
+    if value is None:
+        return "unknown"
+    return f"{value:,.4g}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":

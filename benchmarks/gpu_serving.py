@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -125,20 +125,26 @@ def server(root: Path, files: list[bytes], where: torch.device) -> Iterator[tupl
             process.send_signal(signal.SIGTERM)
 
 
-def under_load(files: list[bytes], connections: int, where: torch.device) -> tuple[float, ...]:
-    """Return requests/s, p50 and p99 in ms, and the GPU's busy share and its memory's."""
+def under_load(files: list[bytes], connections: int, where: torch.device) -> tuple[float | None, ...]:
+    """Return requests/s, p50 and p99 in ms, and the GPU's busy share and its memory's; None where these are unknown."""
     processes = min(connections, CORES)
     shares = [connections // processes + (place < connections % processes) for place in range(processes)]
     samples = []
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         running = pool.starmap_async(keep_asking, [(files, number) for number in shares], chunksize=1)
         while not running.ready():
-            samples.append(np.array(gpu_shares(where), float))  # what the driver does not tell is nan, not 0
+            samples.append(gpu_shares(where))
             running.wait(0.1)
         times = sorted(sum(running.get(), []))
-    busy, memory = np.mean(samples, axis=0)
+    busy, memory = map(mean_of_known, zip(*samples, strict=True))
     ms = [1000 * times[int(len(times) * share)] for share in (0.5, 0.99)]
-    return len(times) / SECONDS, *ms, float(busy), float(memory)
+    return len(times) / SECONDS, *ms, busy, memory
+
+
+def mean_of_known(shares: Iterable[float | None]) -> float | None:
+    """Return the mean of what the driver has told; None if it tells nothing."""
+    known = [share for share in shares if share is not None]
+    return statistics.mean(known) if known else None
 
 
 def keep_asking(files: list[bytes], connections: int) -> list[float]:

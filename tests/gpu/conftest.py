@@ -7,8 +7,13 @@ from classifier import network
 from classifier.artifact import Artifact
 from classifier.training.artifact_files import save_artifact
 from classifier.training.debugging import smdebug_compat
+from waits import PATIENCE_S
 
 from .given import CLASSES, SIZE
+
+# A GPU's minutes are paid for, so a test that hangs has two of them; the longest runs four jobs.
+# What hangs within CUDA in a test's own process takes no signal: for that the Makefile limits the whole tier.
+LIMIT_S = PATIENCE_S / 5
 
 
 def why_no_gpu() -> str | None:
@@ -21,11 +26,12 @@ def why_no_gpu() -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of this folder, and skip them without a GPU."""
+    """Mark the tests of this folder, limit their time, and skip them without a GPU."""
     why = why_no_gpu()
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("gpu")
+            item.add_marker(pytest.mark.timeout(LIMIT_S))
             if why:
                 item.add_marker(pytest.mark.skip(reason=why))
 

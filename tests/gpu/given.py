@@ -64,6 +64,9 @@ def start(root: Path, change: str = "", within: tuple[str, ...] = (), **environ:
 
 def finish(process: subprocess.Popen[str], code: int = 0) -> str:
     """Wait for the job's end and return its log."""
-    log, _ = process.communicate(timeout=PATIENCE_S)
+    try:
+        log, _ = process.communicate(timeout=PATIENCE_S)
+    finally:
+        process.kill()  # one that hangs would keep the GPU from the next test
     assert process.returncode == code, log
     return log

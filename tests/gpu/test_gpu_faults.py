@@ -30,10 +30,12 @@ def test_a_job_goes_from_gpu_to_cpu_and_back_and_is_killed_on_the_way(tmp_path):
     root = prepare(tmp_path, precision="fp32", epochs=2, debug="off", profile="off")
     job = start(root, f"{OFTEN}\n{SLOWER}")
     assert job.stdout is not None
-    for line in job.stdout:
-        if line.startswith("epoch 1/"):
-            break
-    job.kill()
+    try:
+        for line in job.stdout:
+            if line.startswith("epoch 1/"):
+                break
+    finally:
+        job.kill()
     job.communicate()
     assert list(root.glob("checkpoints/run-*/step-*.pt"))
     log = finish(start(root))

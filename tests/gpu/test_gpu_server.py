@@ -1,5 +1,6 @@
 """container/serve on the GPU, over HTTP."""
 
+import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -85,5 +86,8 @@ def test_every_gpu_has_an_owner(random_model, tmp_path):
 
 def has_gpu(process: psutil.Process) -> bool:
     """Return whether the process has a GPU's device open."""
-    opened = Path(f"/proc/{process.pid}/fd").iterdir()
-    return any(str(file.readlink()).startswith("/dev/nvidia") for file in opened)
+    opened = []
+    for file in Path(f"/proc/{process.pid}").glob("fd/*"):  # none if it has ended
+        with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+            opened.append(str(file.readlink()))
+    return any(name.startswith("/dev/nvidia") for name in opened)

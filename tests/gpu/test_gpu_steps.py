@@ -31,8 +31,11 @@ DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 LR, N = 0.01, 32
 BALANCED = torch.tensor([0.5, 1.0, 3.0])
 # How far the change of all weights may be from that in float64, relative to its size. A random network doubles rounding
-# errors from layer to layer: on a processor fp16 is 0.13 away. fp32 has TF32 in convolutions, which rounds like fp16.
+# errors from layer to layer: of three seeds fp16 is up to 0.13 away under a processor's autocast, bf16 up to 0.36, and
+# for the head alone, behind no layers, 0.007 (AMD EPYC with avx512_bf16). fp32 has TF32 in convolutions, which rounds
+# like fp16. A step that is left out, or twice as long, is 1 away.
 TOLERANCES = {torch.float32: 0.3, torch.bfloat16: 0.6, torch.float16: 0.3}
+HEAD_TOLERANCE = 0.05
 
 
 @pytest.fixture(params=DTYPES, ids=str)
@@ -102,7 +105,8 @@ def test_a_step_changes_the_weights_as_float64_on_the_cpu_does(compute, trainabl
     assert 0 <= right <= N
     expected, found = weights_of(exact) - before, weights_of(step.network) - before
     assert expected.norm() > 0
-    assert (found - expected).norm() < TOLERANCES[compute.dtype] * expected.norm()
+    tolerance = HEAD_TOLERANCE if trainable == "head" else TOLERANCES[compute.dtype]
+    assert (found - expected).norm() < tolerance * expected.norm()
     frozen = [parameter for part in frozen_parts(step.network, trainable) for parameter in part.parameters()]
     assert all(parameter.grad is None and not parameter.requires_grad for parameter in frozen)
 
