@@ -13,6 +13,7 @@ from pathlib import Path
 
 from classifier import streams
 from classifier.errors import UserError, lacks_memory
+from classifier.training import interrupt
 from classifier.training.data.names import printable
 from launch.advice import sentence_for
 from local import places
@@ -24,11 +25,9 @@ OF_AWS = ("botocore", "boto3")
 def run(main: Callable[[], int | None]) -> None:
     """Run a script's main. An error that the user can fix is printed as one sentence, with exit code 1."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may have bytes that are not UTF-8
-        sys.stdout.reconfigure(errors="backslashreplace")
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # A shell starts background jobs with SIGINT ignored; nohup ignores SIGHUP, as its user wants.
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
+        # Whole lines at once, or in a file or a pipe they would come after those of a training that this starts.
+        sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
+    interrupt.handle(signal.default_int_handler)
     try:
         code = main() or 0
         sys.stdout.flush()  # or a full disk, or a reader such as head that has gone, would be told after the end

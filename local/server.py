@@ -48,6 +48,7 @@ def start(root: Path, image: str, environ: Mapping[str, str] = MappingProxyType(
         while process.poll() is None and time.monotonic() < end:
             with suppress(OSError), urllib.request.urlopen(f"{url}/ping", timeout=2):
                 if image or listens(process.pid, port):
+                    process.returncode = 0  # it outlives this process, which Popen would warn of
                     return url
             time.sleep(0.2)
         raise UserError(f"the server did not answer within {START_SECONDS} s, or ended; {log} says why")

@@ -6,6 +6,7 @@ SIGTERM is SageMaker's stop or a spot interruption, SIGINT Ctrl-C, and SIGHUP th
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import TypeVar
 
 # After a signal a file may take this long; then it is given up. SageMaker kills a job 120 s after its signal.
@@ -19,6 +20,13 @@ class Interrupted(BaseException):
     """Training was asked to stop. As with KeyboardInterrupt, it is not an error that `except Exception` may take."""
 
 
+def handle(handler: Callable[[int, FrameType | None], object]) -> None:
+    """Let SIGNALS call `handler` in this process from now on; SIGINT too, which a shell lets background jobs ignore."""
+    for number in SIGNALS:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup lets it outlive its terminal
+            signal.signal(number, handler)
+
+
 class Interrupt:
     """Remembers a signal until the training loop checks for it, so that no step or file is left incomplete."""
 
@@ -28,9 +36,7 @@ class Interrupt:
 
     def install(self) -> "Interrupt":
         """Handle SIGNALS from now on, and return self."""
-        for number in SIGNALS:
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup lets the job outlive it
-                signal.signal(number, self._remember)
+        handle(self._remember)
         signal.signal(signal.SIGALRM, self._give_up)
         return self
 

@@ -70,6 +70,14 @@ def test_the_end_of_the_terminal_ends_in_order_unless_nohup_ignores_it():
         assert (done.returncode, done.stdout) == expected, done.stderr
 
 
+def test_lines_come_before_those_of_a_program_started_later():
+    """In a file too, as behind `2>&1 | tee log`."""
+    code = "from launch import console; import os; console.run(lambda: print('ours') or os.system('echo theirs'))"
+    command, environ = [sys.executable, "-c", code], os.environ | {"PYTHONUNBUFFERED": ""}
+    done = subprocess.run(command, cwd=places.ROOT, env=environ, stdout=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stdout) == (0, "ours\ntheirs\n")
+
+
 class Terminal:
     def isatty(self):
         return True

@@ -1,16 +1,24 @@
 """Only the server that deploy.py --local started is ended."""
 
+import gc
 import os
 import socket
 import subprocess
 import sys
 import time
+import warnings
 
 import psutil
 import pytest
 
 from classifier.errors import UserError
 from local import places, server
+
+ANSWERS = """
+import http.server, os
+port = int(os.environ["SAGEMAKER_BIND_TO_PORT"])
+http.server.test(http.server.SimpleHTTPRequestHandler, port=port)
+"""
 
 
 @pytest.fixture
@@ -71,6 +79,20 @@ def test_a_server_that_cannot_be_stopped_is_one_sentence_and_is_not_forgotten(ru
             with pytest.raises(UserError, match=f"process {process.pid}, {why}; .*: kill {process.pid}$"):
                 server.stop()
         assert server.stop()
+
+
+def test_a_server_that_answers_outlives_this_process_without_a_word(runs, monkeypatch):
+    """Popen warns of a process that still runs, where warnings are shown."""
+    (runs.parent / "serve").write_text(ANSWERS)
+    (runs / "job").mkdir()
+    (runs.parent / "ping").write_text("")
+    monkeypatch.chdir(runs.parent)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        server.start(runs / "job", image="")
+        gc.collect()
+    assert server.stop()
+    assert not told
 
 
 @pytest.mark.parametrize("changes", [{}, {"local_started": str(round(time.time()) - 4000)}, {"local_started": ""}])
