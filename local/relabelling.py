@@ -29,7 +29,7 @@ def marked_moves(labels: Path, folder: Path) -> dict[str, str]:
     dataset = read_dataset({"train": folder}, seed=0)
     known = {(phase.name, phase.shown(at)): phase.files[at] for phase in dataset.phases for at in range(len(phase))}
     moves: dict[str, str] = {}
-    for number, row in enumerate(_rows(labels), 2):
+    for number, row in _rows(labels):
         mark, where = row["move"].strip().lower(), f"{labels}, line {number}"
         if mark not in YES + NO:
             raise UserError(f"{where}, has {shown(row['move'])} under move; accepted: {MARKS}")
@@ -82,7 +82,8 @@ def undo(labels: Path, folder: Path) -> int:
     return len(moves)
 
 
-def _rows(labels: Path) -> list[dict[str, str]]:
+def _rows(labels: Path) -> list[tuple[int, dict[str, str]]]:
+    """Return the rows, each with the number of its line."""
     try:
         text = files.read_text(labels)
     except FileNotFoundError:
@@ -94,14 +95,14 @@ def _rows(labels: Path) -> list[dict[str, str]]:
     table = csv.DictReader(io.StringIO(text), delimiter=delimiter, strict=True)
     try:
         table.fieldnames = names = [name.strip().lower() for name in table.fieldnames or ()]
-        rows = list(table)
+        rows = [(table.line_num, row) for row in table]
     except csv.Error as error:
         raise UserError(f"{labels}, line {table.line_num}, cannot be read: {error}; accepted: CSV") from error
     for name in LABELS_COLUMNS[:5]:
         if (count := names.count(name)) != 1:
             has = plural(count, "column") if count else "no column"
             raise UserError(f"{labels} has {has} {name}; accepted: a labels.csv, with {', '.join(LABELS_COLUMNS)}")
-    return [{name: row.get(name) or "" for name in LABELS_COLUMNS} for row in rows]
+    return [(number, {name: row.get(name) or "" for name in LABELS_COLUMNS}) for number, row in rows]
 
 
 def _find(

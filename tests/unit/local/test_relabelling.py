@@ -69,6 +69,13 @@ def test_ends_of_lines_and_headers_may_be_written_otherwise(data):
     assert marked_moves(labels, data) == {"train/cat/001.jpg": "train/dog/001 from cat.jpg"}
 
 
+def test_the_line_is_said_that_an_editor_shows(data):
+    labels = write_labels(data, ("?", "train", "cat/001.jpg", "dog"))
+    labels.write_text(labels.read_text().replace("\n", "\n\n", 1))
+    with pytest.raises(UserError, match=r"labels.csv, line 3, has '\?' under move"):
+        marked_moves(labels, data)
+
+
 def test_a_second_column_of_marks_is_refused_rather_than_one_of_them_lost(data):
     labels = write_labels(data, ("x", "train", "cat/001.jpg", "dog"))
     labels.write_text(labels.read_text().replace("probability_likely", "move"))
