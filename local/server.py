@@ -110,10 +110,11 @@ def stop() -> bool:
         except psutil.NoSuchProcess:
             pass  # it has just ended by itself
         except psutil.Error as error:
-            is_late = isinstance(error, psutil.TimeoutExpired)
-            why = f"does not end within {STOP_SECONDS} s" if is_late else "is not yours"
-            how = f"end it yourself, or ask who started it: kill {process.pid}"
-            raise UserError(f"the server that runs here, process {process.pid}, {why}; {how}") from error
+            late = f"does not end within {STOP_SECONDS} s; kill -9 {process.pid} ends it"
+            why = (
+                late if isinstance(error, psutil.TimeoutExpired) else "is another user's; accepted: that user, or root"
+            )
+            raise UserError(f"the server that runs here, process {process.pid}, {why}") from error
     forget()
     return process is not None
 
