@@ -46,8 +46,8 @@ def status_of(connection: socket.socket) -> bytes:
 def stop(server: Server, number: int) -> float:
     """Send the signal as the outside world does, wait for the end, and return the seconds it took."""
     start = time.monotonic()
-    if number == signal.SIGINT:
-        os.killpg(server.process.pid, number)  # Ctrl-C reaches every process of the terminal
+    if number in (signal.SIGINT, signal.SIGHUP):
+        os.killpg(server.process.pid, number)  # Ctrl-C and the end of a terminal reach all its processes
     else:
         server.process.send_signal(number)
     assert server.process.wait(PATIENCE_S) == 0

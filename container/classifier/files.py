@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +12,14 @@ from classifier.json_text import parse_json, type_name
 
 # A hundred times what a configuration or the metadata of an artifact needs.
 MOST_BYTES = 16_000_000
+
+
+def temporary_folder() -> Path:
+    """Return the folder for temporary files. Raises UserError if no folder can be written."""
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError as error:
+        raise UserError("no folder for temporary files, such as /tmp, can be written; TMPDIR chooses one") from error
 
 
 def read_text(path: Path) -> str:

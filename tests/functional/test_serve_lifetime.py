@@ -8,6 +8,7 @@ import socket
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 
 from helpers import serve
@@ -43,6 +44,21 @@ def test_too_little_memory_is_said_before_the_kernel_may_act(tmp_path):
         "serve: 60 MB of memory are free; serving a model of 224 px takes 350, and what lacks memory is killed"
     )
     assert last.startswith("serve: no model artifact")
+
+
+NO_TEMPORARY_FOLDER = """
+import tempfile
+tempfile._candidate_tempdir_list = lambda: ["/none"]
+"""
+
+
+@pytest.mark.parametrize("many", ["false", "true"])
+def test_no_temporary_folder(artifact_folder, tmp_path, many):
+    code, log, _ = run_to_its_end(
+        artifact_folder.parent, tmp_path / "log", NO_TEMPORARY_FOLDER, SAGEMAKER_MULTI_MODEL=many
+    )
+    assert (code, log.count("\n")) == (1, 1)
+    assert log.startswith("serve: no folder for temporary files")
 
 
 REFUSE_GPU = """
@@ -112,7 +128,7 @@ def test_workers_killed_while_loading_end_the_server(artifact_folder, tmp_path):
 # Stop
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_finishes_what_was_accepted(artifact_folder, tmp_path, number):
     nested = tmp_path / "model" / "model"  # an archive packed one level too deep
     shutil.copytree(artifact_folder, nested)
@@ -132,6 +148,20 @@ def test_a_signal_finishes_what_was_accepted(artifact_folder, tmp_path, number):
             assert stopped.result() < STOP_SECONDS
         idle.close()
         assert "Traceback" not in server.log
+
+
+def test_signals_that_neither_end_the_server_nor_start_another(artifact_folder, tmp_path):
+    """nohup ignores SIGHUP, and its program is to go on once the terminal has gone."""
+    patch = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+    with serve(artifact_folder.parent, tmp_path / "log", patch) as server:
+        server.wait_for_ping(200)
+        os.killpg(server.process.pid, signal.SIGHUP)
+        server.process.send_signal(signal.SIGUSR2)
+        wait_until(lambda: "Handling signal: usr2" in server.log, "the signal is handled")
+        assert invoke(server).status == 200
+        (worker,) = psutil.Process(server.process.pid).children()
+        assert [worker.pid] == server.workers
+        assert stop(server, signal.SIGTERM) < STOP_SECONDS
 
 
 def test_a_stop_under_more_load_than_can_be_computed_answers_everybody(artifact_folder, tmp_path):

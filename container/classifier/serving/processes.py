@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import socket
 import time
 from collections.abc import Sequence
@@ -33,9 +34,9 @@ LONGEST_PAUSE_S = 60
 
 
 class Master(Arbiter):
-    """gunicorn's master process, which on Ctrl-C finishes the accepted requests, as on SIGTERM.
+    """gunicorn's master, which finishes the accepted requests on Ctrl-C and at its terminal's end, as on SIGTERM.
 
-    The end of its terminal is no reason to load everything again, and the number of workers stays as planned.
+    It stays the only master, and the number of workers as planned.
     """
 
     app: Any  # Processes, in which gunicorn sees a BaseApplication
@@ -45,10 +46,17 @@ class Master(Arbiter):
         super().__init__(app)
         self.last_check = self.awake_since = time.monotonic()
 
+    def init_signals(self) -> None:
+        """Outlive the terminal if whoever started the server said so, as nohup does."""
+        outlives = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        super().init_signals()
+        if outlives:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
     def handle_ttin(self) -> None:
         """Ignore the wish for one more worker."""
 
-    handle_ttou = handle_ttin
+    handle_ttou = handle_usr2 = handle_ttin
 
     def murder_workers(self) -> None:
         """Replace the processes that hang; but not because all stood still, as in a container that was paused."""
@@ -73,7 +81,9 @@ class Master(Arbiter):
         try:
             return super().spawn_worker()
         except OSError as error:
-            log.error("no process can be started: %s; docker's --pids-limit is one limit", error.strerror)
+            where = f"{error.filename}: " if error.filename else ""
+            hint = "; docker's --pids-limit is one limit" if isinstance(error, BlockingIOError) else ""
+            log.error("no process can be started: %s%s%s", where, error.strerror, hint)
             self.app.vacate(seat)
             self.app.plan_next_start()
             return 0

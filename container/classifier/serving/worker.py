@@ -70,9 +70,10 @@ class Worker(ASGIWorker):
 
     def init_signals(self) -> None:
         super().init_signals()
-        # Ctrl-C reaches all processes of a terminal; the master then stops this one with SIGTERM.
+        # Ctrl-C and a terminal's end reach all its processes; the master then stops this one with SIGTERM.
         self.loop.remove_signal_handler(signal.SIGINT)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
 
     def forget(self, connection: Connection) -> None:
         """Let go of a connection that is closed."""

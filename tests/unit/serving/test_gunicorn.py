@@ -16,8 +16,17 @@ from gunicorn.workers.gasgi import ASGIWorker
 
 REQUIREMENTS = Path(__file__).parents[3] / "requirements" / "image.in"
 IN_MASTER = (
-    *("LISTENERS", "WORKERS", "WORKER_BOOT_ERROR", "handle_int", "handle_term"),
-    *("murder_workers", "reap_workers", "spawn_worker", "spawn_workers"),
+    *("LISTENERS", "WORKERS", "WORKER_BOOT_ERROR", "handle_hup", "handle_int", "handle_term"),
+    *(
+        "handle_ttin",
+        "handle_ttou",
+        "handle_usr2",
+        "init_signals",
+        "murder_workers",
+        "reap_workers",
+        "spawn_worker",
+        "spawn_workers",
+    ),
 )
 IN_WORKER = (
     *("_serve", "init_process", "init_signals", "load_wsgi"),

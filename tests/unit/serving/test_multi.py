@@ -102,6 +102,7 @@ def test_folders_that_are_not_accepted(endpoint, tmp_path):
     (endpoint.contract.models / "link").symlink_to("/etc")
     (endpoint.contract.models / "file").touch()
     here = endpoint.contract.models
+    (endpoint.contract.models / "circle").symlink_to("circle")
     for url in (
         "",
         "a/model",
@@ -111,6 +112,8 @@ def test_folders_that_are_not_accepted(endpoint, tmp_path):
         f"{here}/link",
         f"{here}/file",
         f"{here}/none",
+        f"{here}/{'x' * 300}",
+        f"{here}/circle",
         "\0",
         1,
     ):

@@ -69,9 +69,18 @@ def test_the_settings_keep_the_contract(application):
     assert cfg.worker_tmp_dir is None  # the temporary folder
 
 
-def test_processes_that_cannot_be_started_are_said_and_tried_again(application, monkeypatch, caplog):
+@pytest.mark.parametrize(
+    ("number", "file", "reason"),
+    [
+        (errno.EAGAIN, None, "Resource temporarily unavailable; docker's --pids-limit is one limit"),
+        (errno.ENOSPC, "/tmp/x", "/tmp/x: No space left on device"),
+    ],
+)
+def test_processes_that_cannot_be_started_are_said_and_tried_again(
+    application, monkeypatch, caplog, number, file, reason
+):
     def refuse() -> None:
-        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        raise OSError(number, os.strerror(number), file)
 
     application.seat.leave()
     master = Master(application)
@@ -81,7 +90,7 @@ def test_processes_that_cannot_be_started_are_said_and_tried_again(application, 
     assert application.fronts.is_empty
     with pytest.raises(HaltServer, match="workers ended before"):
         master.spawn_worker()
-    assert caplog.text.count("no process can be started: Resource temporarily unavailable") == STARTS
+    assert caplog.text.count(f"no process can be started: {reason}\n") == STARTS
 
 
 def test_failed_starts_have_pauses_as_long_as_others_answer_and_stop_the_server_else(application, monkeypatch, caplog):
