@@ -44,6 +44,7 @@ def enter(*packages):
 
 def start_again(python):
     """Start this program again, with its arguments, in this process."""
+    os.environ.pop("PYTHONHOME", None)  # it is another Python's, and would take .venv's packages away
     arguments = getattr(sys, "orig_argv", ["", *sys.argv])[1:]
     os.execv(python, [python, *arguments])
 

@@ -51,6 +51,16 @@ def test_a_program_goes_on_in_venv(program, tmp_path):
     assert done.stdout.startswith("usage: ")
 
 
+def test_the_home_of_another_python_is_not_that_of_venv(tmp_path):
+    checkout = copy_of_checkout(tmp_path)
+    python = checkout / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\necho ${PYTHONHOME-none}\n")
+    python.chmod(0o755)
+    home = Path(sys.base_prefix)
+    assert start(home / "bin/python3", "launch/status.py", checkout, PYTHONHOME=str(home)).stdout == "none\n"
+
+
 def test_a_working_folder_that_was_removed_is_named(tmp_path):
     """A relative path would have no meaning."""
     for number, program in enumerate(PROGRAMS):
@@ -179,6 +189,6 @@ def copy_of_checkout(folder: Path) -> Path:
     return folder
 
 
-def start(python: Path, program: str, checkout: Path) -> subprocess.CompletedProcess[str]:
-    command = [python, program, "--help"]
-    return subprocess.run(command, cwd=checkout, env=ISOLATED, capture_output=True, text=True, timeout=PATIENCE_S)
+def start(python: Path, program: str, checkout: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    command, environ = [python, program, "--help"], ISOLATED | environ
+    return subprocess.run(command, cwd=checkout, env=environ, capture_output=True, text=True, timeout=PATIENCE_S)
