@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep every test, and the processes it starts, from AWS and any other host."""
     for name, value in NOBODY.items():
         monkeypatch.setenv(name, value)
+    urllib.request.install_opener(None)  # else urlopen keeps the proxies of its first call
     connect = socket.socket.connect
 
     def connect_here(self, address):
