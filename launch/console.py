@@ -56,10 +56,8 @@ def _sentence_of(error: OSError) -> str:
     why = error.strerror or str(error) or type(error).__name__
     if isinstance(error.filename, str | bytes):
         return f"{os.fsdecode(error.filename)}: {why}"
-    if (
-        error.errno == errno.ENOSPC
-        and shutil.disk_usage(places.RUNS if places.RUNS.exists() else places.ROOT).free < 1e6
-    ):
+    written = places.RUNS if places.RUNS.exists() else places.ROOT
+    if error.errno == errno.ENOSPC and shutil.disk_usage(written).free < 1e6:
         return f"{places.RUNS}: {why}"
     return f"standard output: {why}" if isinstance(error, BrokenPipeError) else why
 

@@ -104,17 +104,16 @@ def stop() -> bool:
     """Stop the server, if it runs; return whether it did. Raises UserError if it is another user's, or does not end."""
     process = running()
     if process:
+        what = f"the server that runs here, process {process.pid},"
         try:
             process.terminate()
             process.wait(STOP_SECONDS)
         except psutil.NoSuchProcess:
             pass  # it has just ended by itself
-        except psutil.Error as error:
-            late = f"does not end within {STOP_SECONDS} s; kill -9 {process.pid} ends it"
-            why = (
-                late if isinstance(error, psutil.TimeoutExpired) else "is another user's; accepted: that user, or root"
-            )
-            raise UserError(f"the server that runs here, process {process.pid}, {why}") from error
+        except psutil.TimeoutExpired as error:
+            raise UserError(f"{what} does not end within {STOP_SECONDS} s; kill -9 {process.pid} ends it") from error
+        except psutil.AccessDenied as error:
+            raise UserError(f"{what} is another user's; accepted: that user, or root") from error
     forget()
     return process is not None
 

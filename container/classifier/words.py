@@ -1,5 +1,7 @@
 """Numbers with their nouns, shares, and names that others gave, for sentences that people read."""
 
+import math
+
 # Of the invisible characters only these two make a word another one.
 JOINERS = "\u200c\u200d"
 
@@ -13,6 +15,11 @@ def plural(count: float, one: str, several: str = "") -> str:
 def percent(share: float, decimals: int = 0) -> str:
     """Return a share, of which 1 is the whole, such as "18 %": the one way in which people read it."""
     return f"{100 * share:.{decimals}f} %"
+
+
+def decimal(value: float) -> str:
+    """Return a positive number with two decimals, or more if it needs them for two digits that count."""
+    return f"{value:,.{max(2, 1 - math.floor(math.log10(value)))}f}"
 
 
 def is_are(count: int) -> str:

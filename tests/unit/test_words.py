@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from classifier.words import is_are, percent, plural
+from classifier.words import decimal, is_are, percent, plural
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDERS = [REPOSITORY / name for name in ("container", "launch", "local", "demo")]
@@ -12,9 +12,9 @@ BENCHMARKS = REPOSITORY / "benchmarks"
 PROGRAMS = {"train", "serve", "self_test", "fetch_weights"}
 # What may stand between a number and its noun: an adjective, but no preposition or verb.
 ADJECTIVE = r"(?:(?!of |in |with |into |no |have )[\w-]*[a-rt-z] )?"
-# Values that are text; constants, which are 2 and more; and those that a format shows with decimals.
+# Values that are text; constants, which are 2 and more; and those that a format or decimal() shows with decimals.
 NO_COUNT = re.compile(
-    r"'|.*phase|self\.endpoint$|what$|name\b|names\b|sides$|quoted|shown|printable|plural\(|[\w.]*[A-Z_]{3,}$"
+    r"'|.*phase|self\.endpoint$|what$|name\b|names\b|sides$|quoted|shown|printable|plural\(|decimal\(|[\w.]*[A-Z_]{3,}$"
 )
 
 
@@ -114,6 +114,14 @@ def test_what_is_no_count_is_left(code):
 @pytest.mark.parametrize(("share", "decimals", "expected"), [(0.18, 0, "18 %"), (0.1, 1, "10.0 %"), (1.95, 0, "195 %")])
 def test_a_share(share, decimals, expected):
     assert percent(share, decimals) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0.5, "0.50"), (2.6, "2.60"), (1234.5678, "1,234.57"), (0.1, "0.10"), (0.0456, "0.046"), (0.0012, "0.0012")],
+)
+def test_a_number_with_decimals(value, expected):
+    assert decimal(value) == expected
 
 
 def test_all_shares_are_written_in_one_way():

@@ -98,18 +98,23 @@ def test_folders_without_images_which_training_refuses_are_not_left(data, count,
     assert files_of(data) == {path: text for path, text in before.items() if not path.startswith("test/dog")}
 
 
+def let_rename_fail(monkeypatch, error):
+    """Let the second image that is to be moved raise `error` instead."""
+    rename = Path.rename
+
+    def fail(path, target):
+        if path.name == "001.jpg":
+            raise error
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+
+
 def test_a_move_that_was_interrupted_can_be_undone(data, monkeypatch):
     before = files_of(data)
     labels = write_labels(data, *(("x", "train", f"cat/{number:03}.jpg", "dog") for number in range(3)))
     moves = marked_moves(labels, data)
-    rename = Path.rename
-
-    def interrupted(path, target):
-        if path.name == "001.jpg":
-            raise KeyboardInterrupt
-        return rename(path, target)
-
-    monkeypatch.setattr(Path, "rename", interrupted)
+    let_rename_fail(monkeypatch, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         move(labels, data, moves)
     monkeypatch.undo()
@@ -123,14 +128,7 @@ def test_where_one_file_cannot_be_moved_all_stay_and_no_folder_is_made(data, mon
     before = files_of(data)
     labels = write_labels(data, *(("x", "test", f"cat/{number:03}.jpg", "dog") for number in range(2)))
     moves = marked_moves(labels, data)
-    rename = Path.rename
-
-    def refused(path, target):
-        if path.name == "001.jpg":
-            raise PermissionError(errno.EACCES, "Permission denied", path)
-        return rename(path, target)
-
-    monkeypatch.setattr(Path, "rename", refused)
+    let_rename_fail(monkeypatch, PermissionError(errno.EACCES, "Permission denied", "001.jpg"))
     with pytest.raises(UserError, match=r"test/cat/001.jpg cannot become .*test/dog/001.jpg: Permission denied$"):
         move(labels, data, moves)
     assert files_of(data) == before

@@ -11,7 +11,7 @@ from classifier.training.checking.class_names import phase_names, same_classes
 from classifier.training.checking.duplicates import exact_groups, near_groups
 from classifier.training.checking.survey import Survey
 from classifier.training.data.names import quoted
-from classifier.words import is_are, plural
+from classifier.words import decimal, is_are, plural
 
 # Fewer images of a class say too little: of 5 test images one more mistake is 20 %.
 FEWEST = {"train": 20, "validation": 5, "test": 5}
@@ -220,7 +220,7 @@ def find_imbalance(survey: Survey) -> Iterator[Finding]:
         f"{quoted(classes[most])} has {plural(int(counts[most]), 'training image')}, "
         + f"{quoted(classes[least])} has {counts[least]}"
     )
-    effect = f"an image of these counts {weights[1]:.2f} and {weights[0]:,.2f} times in the loss"
+    effect = f"an image of these counts {decimal(weights[1])} and {decimal(weights[0])} times in the loss"
     advice = f"with class_weights=balanced {effect}; objective=validation:macro_f1 judges by all classes alike"
     yield Finding("imbalance", int(counts[least]), what, advice)
 
