@@ -1,5 +1,6 @@
 """The device to compute on with torch, and its precisions."""
 
+import re
 import warnings
 from pathlib import Path
 
@@ -12,6 +13,14 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PRECISIONS = ("auto", *_DTYPES)
 OLDEST_DRIVER = 525
 INFERENCE_AMI = "al2-ami-sagemaker-inference-gpu-3-1"
+# What CUDA's runtime and driver, cuBLAS, cuDNN 9 and NCCL say.
+MEMORY_RAN_OUT = re.compile(
+    "CUDA (driver )?error: out of memory|CUBLAS_STATUS_ALLOC_FAILED"
+    "|CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"
+    "|Cuda failure .*'out of memory'|Failed to CUDA (calloc|malloc)"
+)
+# What torch says when no plan of cuDNN's could run, whatever the reason.
+NO_PLAN = "unable to find an engine"
 
 
 def choose_device(system: Path = Path("/")) -> torch.device:
@@ -41,10 +50,19 @@ def _why_unusable(system: Path, said: list[str]) -> str:
     )
 
 
-def is_out_of_memory(error: Exception) -> bool:
-    """Return whether the GPU's memory ran out: torch's allocator says so by a class, CUDA's libraries by words."""
-    words = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
-    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
+def out_of_memory(error: BaseException | None) -> str | None:
+    """Return the line in which `error`, or one that led to it, says that the GPU's memory ran out; None if none does.
+
+    A CUDA graph's capture that memory ended, for example, ends in another error.
+    """
+    while error is not None:
+        for line in str(error).splitlines():
+            if isinstance(error, torch.OutOfMemoryError) or MEMORY_RAN_OUT.search(line):
+                return line
+            if NO_PLAN in line and torch.cuda.memory_stats().get("num_ooms"):  # torch tried the next plan each time
+                return line
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def describe(device: torch.device) -> str:

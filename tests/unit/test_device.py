@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.distributed import DistBackendError
 
 from classifier import device
 from classifier.errors import UserError
@@ -103,18 +104,55 @@ def test_bf16_is_refused_on_a_gpu_without_it(monkeypatch):
         device.compute_dtype("bf16", CUDA)
 
 
+# As libraries of the image say it: torch 2.10, cuBLAS 12.8, cuDNN 9.10 and NCCL 2.27.
+NCCL = """NCCL error in: /pytorch/torch/csrc/c10d/NCCLUtils.cpp:94, unhandled cuda error, NCCL version 2.27.5
+ncclUnhandledCudaError: Call to CUDA function failed.
+Last error:
+{}"""
+CAPTURE = "CUDA error: operation failed due to a previous error during capture"
+
+
 @pytest.mark.parametrize(
-    ("error", "is_memory"),
+    ("error", "line"),
     [
-        (torch.OutOfMemoryError("CUDA out of memory."), True),
-        (torch.AcceleratorError("CUDA error: out of memory"), True),
-        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
-        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
-        (torch.AcceleratorError("CUDA error: device-side assert triggered"), False),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to\nallocate"), "CUDA out of memory. Tried to"),
+        (torch.AcceleratorError("CUDA error: out of memory\nSearch for"), "CUDA error: out of memory"),
+        (RuntimeError("CUDA driver error: out of memory"), "CUDA driver error: out of memory"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED"), "CUDA error: CUBLAS_STATUS_ALLOC_FAILED"),
+        (
+            RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+            "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+        ),
+        (DistBackendError(NCCL.format("Cuda failure 2 'out of memory'")), "Cuda failure 2 'out of memory'"),
+        (DistBackendError(NCCL.format("Failed to CUDA calloc 6291456 bytes")), "Failed to CUDA calloc 6291456 bytes"),
+        (DistBackendError(NCCL.format("Failed to CUDA calloc async 8 bytes")), "Failed to CUDA calloc async 8 bytes"),
+        (DistBackendError(NCCL.format("Cuda failure 719 'unspecified launch failure'")), None),
+        (torch.AcceleratorError("CUDA error: device-side assert triggered"), None),
+        (torch.AcceleratorError(CAPTURE), None),
+        (RuntimeError(), None),
     ],
 )
-def test_the_gpus_memory_may_run_out_in_several_ways(error, is_memory):
-    assert device.is_out_of_memory(error) is is_memory
+def test_the_gpus_memory_may_run_out_in_several_ways(error, line):
+    assert device.out_of_memory(error) == line
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("another")])
+def test_the_memory_that_ended_a_capture_is_named(error):
+    """As torch.cuda.graph does: what ends it is raised while its first error is on its way."""
+    with pytest.raises(torch.AcceleratorError) as said:
+        try:
+            raise error
+        finally:
+            raise torch.AcceleratorError(CAPTURE)
+    is_memory = isinstance(error, torch.OutOfMemoryError)
+    assert device.out_of_memory(said.value) == ("CUDA out of memory." if is_memory else None)
+
+
+@pytest.mark.parametrize("ooms", [0, 3])
+def test_where_no_plan_could_run_memory_is_blamed_only_if_it_ran_out(monkeypatch, ooms):
+    monkeypatch.setattr(torch.cuda, "memory_stats", lambda: {"num_ooms": ooms})
+    error = RuntimeError("GET was unable to find an engine to execute this computation")
+    assert device.out_of_memory(error) == (str(error) if ooms else None)
 
 
 @pytest.mark.parametrize("native", [True, False])

@@ -46,11 +46,11 @@ class TorchPredictor:
             self._batches = {size: FixedBatch(chosen, size, about.image_size, where) for size in SIZES}
             torch.cuda.empty_cache()  # what only the calls before the captures needed
         except RuntimeError as error:
-            if not device.is_out_of_memory(error):
+            if not (said := device.out_of_memory(error)):
                 raise
             raise UserError(
                 f"the GPU's memory is too small for batches of {plural(self.batch_size, 'image')} of "
-                f"{about.image_size} px; accepted: a GPU with more memory, or one that no other process uses ({error})"
+                f"{about.image_size} px; accepted: a GPU with more memory, or one that no other process uses ({said})"
             ) from error
         self.precision = device.name_precision(dtype)
 

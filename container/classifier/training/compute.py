@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
-from classifier.device import is_out_of_memory
+from classifier.device import out_of_memory
 from classifier.errors import UserError, lacks_memory, too_little_memory
 from classifier.network import Normalize
 from classifier.training.hyperparameters import Hyperparameters
@@ -58,10 +58,10 @@ def explained_memory(hp: Hyperparameters) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError, OSError) as error:
-        if is_out_of_memory(error):
+        if said := out_of_memory(error):
             raise UserError(
                 f"the GPU's memory is too small for batch_size={hp.batch_size} at image_size={hp.image_size}; lower "
-                f"one of them, or end what else fills it ({str(error).partition(chr(10))[0]})"
+                f"one of them, or end what else fills it ({said})"
             ) from error
         if lacks_memory(error):
             raise UserError(too_little_memory(error)) from error

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.distributed import DistBackendError
 
 from classifier.contract import Contract
 from classifier.errors import UserError
@@ -41,6 +42,10 @@ KINDS = pytest.mark.parametrize(("fill", "start"), [(fill_gpu, NO_GPU_MEMORY), (
         (
             torch.AcceleratorError("CUDA error: out of memory\nAnd more."),
             f"{NO_GPU_MEMORY}fills it (CUDA error: out of",
+        ),
+        (
+            DistBackendError("NCCL error in: a.cpp:1\nLast error:\nCuda failure 2 'out of memory'"),
+            f"{NO_GPU_MEMORY}fills it (Cuda failure 2 'out of memory')",
         ),
         (
             RuntimeError("can't allocate memory"),

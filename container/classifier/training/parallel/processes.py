@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from datetime import timedelta
@@ -11,7 +12,7 @@ import torch
 from torch import distributed
 
 from classifier.contract import Contract
-from classifier.errors import PeerLost
+from classifier.errors import PeerLost, UserError
 
 # The processes meet at every step, and wait for each other while a checkpoint is written. One that takes longer than
 # this is lost: a batch may come late from S3, and a job that fails for that costs more than these minutes.
@@ -118,7 +119,7 @@ class Processes(Group):
 def join_group(contract: Contract) -> Iterator[Group]:
     """Meet the other processes, if there are any: with GPUs over NCCL, for everything else over gloo.
 
-    Raises PeerLost if another process is lost.
+    Raises PeerLost if another process is lost, and UserError if NCCL lacks shared memory.
     """
     if not contract.is_worker:
         yield ALONE
@@ -136,6 +137,11 @@ def join_group(contract: Contract) -> Iterator[Group]:
         distributed.barrier(last_meeting)
         distributed.destroy_process_group()
     except RuntimeError as error:
+        if full := re.search("shared memory segment.*No space left", str(error)):
+            raise UserError(
+                "NCCL connects a host's GPUs through /dev/shm, which is too small; accepted: docker run --shm-size 1g "
+                f"({full[0]})"
+            ) from error
         if isinstance(error, distributed.DistError) or "gloo" in str(error):
             raise PeerLost(f"another process of the job has ended or cannot be reached ({error})") from error
         raise
