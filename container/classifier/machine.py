@@ -3,9 +3,12 @@
 import math
 import os
 import re
+from itertools import takewhile
 from pathlib import Path
 
 from classifier.cgroups import list_groups
+
+CHOSEN_GPUS = "CUDA_VISIBLE_DEVICES"
 
 
 def usable_cores(system: Path = Path("/")) -> int:
@@ -15,12 +18,20 @@ def usable_cores(system: Path = Path("/")) -> int:
 
 
 def list_gpus(system: Path = Path("/")) -> list[str]:
-    """Return the NVIDIA GPUs that are not hidden from this process, each as CUDA_VISIBLE_DEVICES names it."""
+    """Return the NVIDIA GPUs that are not hidden from this process, each as CUDA_VISIBLE_DEVICES names it.
+
+    As CUDA does, it passes over all behind a name that is no GPU's. If that is the first, it is the only one returned:
+    whoever uses it gets CUDA's error.
+    """
     found = [str(number) for number, _ in enumerate((system / "dev").glob("nvidia[0-9]*"))]
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    chosen = os.environ.get(CHOSEN_GPUS)
     if chosen is None or not found:
         return found
-    return [] if _are_gpus_hidden() else chosen.split(",")
+    if _are_gpus_hidden():
+        return []
+    names = list(dict.fromkeys(name.strip() for name in chosen.split(",")))
+    seen = list(takewhile(lambda name: name in found or name.startswith(("GPU-", "MIG-")), names))
+    return seen or names[:1]
 
 
 def has_gpu(system: Path = Path("/")) -> bool:
@@ -42,7 +53,8 @@ def count_unseen_gpus(system: Path = Path("/")) -> int:
 
 
 def _are_gpus_hidden() -> bool:
-    return os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    first = os.environ.get(CHOSEN_GPUS, "0").partition(",")[0].strip()
+    return first in ("", "NoDevFiles") or first.startswith("-")
 
 
 def _text(file: Path) -> str:

@@ -3,6 +3,7 @@ import runpy
 from pathlib import Path
 
 import pytest
+import torch
 
 from classifier import machine
 
@@ -35,15 +36,28 @@ def test_usable_cores(tmp_path: Path, monkeypatch, files, cores):
     assert machine.usable_cores(tmp_path) == cores
 
 
+THREE = ["nvidia0", "nvidia1", "nvidia2"]
+
+
 @pytest.mark.parametrize(
     ("files", "chosen", "gpus"),
     [
         ([], None, []),
         (["nvidiactl", "nvidia-uvm"], None, []),
         (["nvidia0", "nvidia3", "nvidiactl"], None, ["0", "1"]),  # CUDA counts those that are there
-        (["nvidia0", "nvidia1", "nvidia2"], "2,GPU-8a5b", ["2", "GPU-8a5b"]),
-        (["nvidia0"], "-1", []),
-        (["nvidia0"], "", []),
+        (THREE, "2,GPU-8a5b", ["2", "GPU-8a5b"]),
+        (THREE, "MIG-1f3a,MIG-7c", ["MIG-1f3a", "MIG-7c"]),
+        (THREE, "2, 0 ", ["2", "0"]),
+        (THREE, "1,1", ["1"]),
+        # What stands behind the first that is none is hidden.
+        (THREE, "0,-1,1", ["0"]),
+        (THREE, "1,", ["1"]),
+        (THREE, "0,3,1", ["0"]),
+        (THREE, "0,x", ["0"]),
+        *((THREE, hidden, []) for hidden in ("-1", "", " ", "-1,0", "-2", ",0", "NoDevFiles")),
+        # A mistake is not a wish for the CPU.
+        (THREE, "7", ["7"]),
+        (THREE, "cuda:0,1", ["cuda:0"]),
         ([], "0", []),
     ],
 )
@@ -56,6 +70,17 @@ def test_the_gpus_that_this_process_may_use(tmp_path, monkeypatch, files, chosen
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
     assert machine.list_gpus(tmp_path) == gpus
     assert machine.has_gpu(tmp_path) is bool(gpus)
+
+
+@pytest.mark.parametrize(
+    "chosen", ["2,0", "1, 2", "0,-1,1", "1,", "-1", "", ",0", "-2,1", "GPU-8a,GPU-9b", "MIG-1,MIG-2"]
+)
+def test_torch_reads_the_same_of_it(tmp_path, monkeypatch, chosen):
+    (tmp_path / "dev").mkdir()
+    for name in THREE:
+        (tmp_path / "dev" / name).touch()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+    assert machine.list_gpus(tmp_path) == [str(one) for one in torch.cuda._parse_visible_devices()]
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ class Server(Processes):
     def _choose_gpu(self) -> None:
         """Let this process see its own GPU alone, before torch looks for any."""
         if gpus := machine.list_gpus():
-            os.environ["CUDA_VISIBLE_DEVICES"] = gpus[self.owners.index(self.seat)]
+            os.environ[machine.CHOSEN_GPUS] = gpus[self.owners.index(self.seat)]
 
     def _remote_model(self) -> Model:
         about, remote = self.description, RemoteModels(self.slots, self.fronts.seats.index(self.seat))
