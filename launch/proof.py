@@ -70,7 +70,7 @@ class Meanwhile:
         for position, result in zip(positions, results, strict=True):
             if "error" in result:
                 return result["error"]
-            if self.taken and result.get("model_sha256") == self.taken.model_sha256:
+            if self.taken and "model_sha256" in result and not proving.foreign_in(self.taken, result):
                 self.answers[position] = result
         if not self.taken or not self.answers:
             return ""

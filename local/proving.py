@@ -7,13 +7,16 @@ from typing import Any
 from classifier.errors import UserError
 from classifier.training.answers import sample
 from classifier.training.answers.sample import Sample, Sampled
+from classifier.training.data.names import quoted
 from classifier.words import is_are, plural
 from local import places
 
 # The server names the model that answered.
 ATTRIBUTES = "model_sha256=true"
-# By which a probability may be another than training's: benchmarks/diary.md has what int8 and bf16 make of it.
+# By which a probability may be another than training's where that is sure of its best class, and which share of that
+# class's probability elsewhere: benchmarks/diary.md has what int8 and bf16 make of it.
 MOST_DIFFERENCE = 0.1
+MOST_SHARE = 0.2
 # Answers of a hundred that may differ: int8 computes some images otherwise.
 MOST_PERCENT = 5
 
@@ -31,7 +34,8 @@ class Compared:
     most: float
     mean: float
     worst: str
-    strangers: int  # answers of another model
+    strangers: int  # answers of another model, or another version of it
+    foreign: str  # what is another one's in the first of them
     errors: int
 
     @property
@@ -40,7 +44,8 @@ class Compared:
 
     def __str__(self) -> str:
         if self.strangers:
-            return f"{self.strangers} of {plural(self.images, 'answer')} {is_are(self.strangers)} another model's"
+            those = f"{self.strangers} of {plural(self.images, 'answer')} {is_are(self.strangers)} another model's"
+            return f"{those}: {self.foreign}"
         if self.errors:
             those = f"{self.errors} of {plural(self.images, 'answer')}"
             return f"{those} {'is an error' if self.errors == 1 else 'are errors'} ({self.worst})"
@@ -71,21 +76,45 @@ def asked(taken: Sample) -> Iterator[tuple[str, bytes]]:
 def compare(taken: Sample, results: Sequence[dict[str, Any]]) -> Compared:
     """Compare the results, in the order of the sample's images, with training's answers.
 
-    An answer differs if a probability is off by more than MOST_DIFFERENCE; a class that changes with less was a tie.
+    An answer differs if a probability is off by more than most_difference(); a class that changes with less was a tie.
     """
-    gaps = [gap(one, result) for one, result in zip(taken.images, results, strict=True)]
+    pairs = list(zip(taken.images, results, strict=True))
+    gaps = [gap(*pair) for pair in pairs]
     worst = max(range(len(gaps)), key=gaps.__getitem__)
     error = results[worst].get("error")
-    named = [result.get("model_sha256", taken.model_sha256) for result in results]
+    foreign = [words for words in (foreign_in(taken, result) for result in results) if words]
     return Compared(
         images=len(gaps),
-        differing=sum(one > MOST_DIFFERENCE for one in gaps),
+        differing=sum(gap > most_difference(one) for (one, _), gap in zip(pairs, gaps, strict=True)),
         most=max(gaps),
         mean=sum(gaps) / len(gaps),
         worst=f"{taken.images[worst].file}: {error}" if error else taken.images[worst].file,
         errors=sum("predictions" not in result for result in results),
-        strangers=sum(name != taken.model_sha256 for name in named),
+        strangers=len(foreign),
+        foreign=foreign[0] if foreign else "",
     )
+
+
+def foreign_in(taken: Sample, result: dict[str, Any]) -> str:
+    """Return what in an answer is not of the sample's model, in words; "" if nothing is.
+
+    Probabilities do not tell: of many classes they are small, and of two that changed places they may be equal.
+    """
+    if result.get("model_sha256", taken.model_sha256) != taken.model_sha256:
+        return "its weights are not the job's"
+    trained = dict(enumerate(taken.classes))
+    for item in result.get("predictions", ()):
+        index, served = item.get("index"), item["class"]
+        if isinstance(index, int) and trained.get(index, served) != served:
+            return f"class {index} is {quoted(served)} there, and {quoted(trained[index])} in training"
+    if taken.answers_key and result.get("answers_key", taken.answers_key) != taken.answers_key:
+        return "its model.json has not the job's classes, temperature, image size or other values that decide answers"
+    return ""
+
+
+def most_difference(one: Sampled) -> float:
+    """Return by how much a probability may be another than training's: less where many classes share them."""
+    return min(MOST_DIFFERENCE, MOST_SHARE * max(one.probabilities.values()))
 
 
 def gap(one: Sampled, result: dict[str, Any]) -> float:

@@ -81,13 +81,22 @@ class Artifact:
     @property
     def key(self) -> str:
         """A digest of what the ONNX files are made from. If it differs from `networks_key`, they are stale."""
-        values = self.image_size, len(self.classes), self.eps, self.mean, self.std, self.temperature
+        eps, temperature = float(self.eps), float(self.temperature)  # other programs write 1.0 as 1
+        values = self.image_size, len(self.classes), eps, self.mean, self.std, temperature
         ranges = self.quantization and sorted(self.quantization.ranges.items())
         parts = [*values, ranges, self.sha256.get(WEIGHTS_FILE)]
         if self.unlikeness:  # earlier artifacts have none, and keep their key
             parts += [self.unlikeness.limit_int8, self.sha256.get(UNLIKENESS_FILE)]
-        text = json.dumps(parts)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return _digest(parts)
+
+    @property
+    def answers_key(self) -> str:
+        """A digest of all that decides an answer: what the networks are made from, and the classes in their order."""
+        return _digest([self.key, self.classes])
+
+
+def _digest(values: list[object]) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
 def locate(folder: Path) -> Path:

@@ -57,6 +57,31 @@ def test_what_was_saved_is_read(tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == SAVED
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"classes": CLASSES[::-1]},
+        {"classes": ["renamed", *CLASSES[1:]]},
+        {"temperature": 2.5},
+        {"image_size": 2 * IMAGE_SIZE},
+        {"eps": 1e-4},
+        {"mean": [0.5, 0.5, 0.5]},
+        {"std": [0.5, 0.5, 0.5]},
+    ],
+)
+def test_whatever_decides_an_answer_is_in_its_key(folder, change):
+    before = artifact.read(folder).answers_key
+    edit(folder, **change)
+    assert artifact.read(folder).answers_key != before
+
+
+def test_what_decides_no_answer_is_not_in_its_key(folder):
+    edit(folder, temperature=1.0)
+    before = artifact.read(folder).answers_key
+    edit(folder, temperature=1, metrics={}, hyperparameters={"mine": 1}, networks_key="")
+    assert artifact.read(folder).answers_key == before
+
+
 def test_the_file_describes_itself(artifact_folder):
     values = json.loads((artifact_folder / METADATA_FILE).read_text(encoding="utf-8"))
     assert values["architecture"] == "resnet18"

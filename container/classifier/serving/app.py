@@ -145,7 +145,7 @@ def _classify(queries: list[Query], model: Model, decoder: Decoder, trace: Trace
     for result, future, query, pixels in submitted:
         result |= answers.result_of(_wait(future, deadline, trace), model.classes, query.k)
         if query.model_sha256:
-            result["model_sha256"] = model.sha256
+            result |= model.named
         if query.explain and model.maps:
             explained = result["predictions"][:MOST_MAPS]
             maps = model.maps.maps(pixels, [one["index"] for one in explained], max(0, deadline - time.monotonic()))

@@ -1,8 +1,9 @@
 """A loaded model as the applications see it: they know neither its network nor its engine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ class Model(NamedTuple):
     """The loaded model: a short description, its classes, the side of its input in pixels, and a batcher's submit().
 
     `maps`, where there are any, explain its answers. `is_ready` says whether it can answer now. After `close` nobody
-    may submit. `sha256` is that of its weights' file, as model.json has it; "" if that has none.
+    may submit. `named` is what a result has if it is asked which model answers: see name().
     """
 
     about: str
@@ -29,7 +30,7 @@ class Model(NamedTuple):
     maps: ActivationMaps | None = None
     is_ready: Callable[[], bool] = lambda: True
     close: Callable[[], None] = lambda: None
-    sha256: str = ""
+    named: Mapping[str, str] = MappingProxyType({})
 
 
 def model_of(
@@ -39,8 +40,12 @@ def model_of(
     batcher = Batcher(predictor.in_lane, predictor.lanes, predictor.batch_size, give_up)
     about = predictor.artifact
     words = f"{about.architecture} on {predictor.device} in {predictor.precision}"
-    sha256 = about.sha256.get(WEIGHTS_FILE, "")
-    return Model(words, about.classes, about.image_size, batcher.submit, maps, close=batcher.close, sha256=sha256)
+    return Model(words, about.classes, about.image_size, batcher.submit, maps, close=batcher.close, named=name(about))
+
+
+def name(about: Artifact) -> dict[str, str]:
+    """Return the SHA-256 of an artifact's weights, "" if its model.json has none, and of all that decides an answer."""
+    return {"model_sha256": about.sha256.get(WEIGHTS_FILE, ""), "answers_key": about.answers_key}
 
 
 def open_maps(folder: Path, about: Artifact, precision: str, cores: int) -> ActivationMaps:

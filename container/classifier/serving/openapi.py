@@ -64,7 +64,7 @@ def _invocations() -> dict[str, Any]:
     }
     one_image, lines = dict.fromkeys(inputs.IMAGE_TYPES, {}), dict.fromkeys(answers.LINES_TYPES, {})
     bodies = one_image | {answers.JSON: {"schema": {"anyOf": [many, BASE64]}}} | lines
-    answered = {"predictions": PREDICTIONS, "known": {"type": "boolean"}, "model_sha256": TEXT}
+    answered = {"predictions": PREDICTIONS, "known": {"type": "boolean"}, "model_sha256": TEXT, "answers_key": TEXT}
     one = {"type": "object", "properties": answered}
     result = {"type": "object", "properties": answered | {"error": TEXT}}
     several = {"type": "object", "properties": {"results": {"type": "array", "items": result}}}

@@ -16,14 +16,13 @@ from typing import Any
 from classifier import artifact, images, machine, memory
 from classifier.activation_maps import ActivationMaps
 from classifier.artifact import Artifact
-from classifier.artifact_fields import WEIGHTS_FILE
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.serving import accesslog
 from classifier.serving.app import create_app
 from classifier.serving.exits import end_owner, exit_worker, stop_worker
 from classifier.serving.front import Front
-from classifier.serving.model import Model, model_of, open_maps
+from classifier.serving.model import Model, model_of, name, open_maps
 from classifier.serving.owner import Owner
 from classifier.serving.pools import exit_without_threads
 from classifier.serving.predictor import load_predictor
@@ -100,7 +99,7 @@ class Server(Processes):
         words = f"{about.architecture} in a process of its own"
         return Model(
             *(words, about.classes, about.image_size, remote.submit, self._open_maps("fp32"), remote.is_ready),
-            sha256=about.sha256.get(WEIGHTS_FILE, ""),
+            named=name(about),
         )
 
     def _open_maps(self, precision: str) -> ActivationMaps:

@@ -1,5 +1,7 @@
 """How answers are compared with training's."""
 
+from dataclasses import replace
+
 import pytest
 
 from classifier.errors import UserError
@@ -66,3 +68,50 @@ def test_another_model_is_named_whatever_it_answers():
 
 def test_a_server_that_does_not_name_its_model_is_judged_by_its_answers():
     assert proving.compare(SAMPLE, [answer("", cat=0.7)] * 40).is_fine
+
+
+BREEDS = tuple(f"breed {number}" for number in range(120))
+# A model that is sure of no class: 0.05 for the best, less for all others.
+UNSURE = {name: 0.05 - number / 5000 for number, name in enumerate(BREEDS[:20])}
+MANY = Sample(
+    MODEL, "test", [Sampled(f"{number}.jpg", b"", UNSURE) for number in range(40)], BREEDS, answers_key="c" * 64
+)
+
+
+def served(classes=BREEDS, factor=1.0, **names):
+    """Return an answer to an image of MANY by a server whose classes, by their index, are `classes`."""
+    ranked = list(enumerate(UNSURE.values()))[:5]
+    predictions = [{"class": classes[at], "index": at, "probability": factor * value} for at, value in ranked]
+    return {"predictions": predictions} | names
+
+
+@pytest.mark.parametrize("names", [{}, {"model_sha256": MODEL}])
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (BREEDS[::-1], "class 0 is 'breed 119' there, and 'breed 0' in training"),
+        ((*BREEDS[:2], "pug", *BREEDS[3:]), "class 2 is 'pug' there, and 'breed 2' in training"),
+        ((BREEDS[1], BREEDS[0], *BREEDS[2:]), "class 0 is 'breed 1' there"),
+    ],
+)
+def test_classes_in_another_order_are_found_whatever_their_probabilities(classes, said, names):
+    with pytest.raises(UserError, match=f"40 of 40 answers are another model's: {said}"):
+        proving.prove(MANY, [served(classes, **names)] * 40, "dogs")
+    assert proving.compare(replace(MANY, classes=()), [served(**names)] * 40).is_fine
+
+
+def test_another_temperature_or_image_size_is_found_by_the_key_alone():
+    assert proving.compare(MANY, [served(model_sha256=MODEL, answers_key="c" * 64)] * 40).is_fine
+    other = [served(model_sha256=MODEL, answers_key="d" * 64)] * 40
+    assert "its model.json has not the job's classes, temp" in str(proving.compare(MANY, other))
+    assert proving.compare(replace(MANY, answers_key=""), other).is_fine  # of an earlier job
+
+
+def test_what_differs_is_measured_by_how_sure_training_was():
+    assert proving.compare(MANY, [served(factor=0.85)] * 40).is_fine
+    assert proving.compare(MANY, [served(factor=0.75)] * 40).differing == 40
+
+
+def test_an_index_that_is_none_is_another_servers_and_no_traceback():
+    odd = [{"predictions": [{"class": "breed 0", "index": [], "probability": 0.05}]}] * 40
+    assert proving.compare(MANY, odd).is_fine

@@ -225,6 +225,8 @@ def test_unknown_headers_do_no_harm(client):
 
 def test_the_model_that_answers_is_named_on_request(client, predictor):
     named = post(client, JPEG, **{ATTRIBUTES: "model_sha256=true"}).json
-    assert named == post(client, JPEG).json | {"model_sha256": predictor.artifact.sha256["model.safetensors"]}
+    about = predictor.artifact
+    names = {"model_sha256": about.sha256["model.safetensors"], "answers_key": about.answers_key}
+    assert named == post(client, JPEG).json | names
     sentence = f"model_sha256 in {ATTRIBUTES} is 'yes'; accepted: true, false"
     assert_error(post(client, JPEG, **{ATTRIBUTES: "model_sha256=yes"}), 400, sentence)

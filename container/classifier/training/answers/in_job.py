@@ -49,7 +49,7 @@ def add_answers(
     if chosen and not interrupt.signal:
         answers = answer([data for _, data in chosen], model, about, device)
         sampled = [Sampled(name, data, best) for (name, data), best in zip(chosen, answers, strict=True)]
-        write(folder / FILE, Sample(about.sha256[WEIGHTS_FILE], phase.name, sampled))
+        write(folder / FILE, Sample(about.sha256[WEIGHTS_FILE], phase.name, sampled, about.classes, about.answers_key))
         logger.info("%s has %d %s images with their answers, for deploy.py to compare", FILE, len(sampled), phase.name)
 
 

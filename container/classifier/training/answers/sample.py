@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from classifier import files
-from classifier.artifact_fields import is_number, is_sha256
+from classifier.artifact_fields import are_classes, is_number, is_sha256
 from classifier.errors import UserError
 
 FILE = "answers.json"
@@ -36,11 +36,16 @@ class Sampled(NamedTuple):
 
 @dataclass(frozen=True)
 class Sample:
-    """Images of one phase, and the answers of the model whose weights' file has this SHA-256."""
+    """Images of one phase, and the answers of the model whose weights' file has this SHA-256.
+
+    `classes` are all of its classes, and `answers_key` is the artifact's; earlier samples have neither.
+    """
 
     model_sha256: str
     phase: str
     images: Sequence[Sampled]
+    classes: Sequence[str] = ()
+    answers_key: str = ""
 
 
 def write(path: Path, sample: Sample) -> None:
@@ -54,8 +59,8 @@ def write(path: Path, sample: Sample) -> None:
         }
         for one in sample.images
     ]
-    values = {"format_version": FORMAT_VERSION, "model_sha256": sample.model_sha256, "phase": sample.phase}
-    files.write_file(path, json.dumps(values | {"images": images}, ensure_ascii=False).encode())
+    values = {"format_version": FORMAT_VERSION} | vars(sample) | {"images": images}
+    files.write_file(path, json.dumps(values, ensure_ascii=False).encode())
 
 
 def read(path: Path) -> Sample | None:
@@ -71,7 +76,11 @@ def read(path: Path) -> Sample | None:
             raise UserError(f"format_version is {values.get('format_version')!r}; accepted: {FORMAT_VERSION}")
         if not is_sha256(values["model_sha256"]) or not isinstance(values["phase"], str) or not values["images"]:
             raise ValueError
-        return Sample(values["model_sha256"], values["phase"], [_sampled(one) for one in values["images"]])
+        classes, key = values.get("classes", []), values.get("answers_key", "")
+        if (classes and not are_classes(classes)) or (key and not is_sha256(key)):
+            raise ValueError
+        images = [_sampled(one) for one in values["images"]]
+        return Sample(values["model_sha256"], values["phase"], images, tuple(classes), key)
     except UserError as error:
         raise UserError(f"{path} is damaged: {error}; {NOTHING_COMPARED}") from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:

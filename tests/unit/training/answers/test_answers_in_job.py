@@ -41,6 +41,7 @@ def test_the_answers_are_the_models(tmp_path, artifact_folder, dataset):
     taken = sampled(tmp_path, artifact_folder, dataset)
     about = artifact.read(artifact_folder)
     assert (taken.model_sha256, taken.phase, len(taken.images)) == (about.sha256["model.safetensors"], "test", 12)
+    assert (taken.classes, taken.answers_key) == (about.classes, about.answers_key)
     predictor = load_predictor(artifact_folder, about, "fp32")
     for one in taken.images:
         answer = predictor.in_lane(predictor.lanes[0])(images.evaluation_pixels(one.data, IMAGE_SIZE)[None])[0]

@@ -7,12 +7,22 @@ import pytest
 from classifier.errors import UserError
 from classifier.training.answers.sample import Sample, Sampled, read, write
 
-SAMPLE = Sample("0" * 64, "test", [Sampled("a/1.jpg", b"one", {"a": 0.75, "b": 0.25}), Sampled("2", b"", {"b": 1})])
+IMAGES = [Sampled("a/1.jpg", b"one", {"a": 0.75, "b": 0.25}), Sampled("2", b"", {"b": 1})]
+SAMPLE = Sample("0" * 64, "test", IMAGES, ("b", "a"), "1" * 64)
+LATER = "classes", "answers_key"
 
 
 def test_a_sample_is_read_as_it_was_written(tmp_path):
     write(tmp_path / "answers.json", SAMPLE)
     assert read(tmp_path / "answers.json") == SAMPLE
+
+
+def test_an_earlier_jobs_sample_has_no_list_of_classes(tmp_path):
+    write(tmp_path / "answers.json", SAMPLE)
+    values = json.loads((tmp_path / "answers.json").read_text())
+    assert values["classes"] == ["b", "a"]
+    (tmp_path / "answers.json").write_text(json.dumps({k: v for k, v in values.items() if k not in LATER}))
+    assert read(tmp_path / "answers.json") == Sample(SAMPLE.model_sha256, "test", IMAGES)
 
 
 def test_there_may_be_none(tmp_path):
@@ -25,6 +35,9 @@ def test_there_may_be_none(tmp_path):
         {"format_version": 2},
         {"model_sha256": "abc"},
         {"phase": 1},
+        {"classes": ["a", "a"]},
+        {"classes": {"a": 1}},
+        {"answers_key": "abc"},
         {"images": []},
         {"images": [None]},
         {"images": {"a": 1}},
