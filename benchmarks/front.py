@@ -22,6 +22,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
+import environment
 from classifier import network
 from classifier.artifact import Artifact
 from classifier.training.artifact_files import save_artifact
@@ -114,6 +115,7 @@ def main() -> None:
     parser.add_argument("--fronts", type=int, nargs="+", default=[1])
     parser.add_argument("--serve", type=Path, nargs="+", default=[HERE.parent / "container" / "serve"])
     options = parser.parse_args()
+    environment.ask_no_proxy_for_this_computer()
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         (scratch / "photo").write_bytes(photo())

@@ -14,6 +14,8 @@ from pathlib import Path
 import psutil
 from machine import CORES
 
+import environment
+
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
 PORT = 18180
@@ -69,6 +71,7 @@ class Running:
 
     def __init__(self, server: Server, scratch: Path, body: tuple[str, Path]):
         """Start it; `body` is the media type and the file of one request."""
+        environment.ask_no_proxy_for_this_computer()
         self.server = server
         self._log = scratch / f"{server.name}.log"
         with self._log.open("ab") as log:

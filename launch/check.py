@@ -39,10 +39,11 @@ def main() -> int:
         check.show_classes()
         check.show()
         print(f"page: {page}")
-        if written:
-            print(
-                f"{written} lists what is better left out; upload.py, train.py --local and the demo heed it: look first"
-            )
+        if written and check.left_out:
+            heed = "upload.py, train.py --local and the demo heed it: look first"
+            print(f"{written} lists what is better left out, {plural(len(check.left_out), 'image')}; {heed}")
+        elif written:
+            print(f"{written} lists, as comments, what you decide about: remove the # before an image to leave it out")
         elif check.left_out and not settings.no_list:
             again = "remove it to have it written anew, with all that it names now"
             print(f"{check.folder / NAME} is there already, and lacks {plural(len(check.left_out), 'image')}: {again}")

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -88,6 +89,12 @@ def _rows(labels: Path) -> list[tuple[int, dict[str, str]]]:
         text = files.read_text(labels)
     except FileNotFoundError:
         raise UserError(f"{labels} is missing; accepted: the labels.csv of a training job") from None
+    except UserError as error:
+        how = '; accepted from Excel: "CSV UTF-8"' if isinstance(error.__cause__, UnicodeError) else ""
+        raise UserError(f"{error}{how}") from error
+    first, _, rest = text.partition("\n")
+    of_excel = re.fullmatch('"?sep=."?[,;\t]*', first, re.IGNORECASE) is not None  # a line that only Excel reads
+    text = rest if of_excel else text
     head = text.partition("\n")[0]
     # Spreadsheets of many countries write semicolons, and "Unicode text" has tabs.
     delimiter = next((other for other in ";\t" if other in head), ",")
@@ -95,9 +102,10 @@ def _rows(labels: Path) -> list[tuple[int, dict[str, str]]]:
     table = csv.DictReader(io.StringIO(text), delimiter=delimiter, strict=True)
     try:
         table.fieldnames = names = [name.strip().lower() for name in table.fieldnames or ()]
-        rows = [(table.line_num, row) for row in table]
+        rows = [(table.line_num + of_excel, row) for row in table]
     except csv.Error as error:
-        raise UserError(f"{labels}, line {table.line_num}, cannot be read: {error}; accepted: CSV") from error
+        where = f"{labels}, line {table.line_num + of_excel}"
+        raise UserError(f"{where}, cannot be read: {error}; accepted: CSV") from error
     for name in LABELS_COLUMNS[:5]:
         if (count := names.count(name)) != 1:
             has = plural(count, "column") if count else "no column"

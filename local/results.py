@@ -35,11 +35,11 @@ def show(answers: list[dict]) -> None:
 
 
 def common_folder(files: list[str]) -> str:
-    """Return the folder, with its slash, that several files have in common; "" if there is none."""
+    """Return the folder, with its slash, that several files have in common; "" if there is none but the root."""
     parents = {PurePath(file).parent for file in files}
     with suppress(ValueError):  # absolute and relative paths
         common = os.path.commonpath(parents) if len(files) > 1 else ""
-        return f"{common.rstrip('/')}/" if common not in ("", ".") else ""
+        return f"{common}/" if common not in ("", ".", "/") else ""
     return ""
 
 

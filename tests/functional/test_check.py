@@ -101,3 +101,15 @@ def test_a_leak_is_said_before_training_here_and_in_the_jobs_log_and_report(chec
     assert f"data: {leak}; the test score is then too good" in before + log
     report = Path(re.search("^report: (.+)$", log, re.MULTILINE)[1]).read_text()
     assert f"{leak}." in report
+
+
+def test_a_list_of_comments_alone_is_not_said_to_leave_anything_out(checkout, tmp_path):
+    """A very dark picture is for a person to decide about."""
+    images = [(f"pet-{seed % 2}", f"{seed}.jpg", photo(64, 64, seed)) for seed in range(40)]
+    images[0] = ("pet-0", "0.jpg", images[0][2].point(lambda value: value // 8))
+    pets = write_channel(tmp_path, "pets", images)
+    out = checkout.does(f"check.py {pets}")
+    assert f"{pets / 'leave_out.txt'} lists, as comments, what you decide about" in out
+    lines = (pets / "leave_out.txt").read_text().split("\n")
+    assert all(line.startswith("#") for line in lines if line)
+    assert "# pet-0/0.jpg" in lines

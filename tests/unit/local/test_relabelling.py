@@ -69,6 +69,21 @@ def test_ends_of_lines_and_headers_may_be_written_otherwise(data):
     assert marked_moves(labels, data) == {"train/cat/001.jpg": "train/dog/001 from cat.jpg"}
 
 
+@pytest.mark.parametrize(("delimiter", "line"), [(";", "sep=;"), ("\t", '"sep=\t"'), (",", "SEP=,")])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_first_line_that_only_excel_reads_is_no_head(data, delimiter, line, end):
+    labels = write_labels(data, ("?", "train", "cat/001.jpg", "dog"), delimiter=delimiter)
+    labels.write_bytes(f"{line}\n{labels.read_text()}".replace("\n", end).encode())
+    with pytest.raises(UserError, match=r"labels.csv, line 3, has '\?' under move"):
+        marked_moves(labels, data)
+
+
+def test_what_excel_saves_in_the_letters_of_one_country_names_what_is_accepted(data):
+    labels = write_labels(data, ("x", "train", "Käse/001.jpg", "dog"), encoding="cp1252")
+    with pytest.raises(UserError, match=r'is not text in UTF-8 or UTF-16: .*; accepted from Excel: "CSV UTF-8"'):
+        marked_moves(labels, data)
+
+
 def test_the_line_is_said_that_an_editor_shows(data):
     labels = write_labels(data, ("?", "train", "cat/001.jpg", "dog"))
     labels.write_text(labels.read_text().replace("\n", "\n\n", 1))

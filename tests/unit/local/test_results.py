@@ -44,9 +44,13 @@ def test_a_model_that_does_not_say(capsys):
         (["a/b/1.jpg"], ""),
         (["1.jpg", "2.jpg"], ""),
         (["/x/1.jpg", "x/2.jpg"], ""),
-        (["/1.jpg", "/x/2.jpg"], "/"),
+        (["/1.jpg", "/x/2.jpg"], ""),
+        (["/x/1.jpg", "/y/2.jpg"], ""),
+        (["/x/1.jpg", "/x/y/2.jpg"], "/x/"),
+        (["../a/1.jpg", "../b/2.jpg"], "../"),
         (["a/b/1.jpg", "a/bc/2.jpg"], "a/"),
     ],
 )
 def test_the_folder_in_common(files, folder):
+    assert all(file.startswith(folder) for file in files)
     assert results.common_folder(files) == folder
