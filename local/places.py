@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CONTAINER = ROOT / "container"
 RUNS = ROOT / "runs"
 LATEST = RUNS / "latest.json"
+TIME = "%y%m%d-%H%M%S"
 # A tuning job's name has at most 32 characters, of which the time has 14.
 PREFIX = Text("[a-zA-Z0-9](-?[a-zA-Z0-9]){0,17}", "1 to 18 letters, digits and single hyphens between them")
 # What SageMaker takes as the name of a job or an endpoint.
@@ -51,8 +52,20 @@ def need(package: str, advice: str) -> None:
 
 
 def new_name(prefix: str) -> str:
-    """Return a new name for a job."""
-    return f"{prefix}-{time.strftime('%y%m%d-%H%M%S')}"
+    """Return a new name for a job or what belongs to one, which no other process on this computer gets too.
+
+    AWS has room for the seconds alone, so the next one waits for the next second.
+    """
+    RUNS.mkdir(exist_ok=True)
+    with (RUNS / "last_name").open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        last = file.read()
+        while (now := time.strftime(TIME)) == last:
+            time.sleep(0.02)
+        file.truncate(0)
+        file.write(now)
+    return f"{prefix}-{now}"
 
 
 def run_folder(name: str) -> Path:
@@ -69,7 +82,7 @@ def new_run(prefix: str) -> str:
             (RUNS / name).mkdir(parents=True)
             return name
         except FileExistsError:
-            time.sleep(0.1)  # until the next second, which the name has
+            pass  # the clock was set back
 
 
 @contextmanager
@@ -110,7 +123,7 @@ def noted_or_none() -> dict[str, str]:
     try:
         return noted()
     except UserError as error:
-        aside = LATEST.with_name(new_name(f"{LATEST.name}.damaged"))
+        aside = LATEST.with_name(f"{LATEST.name}.damaged-{time.strftime(TIME)}")
         LATEST.replace(aside)
         print(f"{error}. It is now {aside}; a server that it named may still run here", file=sys.stderr)
         return {}

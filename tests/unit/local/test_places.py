@@ -1,5 +1,7 @@
 import json
 import re
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -36,7 +38,7 @@ def test_a_damaged_file_of_names_is_said_and_the_next_note_sets_it_aside(runs, c
     error = capsys.readouterr().err
     assert error.startswith(f"{places.LATEST} ")
     assert error.count("\n") == 1
-    latest, aside = sorted(runs.iterdir())
+    latest, aside = sorted(runs.glob("latest*"))
     assert (latest, aside.read_text()) == (places.LATEST, text)
     assert aside.name.startswith("latest.json.damaged-")
 
@@ -61,7 +63,7 @@ def test_the_last_server_is_not_known_from_a_damaged_file(runs, capsys):
     assert not capsys.readouterr().err
 
 
-def test_a_name_is_one_that_sagemaker_takes():
+def test_a_name_is_one_that_sagemaker_takes(runs):
     assert re.fullmatch(r"dog-breeds-\d{6}-\d{6}", places.new_name("dog-breeds"))
     for prefix in ("", "dog breeds", "-dogs", "x" * 19, "dogs\n", 5):
         with pytest.raises(ValueError):
@@ -90,12 +92,21 @@ def test_a_package_that_is_missing_is_one_sentence():
         places.need("no_such_package", "make launch installs it")
 
 
+def test_no_two_names_are_the_same_whoever_asks_and_for_what(runs):
+    """As of two train.py that are started at once on AWS, which has no folder that could tell them apart."""
+    ask = f"import sys; sys.path[:0] = {sys.path}; from local import places; places.RUNS = places.Path({str(runs)!r}); "
+    command = [sys.executable, "-c", ask + "print(places.new_name('job'))"]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    names = [process.communicate()[0].strip() for process in processes]
+    assert len({*names, places.new_name("job")}) == 4
+
+
 def test_two_processes_never_get_the_same_run(tmp_path, monkeypatch):
     monkeypatch.setattr(places, "RUNS", tmp_path / "runs")
     with ThreadPoolExecutor() as pool:
         names = list(pool.map(places.new_run, ["job"] * 3))
     assert len(set(names)) == 3
-    assert {path.name for path in (tmp_path / "runs").iterdir()} == set(names)
+    assert {path.name for path in (tmp_path / "runs").glob("job*")} == set(names)
 
 
 def test_no_damage_of_the_names_is_a_traceback(runs, capsys):
