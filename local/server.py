@@ -119,4 +119,6 @@ def stop() -> bool:
 
 
 def forget() -> None:
-    places.note(local_pid="", local_started="", local_url="")
+    """Take the server out of the latest names; on a disk that is full it stays, and is known to have ended."""
+    with suppress(OSError):
+        places.note(local_pid="", local_started="", local_url="")

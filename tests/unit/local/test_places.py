@@ -1,3 +1,4 @@
+import errno
 import json
 import re
 import subprocess
@@ -61,6 +62,17 @@ def test_the_last_server_is_not_known_from_a_damaged_file(runs, capsys):
     assert "a server that it named may still run here" in capsys.readouterr().err
     assert server.stop() is False
     assert not capsys.readouterr().err
+
+
+def test_a_full_disk_is_no_reason_to_fail_where_no_server_runs(runs, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    places.note(local_pid="999999999", local_started="1", local_url="http://127.0.0.1:8080")
+    monkeypatch.setattr(places, "write_file", fail)
+    assert server.stop() is False
+    with pytest.raises(OSError, match="No space"):
+        places.note(job="one")
 
 
 def test_a_name_is_one_that_sagemaker_takes(runs):
