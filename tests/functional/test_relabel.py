@@ -32,7 +32,7 @@ def test_wrong_labels_are_found_moved_and_moved_back(tmp_path, trainable):
     assert {(row["given"], row["likely"]) for row in found} == {("digit-1", "digit-0")}
     report = report_of(tmp_path)
     assert f"{len(rows)} of 160 labels may be wrong" in report
-    assert ("frozen features of all other images" in report) == (trainable == "head")
+    assert "each image of train by a linear classifier of the features of all the others" in report
 
     for row in found:
         row["move"] = "x"

@@ -79,7 +79,7 @@ class Outputs(NamedTuple):
     positions: torch.Tensor  # (n,)
     labels: torch.Tensor  # (n,)
     logits: torch.Tensor  # float32 (n, k)
-    features: torch.Tensor  # float32 (m, f), of m of the images in any order: see familiarity.MOST
+    features: torch.Tensor  # float32 (m, f), of m of the images; in their order if of all
 
 
 class Scores(NamedTuple):
@@ -143,14 +143,18 @@ def run_model(
     compute: Compute,
     skipped: SkippedImages,
     interrupt: Interrupt,
+    most_features: int = MOST,
 ) -> tuple[Outputs, np.ndarray, np.ndarray]:
-    """Return the outputs for all readable images, whichever process computed them, and each step's loss and size."""
+    """Return the outputs for all readable images, whichever process computed them, and each step's loss and size.
+
+    Features are kept of at most `most_features` images, spread evenly.
+    """
     group = compute.group
     model.eval()
     group.copy_buffers(model)
     step_losses = torch.zeros(len(batches), 2, device=compute.device)  # sum over the images, and their number
     parts: list[Outputs] = []  # on the device: to read them at each step would make the GPU wait
-    every = math.ceil(len(batches.phase) / MOST)
+    every = math.ceil(len(batches.phase) / most_features)
     with _inputs_of(model.get_submodule(HEAD)) as features:
         for step, batch in enumerate(progress(interrupt.watch(batches.epoch()), batches.phase.name, len(batches))):
             interrupt.check(group.any)
@@ -173,6 +177,7 @@ def run_model(
     order = columns[0].argsort()
     sums, counts = group.sum(step_losses).cpu().numpy().T
     sums, counts = sums[counts > 0], counts[counts > 0]
+    features = features[order] if every == 1 else features
     return Outputs(*(column[order] for column in columns), features=features), sums / counts, counts
 
 

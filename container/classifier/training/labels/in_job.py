@@ -13,7 +13,6 @@ from classifier.training.compute import explained_memory
 from classifier.training.data.batches import explained_losses
 from classifier.training.data.folders import Phase
 from classifier.training.evaluate import Outputs, run_model
-from classifier.training.features import FeatureBatches
 from classifier.training.interrupt import Interrupted
 from classifier.training.labels.suspects import find_suspects, leave_one_out
 from classifier.training.trainer import Outcome, Trainer
@@ -22,14 +21,6 @@ from classifier.words import percent, plural
 logger = logging.getLogger(__name__)
 # A network that is wrong more often than right says more of itself than of a label: one at chance doubted 100 of 150.
 LEAST_ACCURACY = 0.5
-LEFT_OUT = (
-    "validation's and test's by the model, which did not learn them; train's by a linear classifier of the frozen "
-    "features of all other images"
-)
-IN_SAMPLE = (
-    "validation's and test's by the model, which did not learn them; train's by the model too, which has learnt them: "
-    "the more epochs, the fewer of these are found (trainable=head judges each by the others)"
-)
 
 
 @dataclass(frozen=True)
@@ -46,14 +37,10 @@ class Suspect:
 
 @dataclass(frozen=True)
 class LabelCheck:
-    """The labels that may be wrong, the surest first, of so many images, and the way in which they were found.
-
-    If they were not judged, `why_not` has the reason.
-    """
+    """The labels that may be wrong, the surest first, of so many images; if they were not judged, `why_not`."""
 
     suspects: list[Suspect]
     images: int
-    way: str
     why_not: str = ""
 
 
@@ -67,7 +54,7 @@ def check_labels(trainer: Trainer, outcome: Outcome) -> LabelCheck | None:
         return None
     if trainer.history.best and (why_not := find_unfitness(trainer.history.best.confusion)):
         logger.info("labels: not judged, since %s", why_not)
-        return LabelCheck([], 0, "", f"They were not judged: {why_not}; such a network doubts right labels.")
+        return LabelCheck([], 0, f"They were not judged: {why_not}; such a network doubts right labels.")
     try:
         with explained_losses(trainer.train, trainer.validation, trainer.test), explained_memory(trainer.hp):
             found = _look(trainer)
@@ -106,18 +93,17 @@ def _look(trainer: Trainer) -> LabelCheck:
     suspects, images = [], 0
     for batches in filter(None, (trainer.train, trainer.validation, trainer.test)):
         parts = trainer.compute, trainer.skipped, trainer.interrupt
-        outputs, *_ = run_model(judge, NoLoss(), batches, *parts)  # of epoch 0, so that nothing is cropped at random
-        features = batches.features if isinstance(batches, FeatureBatches) else None
-        if batches is trainer.train and features is not None:
-            own = features[outputs.positions.to(features.device)].cpu()
-            probabilities = leave_one_out(own, outputs.labels, classes)
+        # Of epoch 0, so that nothing is cropped at random.
+        outputs, *_ = run_model(judge, NoLoss(), batches, *parts, most_features=len(batches.phase))
+        if batches is trainer.train:  # the network has learnt these labels, the wrong ones too
+            probabilities = leave_one_out(outputs.features, outputs.labels, classes)
         else:
             best = trainer.history.best
             probabilities = (outputs.logits / (best.temperature if best else 1.0)).softmax(1)
         suspects += _suspects(batches.phase, outputs, probabilities)
         images += len(outputs.labels)
     suspects.sort(key=lambda suspect: suspect.probability_given)
-    return LabelCheck(suspects, images, LEFT_OUT if isinstance(trainer.train, FeatureBatches) else IN_SAMPLE)
+    return LabelCheck(suspects, images)
 
 
 class NoLoss(torch.nn.Module):

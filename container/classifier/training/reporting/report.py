@@ -64,7 +64,6 @@ def wrong_labels(summary: Summary, album: Album) -> dict[str, object]:
     return {
         "count": len(summary.labels.suspects),
         "images": summary.labels.images,
-        "way": summary.labels.way,
         "why_not": summary.labels.why_not,
         "shown": [_suspect(suspect, summary, album) for suspect in shown],
     }

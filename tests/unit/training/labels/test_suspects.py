@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from classifier.training.labels import suspects
 from classifier.training.labels.suspects import PENALTY, SHARPNESS, find_suspects, leave_one_out
 
 
@@ -14,7 +15,9 @@ def clusters(n=120, classes=3, wrong=6):
     return features, labels, true
 
 
-def test_leaving_one_out_is_the_regression_without_it():
+@pytest.mark.parametrize("at_once", [7, 4096])
+def test_leaving_one_out_is_the_regression_without_it(monkeypatch, at_once):
+    monkeypatch.setattr(suspects, "AT_ONCE", at_once)
     features, labels, _ = clusters(30)
     found = leave_one_out(features, labels, 3)
     scaled = (features - features.mean(0)) / (features.std(0, correction=0) + 1e-6)
@@ -29,10 +32,10 @@ def test_leaving_one_out_is_the_regression_without_it():
 
 def test_wrong_labels_are_suspected_with_the_true_class():
     features, labels, true = clusters()
-    suspects = find_suspects(leave_one_out(features, labels, 3), labels)
-    assert {position for position, _ in suspects[:6]} == set(range(6))
-    assert all(likely == true[position] for position, likely in suspects[:6])
-    assert len(suspects) <= 8
+    found = find_suspects(leave_one_out(features, labels, 3), labels)
+    assert {position for position, _ in found[:6]} == set(range(6))
+    assert all(likely == true[position] for position, likely in found[:6])
+    assert len(found) <= 8
 
 
 def test_the_surest_comes_first_and_right_labels_are_not_suspected():
