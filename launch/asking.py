@@ -1,7 +1,8 @@
 """Send pictures to an endpoint of any kind, and return its answers."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from classifier import streams
 from classifier.errors import UserError
 from launch import asynchronous, endpoints, multimodel
 from launch.aws import Aws
@@ -21,12 +22,24 @@ def ask_endpoint(
                 submitted.append((file, data, asynchronous.submit(aws, name, data, attributes)))
         except Exception as error:  # told once those before have their answers
             refusal = error
-        yield from (sending.classify(*one) for one in submitted)
+        yield from collect(submitted)
         if refusal:
             raise refusal
         return
     send = endpoint_sender(aws, name, model, attributes)
     yield from (sending.classify(file, data, send) for file, data in sent)
+
+
+def collect(submitted: Sequence[tuple[str, bytes, asynchronous.Answer]]) -> Iterator[dict]:
+    """Yield the answers to submitted pictures; if one does not come, say where those after it will be."""
+    for number, (file, data, answer) in enumerate(submitted, 1):
+        try:
+            found = sending.classify(file, data, answer)
+        except BaseException:
+            for later, _, left in submitted[number:]:
+                streams.tell(f"{left.output} will be the answer to {later}")
+            raise
+        yield found
 
 
 def endpoint_sender(aws: Aws, name: str, model: str = "", attributes: str = "") -> Callable[[bytes], bytes]:

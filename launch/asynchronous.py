@@ -7,7 +7,7 @@ import json
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from classifier.errors import UserError
@@ -34,21 +34,32 @@ def request(endpoint: str, picture: str, attributes: str = "") -> dict[str, Any]
     }
 
 
-def submit(aws: Aws, endpoint: str, data: bytes, attributes: str = "") -> Callable[[bytes], bytes]:
-    """Send a picture to the endpoint, and return a function that waits for its answer, an error's too."""
+@dataclass(frozen=True)
+class Answer:
+    """The answer of `endpoint` to the `picture` at an S3 URI, which will be at `output`, or an error at `failure`."""
+
+    aws: Aws
+    endpoint: str
+    picture: str
+    output: str
+    failure: str
+
+    def __call__(self, _: bytes) -> bytes:
+        """Wait for the answer, an error's too, and return it."""
+        left = f"{self.output} will be the answer, and {self.picture} stays"
+        with console.if_interrupted(f"{self.endpoint} goes on without this script: {left}"):
+            found = wait_for(self.aws, self.endpoint, self.output, self.failure)
+        self.aws.s3.Object(*split_uri(self.picture)).delete()
+        return found
+
+
+def submit(aws: Aws, endpoint: str, data: bytes, attributes: str = "") -> Answer:
+    """Send a picture to the endpoint, and return its answer, which is still to come."""
     picture = f"{aws.home}/async/input/{uuid.uuid4()}"
     storage.put(aws, picture, data)
     runtime = aws.session.client("sagemaker-runtime")
     places = runtime.invoke_endpoint_async(**request(endpoint, picture, attributes))
-
-    def answer(_: bytes) -> bytes:
-        left = f"{places['OutputLocation']} will be the answer, and {picture} stays"
-        with console.if_interrupted(f"{endpoint} goes on without this script: {left}"):
-            found = wait_for(aws, endpoint, places["OutputLocation"], places.get("FailureLocation", ""))
-        aws.s3.Object(*split_uri(picture)).delete()
-        return found
-
-    return answer
+    return Answer(aws, endpoint, picture, places["OutputLocation"], places.get("FailureLocation", ""))
 
 
 def wait_for(aws: Aws, endpoint: str, output: str, failure: str) -> bytes:

@@ -91,6 +91,19 @@ def test_ctrl_c_says_where_the_answer_will_be(account, tmp_path):
     assert "will be the answer, and s3://" in account.err
 
 
+def test_where_the_answers_after_one_that_does_not_come_will_be(account, tmp_path):
+    account.trained()
+    account.does(DEPLOY)
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.jpg").write_bytes(b"a picture")
+    account.aws.answer_later = lambda *_: None
+    account.monkeypatch.setattr(Aws, "pause", lambda _: account.aws.endpoints.clear())
+    assert "is gone, and has not answered" in account.refuses(f"predict.py {tmp_path}")
+    told = [line for line in account.err.splitlines() if " will be the answer to " in line]
+    assert [Path(line).name for line in told] == ["b.jpg", "c.jpg"]
+    assert len({line.split()[0] for line in told if line.startswith("s3://")}) == 2
+
+
 def test_an_endpoint_that_has_scaled_to_none_costs_nothing_now(account):
     account.trained()
     account.does(f"{DEPLOY} --prices ml.m5.xlarge=0.25")
