@@ -4,6 +4,7 @@ import math
 
 import torch
 
+from classifier.training import eager
 from classifier.training.data.folders import Dataset
 from classifier.training.hyperparameters import Hyperparameters
 
@@ -33,8 +34,8 @@ def make_optimizer(model: torch.nn.Module, hp: Hyperparameters) -> torch.optim.O
         {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
     ]
     if hp.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=hp.lr, eps=hp.optimizer_eps, fused=True)
-    return torch.optim.SGD(groups, lr=hp.lr, momentum=0.9, nesterov=True, fused=True)
+        return eager.AdamW(groups, lr=hp.lr, eps=hp.optimizer_eps, fused=True)
+    return eager.SGD(groups, lr=hp.lr, momentum=0.9, nesterov=True, fused=True)
 
 
 def learning_rate(peak: float, step: int, steps: int) -> float:

@@ -1,8 +1,27 @@
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.training.optimization import learning_rate, loss_weight, make_optimizer
+from datasets import TRAIN
+
+UNCOMPILED = """
+import sys, torch
+from classifier.training.hyperparameters import Hyperparameters
+from classifier.training.optimization import make_optimizer
+for name in ("adamw", "sgd"):
+    model = torch.nn.Linear(2, 2)
+    optimizer = make_optimizer(model, Hyperparameters(optimizer=name))
+    model(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    optimizer.load_state_dict(optimizer.state_dict())
+print("torch._dynamo" in sys.modules)
+"""
 
 
 def test_the_schedule_warms_up_then_falls_to_zero():
@@ -32,9 +51,33 @@ def test_biases_and_normalisation_are_not_decayed():
 def test_the_optimiser_has_what_was_asked_for(name, kind):
     hp = Hyperparameters(optimizer=name, lr=0.07, optimizer_eps=1e-5)
     optimizer = make_optimizer(torch.nn.Linear(2, 2), hp)
-    assert type(optimizer) is kind
+    assert isinstance(optimizer, kind)
     assert optimizer.defaults["lr"] == 0.07
     assert optimizer.defaults.get("eps", 1e-5) == 1e-5
+
+
+@pytest.mark.parametrize(("name", "kind"), [("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)])
+def test_its_steps_are_those_of_torchs_own(name, kind):
+    model, other = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
+    other.load_state_dict(model.state_dict())
+    optimizer = make_optimizer(model, Hyperparameters(optimizer=name, lr=0.1, weight_decay=0.1))
+    momentum = {"momentum": 0.9, "nesterov": True} if name == "sgd" else {}
+    groups = [{"params": [other.weight], "weight_decay": 0.1}, {"params": [other.bias], "weight_decay": 0.0}]
+    own = kind(groups, lr=0.1, fused=True, **momentum)
+    for _ in range(3):
+        for trained, taking in ((model, optimizer), (other, own)):
+            trained(torch.arange(6.0).view(2, 3)).square().sum().backward()
+            taking.step()
+            taking.zero_grad()
+    assert all(map(torch.equal, model.parameters(), other.parameters()))
+    assert repr(optimizer.state_dict()) == repr(own.state_dict())
+
+
+def test_no_process_imports_a_compiler_that_it_never_uses():
+    environment = os.environ | {"PYTHONPATH": str(TRAIN.parent)}
+    command = [sys.executable, "-c", UNCOMPILED]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("False\n", "")
 
 
 def test_a_frozen_parameter_is_left_out():

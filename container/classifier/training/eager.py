@@ -1,0 +1,30 @@
+"""torch's optimisers without torch.compile, which is never used here.
+
+torch's own import its whole compiler to tell it to leave them alone: more than a second of a job's start.
+"""
+
+import inspect
+
+import torch
+from torch.optim import Optimizer
+
+
+class _Uncompiled(Optimizer):
+    """The methods of torch's optimisers as they are under the decorators that import the compiler."""
+
+    add_param_group = inspect.unwrap(Optimizer.add_param_group)
+    zero_grad = inspect.unwrap(Optimizer.zero_grad)
+    state_dict = inspect.unwrap(Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(Optimizer.load_state_dict)
+
+
+class AdamW(_Uncompiled, torch.optim.AdamW):
+    """torch.optim.AdamW; its decorators would also switch gradients off during a step."""
+
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
+
+
+class SGD(_Uncompiled, torch.optim.SGD):
+    """torch.optim.SGD, likewise."""
+
+    step = torch.no_grad()(inspect.unwrap(torch.optim.SGD.step))
