@@ -152,9 +152,21 @@ def test_several_owners_share_the_images_and_one_that_ends_is_not_missed(artifac
         wait_until(lambda: not psutil.pid_exists(owners[0].pid), "it has ended")
         while server.log.count("ready after") < 3:
             assert server.request("GET", "/ping").status == 200
-            assert invoke(server).status in (200, 503)  # 503 if the ended one was asked before that is known
+            assert invoke(server).status == 200
         assert {invoke(server).status for _ in range(8)} == {200}
         assert len(owners_of(server)) == 2
+
+
+def test_of_several_owners_one_that_hangs_is_not_waited_for(artifact_folder, tmp_path):
+    patch = OWNED.replace("owners=1", "owners=2") + "import classifier.serving.remote as r; r.SILENT_S = 1"
+    with serve(artifact_folder.parent, tmp_path / "log", patch, SAGEMAKER_MODEL_SERVER_WORKERS="2") as server:
+        wait_until(lambda: server.log.count("ready after") == 2, "both owners have the model")
+        server.wait_for_ping(200)
+        owners_of(server)[0].suspend()
+        with ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(lambda _: invoke(server), range(64)))
+        assert {answer.status for answer in answers} == {200}
+        assert sum(answer.seconds > 1 for answer in answers) <= 16  # those that it had before it was known to hang
 
 
 def test_sigterm_answers_what_was_accepted(artifact_folder, tmp_path):
@@ -177,13 +189,14 @@ def test_an_owner_whose_every_forward_fails_is_replaced(artifact_folder, tmp_pat
         assert invoke(server).status == 200
 
 
-def test_an_owner_that_hangs_is_replaced_when_it_is_asked_again(artifact_folder, tmp_path):
+def test_an_owner_that_hangs_is_replaced_though_no_image_comes(artifact_folder, tmp_path):
     hold = tmp_path / "hold"
-    patch = OWNED + "import classifier.serving.batcher as b; b.LONGEST_BATCH_S = 0\n" + held(hold)
-    with serve(artifact_folder.parent, tmp_path / "log", patch) as server, ThreadPoolExecutor(2) as pool:
+    patch = OWNED + "import classifier.serving.batcher as b, classifier.serving.owner as o\n"
+    patch += "b.LONGEST_BATCH_S, o.CHECK_S = 3, 0.1\n" + held(hold)
+    with serve(artifact_folder.parent, tmp_path / "log", patch) as server:
         server.wait_for_ping(200)
         hold.touch()
-        assert {answer.status for answer in pool.map(lambda _: invoke(server), range(2))} == {503}
+        assert invoke(server).status == 503
         hold.unlink()
         server.wait_for_ping(200)
         assert invoke(server).status == 200

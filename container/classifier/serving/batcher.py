@@ -65,7 +65,8 @@ class Batcher:
 
         `in_lane` is called in each lane's thread with its cores, and returns the function that runs the model there:
         uint8 of shape (n, ...) to an array with n rows, for n up to `batch_size`. `give_up`, which is to end the
-        process, is called when MOST_FAILURES batches in turn have failed, or when an image comes while a batch hangs.
+        process, is called when MOST_FAILURES batches in turn have failed, or when an image comes, or check() is
+        called, while a batch hangs.
         """
         self._give_up = give_up
         self._failures = 0
@@ -93,10 +94,15 @@ class Batcher:
                 self._met = image.arrival
             self._waiting.append(image)
             self._start_batches()
-            hangs = min(self._starts.values(), default=math.inf) < image.arrival - LONGEST_BATCH_S
+        self.check()
+        return image.outcome
+
+    def check(self) -> None:
+        """Give up if a batch hangs."""
+        with self._lock:
+            hangs = min(self._starts.values(), default=math.inf) < time.monotonic() - LONGEST_BATCH_S
         if hangs:
             self._end(f"a batch has taken longer than {LONGEST_BATCH_S} s")
-        return image.outcome
 
     def close(self) -> None:
         """End the threads after their last batch; nobody may submit an image any more, or wait for one."""

@@ -19,8 +19,9 @@ from classifier.serving.predictor import Predictor
 class Model(NamedTuple):
     """The loaded model: a short description, its classes, the side of its input in pixels, and a batcher's submit().
 
-    `maps`, where there are any, explain its answers. `is_ready` says whether it can answer now. After `close` nobody
-    may submit. `named` is what a result has if it is asked which model answers: see name().
+    `maps`, where there are any, explain its answers. `is_ready` says whether it can answer now; `check` ends this
+    process if it hangs. After `close` nobody may submit. `named` is what a result has if it is asked which model
+    answers: see name().
     """
 
     about: str
@@ -29,6 +30,7 @@ class Model(NamedTuple):
     submit: Callable[[np.ndarray, float], Future]
     maps: ActivationMaps | None = None
     is_ready: Callable[[], bool] = lambda: True
+    check: Callable[[], None] = lambda: None
     close: Callable[[], None] = lambda: None
     named: Mapping[str, str] = MappingProxyType({})
 
@@ -40,7 +42,12 @@ def model_of(
     batcher = Batcher(predictor.in_lane, predictor.lanes, predictor.batch_size, give_up)
     about = predictor.artifact
     words = f"{about.architecture} on {predictor.device} in {predictor.precision}"
-    return Model(words, about.classes, about.image_size, batcher.submit, maps, close=batcher.close, named=name(about))
+    return Model(
+        *(words, about.classes, about.image_size, batcher.submit, maps),
+        check=batcher.check,
+        close=batcher.close,
+        named=name(about),
+    )
 
 
 def name(about: Artifact) -> dict[str, str]:

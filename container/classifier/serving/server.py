@@ -27,7 +27,7 @@ from classifier.serving.owner import Owner
 from classifier.serving.pools import exit_without_threads
 from classifier.serving.predictor import load_predictor
 from classifier.serving.processes import Processes, bind
-from classifier.serving.remote import RemoteModels
+from classifier.serving.remote_models import RemoteModels
 from classifier.serving.settings import LOG_FORMAT
 from classifier.serving.share import Share, choose_share
 from classifier.serving.slots import Slots
@@ -69,7 +69,7 @@ class Server(Processes):
             images.warm_up()
             if self.owners:
                 loaded = model_of(predictor, end_owner)
-                Owner(self.slots[self.owners.index(self.seat)], loaded.submit)
+                Owner(self.slots[self.owners.index(self.seat)], loaded.submit, loaded.check)
             else:
                 loaded = model_of(predictor, stop_worker, self._open_maps(predictor.precision))
         except UserError as error:

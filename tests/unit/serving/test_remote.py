@@ -7,31 +7,13 @@ from concurrent.futures import Future, wait
 import numpy as np
 import pytest
 
-from classifier.serving import remote
+from classifier.serving import owner, remote
 from classifier.serving.batcher import Expired, Outcome
 from classifier.serving.owner import Owner
-from classifier.serving.remote import ModelFailed, ModelGone, RemoteModel, RemoteModels
+from classifier.serving.remote import ModelFailed, ModelGone, RemoteModel
 from classifier.serving.slots import SLOTS, Slots
+from held_images import CLASSES, SIZE, Held, image, soon
 from waits import PATIENCE_S, wait_until
-
-SIZE, CLASSES = 4, 3
-
-
-class Held:
-    """A batcher that keeps images until it is told to answer."""
-
-    def __init__(self):
-        self.images: list[tuple[np.ndarray, Future]] = []
-
-    def submit(self, pixels: np.ndarray, deadline: float) -> Future:
-        """Keep an image."""
-        outcome: Future = Future()
-        self.images.append((pixels, outcome))
-        return outcome
-
-    def wait_for(self, number: int) -> None:
-        """Wait until this many images have arrived."""
-        wait_until(lambda: len(self.images) == number, f"{number} images arrive")
 
 
 @pytest.fixture
@@ -50,14 +32,6 @@ def submit(pixels: np.ndarray, deadline: float) -> Future:
     else:
         outcome.set_result(Outcome(np.full(CLASSES, value, np.float32), 1.5, 2.5, 7))
     return outcome
-
-
-def image(value: int) -> np.ndarray:
-    return np.full((SIZE, SIZE, 3), value, np.uint8)
-
-
-def soon() -> float:
-    return time.monotonic() + PATIENCE_S
 
 
 def test_every_image_gets_its_own_outcome(slots):
@@ -153,21 +127,23 @@ def test_slots_that_no_reply_frees_are_free_after_a_while(slots, monkeypatch):
     assert front.is_ready()
 
 
-def test_of_several_models_the_one_with_fewest_images_gets_the_next():
-    slots = Slots.of_each(2, 1, SIZE, CLASSES)
-    assert [one.number for one in slots] == [SLOTS // 2] * 2
-    front, held = RemoteModels(slots, 0), [Held(), Held()]
-    assert not front.is_ready()
-    with pytest.raises(ModelGone):
-        front.submit(image(1), soon()).result(PATIENCE_S)
-    for one, model in zip(slots, held, strict=True):
-        Owner(one, model.submit)
-    for value in range(6):
-        front.submit(image(value), soon())
-    for model in held:
-        model.wait_for(3)
-    slots[0].end()
-    assert front.is_ready()
-    front.submit(image(7), soon())
-    held[1].wait_for(4)
-    assert held[1].images[-1][0].max() == 7
+def test_a_model_that_answers_nothing_is_silent_until_it_does(slots, monkeypatch):
+    monkeypatch.setattr(remote, "SILENT_S", 0.1)
+    front, held = RemoteModel(slots, 0), Held()
+    Owner(slots, held.submit)
+    time.sleep(0.2)
+    assert not front.is_silent  # it has nothing to answer
+    outcome = front.submit(image(1), soon())
+    held.wait_for(1)
+    wait_until(lambda: front.is_silent, "it is silent")
+    assert not outcome.done()  # there is no other model
+    held.images[0][1].set_result(Outcome(np.zeros(CLASSES, np.float32), 0, 0, 1))
+    outcome.result(PATIENCE_S)
+    assert not front.is_silent
+
+
+def test_a_model_that_hangs_is_noticed_though_no_image_comes(slots, monkeypatch):
+    monkeypatch.setattr(owner, "CHECK_S", 0.01)
+    checked = threading.Event()
+    Owner(slots, submit, checked.set)
+    assert checked.wait(PATIENCE_S)
