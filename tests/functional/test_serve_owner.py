@@ -169,6 +169,29 @@ def test_of_several_owners_one_that_hangs_is_not_waited_for(artifact_folder, tmp
         assert sum(answer.seconds > 1 for answer in answers) <= 16  # those that it had before it was known to hang
 
 
+SECOND_IS_BROKEN = """
+import os, time, classifier.errors as e, classifier.machine as m, classifier.serving.server as s
+m.list_gpus, m.has_gpu, load = (lambda *_: ["0", "1"]), (lambda *_: False), s.load_predictor
+def load_or_refuse(*arguments):
+    if os.environ["CUDA_VISIBLE_DEVICES"] == "1":
+        raise e.UserError("it is broken")
+    time.sleep(4)
+    return load(*arguments)
+s.load_predictor = load_or_refuse
+"""
+
+
+def test_a_gpu_that_is_broken_from_the_start_stops_no_other(artifact_folder, tmp_path):
+    with serve(artifact_folder.parent, tmp_path / "log", SECOND_IS_BROKEN) as server:
+        server.wait_for_ping(200)
+        assert {invoke(server).status for _ in range(4)} == {200}
+        assert "serve: GPU 1: it is broken" in server.log
+        assert "GPU 0: ready after" in server.log
+        tried = server.log.count("it is broken")
+        wait_until(lambda: server.log.count("it is broken") > tried, "it is tried again")
+        assert invoke(server).status == 200
+
+
 def test_sigterm_answers_what_was_accepted(artifact_folder, tmp_path):
     with serve(artifact_folder.parent, tmp_path / "log", OWNED, SAGEMAKER_MODEL_SERVER_WORKERS="2") as server:
         server.wait_for_ping(200)

@@ -117,6 +117,7 @@ class Processes(BaseApplication):
         self.contract, self.listener, self.share, self.slots = contract, listener, share, slots
         self.fronts = Fronts(share.fronts)
         self.owners = [Seat(self.fronts) for _ in slots]
+        self.unable: set[Seat] = set()  # the owners' whose last process ended before it had its model
         self.seat: Seat  # of the worker that is forked next and, in a worker, its own
         self.failed_starts, self.next_start = 0, 0.0
         self.kills = count_kills()
@@ -157,28 +158,35 @@ class Processes(BaseApplication):
         return self.fronts.has_ready and (not owners or any(owners))
 
     @property
+    def is_still_loading(self) -> bool:
+        """Whether a model's process that has not failed yet is loading it."""
+        return any(seat.is_taken and not seat.is_ready and seat not in self.unable for seat in self.owners)
+
+    @property
     def may_start(self) -> bool:
         """Whether a process that is missing may be started now."""
-        return time.monotonic() >= self.next_start or not self.is_answering
+        return time.monotonic() >= self.next_start or not (self.is_answering or self.is_still_loading)
 
     def vacate(self, seat: Seat) -> None:
         """Give the seat of a process back that has ended or did not start."""
         self.failed_starts = 0 if seat.is_ready else self.failed_starts + 1
-        seat.leave()
         if seat in self.owners:
             self.slots[self.owners.index(seat)].end()
+            (self.unable.discard if seat.is_ready else self.unable.add)(seat)
+        seat.leave()
 
     def plan_next_start(self, halt: HaltServer | None = None) -> None:
         """Choose when the process that has ended is started again.
 
-        Raises HaltServer if no other answers, and this one could not start for the reason `halt`, or some in turn were
-        killed while they started, for example because memory ran out.
+        Raises HaltServer if no other answers, or will with the model of another GPU, and this one could not start for
+        the reason `halt`, or some in turn were killed while they started, for example because memory ran out.
         """
         self.next_start = 0.0
-        if self.failed_starts and self.is_answering:
+        if self.failed_starts and (self.is_answering or self.is_still_loading):
             pause = min(2**self.failed_starts, LONGEST_PAUSE_S)
             self.next_start = time.monotonic() + pause
-            log.error("a process ended before it had its model; others answer, and it is started again in %d s", pause)
+            others = "others answer" if self.is_answering else "another is still loading it"
+            log.error("a process ended before it had its model; %s, and it is started again in %d s", others, pause)
         elif halt:
             raise halt
         elif self.failed_starts >= STARTS:

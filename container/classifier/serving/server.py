@@ -41,6 +41,8 @@ class Server(Processes):
 
     def __init__(self, contract: Contract, folder: Path, description: Artifact, listener: int, share: Share):
         self.folder, self.description = folder, description
+        # Once for all: a process that is started later must not get another's, as it would if a GPU were gone by then.
+        self.gpus = machine.list_gpus()
         slots = Slots.of_each(share.owners, share.fronts, description.image_size, description.row_width)
         super().__init__(contract, listener, share, slots)
 
@@ -61,10 +63,8 @@ class Server(Processes):
         return front
 
     def _load_model(self, result: Future) -> None:
-        start = time.monotonic()
+        start, where = time.monotonic(), self._choose_gpu() if self.owners else ""
         try:
-            if self.owners:
-                self._choose_gpu()
             predictor = load_predictor(self.folder, self.description, self.contract.precision, self.share.cores)
             images.warm_up()
             if self.owners:
@@ -73,26 +73,33 @@ class Server(Processes):
             else:
                 loaded = model_of(predictor, stop_worker, self._open_maps(predictor.precision))
         except UserError as error:
-            exit_worker(f"serve: {error}")
+            exit_worker(f"serve: {where}{error}")
         except MemoryError:
             exit_worker(f"serve: there is too little memory for the model in {self.folder}; ulimit -v is one limit")
         except Exception as error:
             exit_without_threads(error)
             log.exception("loading the model failed")
             reason = " ".join(f"{type(error).__name__}: {error}".split())
-            exit_worker(f"serve: the model in {self.folder} could not be loaded: {reason}")
+            exit_worker(f"serve: {where}the model in {self.folder} could not be loaded: {reason}")
         else:
             result.set_result(loaded)
             self.seat.be_ready()
             log.info(
-                "ready after %.1f s: device %s, precision %s, %s",
-                *(time.monotonic() - start, predictor.device, predictor.precision, plural(self.share.cores, "core")),
+                "%sready after %.1f s: device %s, precision %s, %s",
+                *(where, time.monotonic() - start, predictor.device, predictor.precision),
+                plural(self.share.cores, "core"),
             )
 
-    def _choose_gpu(self) -> None:
-        """Let this process see its own GPU alone, before torch looks for any."""
-        if gpus := machine.list_gpus():
-            os.environ[machine.CHOSEN_GPUS] = gpus[self.owners.index(self.seat)]
+    def _choose_gpu(self) -> str:
+        """Let this process see its own GPU alone, before torch looks for any, and return which, if there are several.
+
+        It is named as CUDA_VISIBLE_DEVICES names it.
+        """
+        if not self.gpus:  # there are only in tests
+            return ""
+        chosen = self.gpus[self.owners.index(self.seat)]
+        os.environ[machine.CHOSEN_GPUS] = chosen
+        return f"GPU {printable(chosen)}: " if len(self.gpus) > 1 else ""
 
     def _remote_model(self) -> Model:
         about, remote = self.description, RemoteModels(self.slots, self.fronts.seats.index(self.seat))

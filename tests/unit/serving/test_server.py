@@ -3,14 +3,17 @@ import errno
 import os
 import shutil
 import socket
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from gunicorn.errors import HaltServer
 
-from classifier import artifact
+from classifier import artifact, machine
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.serving import processes, server
@@ -18,21 +21,43 @@ from classifier.serving.model import Model
 from classifier.serving.processes import STARTS, Master
 from classifier.serving.share import Share
 
+GPUS = ["GPU-0a", "MIG-1b", "GPU-2c"]
 
-@pytest.fixture
-def application(artifact_folder, monkeypatch) -> server.Server:
-    """The gunicorn application, in which a worker that should end raises SystemExit with the sentence."""
+
+@contextmanager
+def server_of(folder: Path, share: Share) -> Iterator[server.Server]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        description = artifact.read(folder)
+        yield server.Server(Contract(folder.parent, {}), folder, description, listener.fileno(), share)
+
+
+@pytest.fixture(autouse=True)
+def no_end(monkeypatch) -> None:
+    """Raise SystemExit with the sentence where a worker would end."""
 
     def end(sentence: str) -> None:
         raise SystemExit(sentence)
 
     monkeypatch.setattr(server, "exit_worker", end)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        description = artifact.read(artifact_folder)
-        contract, share = Contract(artifact_folder.parent, {}), Share(1, 2)
-        running = server.Server(contract, artifact_folder, description, listener.fileno(), share)
+
+
+@pytest.fixture
+def application(artifact_folder) -> Iterator[server.Server]:
+    """The gunicorn application, in one of two workers."""
+    with server_of(artifact_folder, Share(1, 2)) as running:
         running.seat = running.fronts.take()
         yield running
+
+
+@pytest.fixture
+def of_three_gpus(artifact_folder, monkeypatch) -> Iterator[server.Server]:
+    """The gunicorn application of a machine with GPUS, in the master."""
+    monkeypatch.setattr(machine, "list_gpus", lambda *_: GPUS)
+    with server_of(artifact_folder, Share(1, 1, len(GPUS))) as running:
+        yield running
+    for slots in running.slots:
+        for link in chain(*slots.links):
+            link._end.close()
 
 
 def test_what_is_wrong_is_said_before_gunicorn_starts(artifact_folder, tmp_path):
@@ -111,6 +136,44 @@ def test_failed_starts_have_pauses_as_long_as_others_answer_and_stop_the_server_
     with pytest.raises(HaltServer, match="it cannot start"):
         application.vacate(application.fronts.take())
         application.plan_next_start(HaltServer("it cannot start"))
+
+
+def test_one_of_several_gpus_that_cannot_be_used_does_not_stop_those_that_still_load(of_three_gpus, caplog):
+    for seat in (of_three_gpus.take_seat(), of_three_gpus.take_seat(), of_three_gpus.take_seat()):
+        assert seat in of_three_gpus.owners
+    first, second, third = of_three_gpus.owners
+    of_three_gpus.fronts.take().be_ready()
+    for pause in (2, 4, 8):  # also if it fails often before the others have their model
+        of_three_gpus.vacate(first)
+        of_three_gpus.plan_next_start(HaltServer("it cannot start"))
+        assert not of_three_gpus.may_start
+        assert f"another is still loading it, and it is started again in {pause} s" in caplog.text
+        assert of_three_gpus.take_seat() is first
+    of_three_gpus.vacate(second)
+    of_three_gpus.plan_next_start(HaltServer("it cannot start"))
+    of_three_gpus.vacate(third)
+    with pytest.raises(HaltServer, match="it cannot start"):
+        of_three_gpus.plan_next_start(HaltServer("it cannot start"))
+
+
+def test_each_of_several_gpus_has_its_process_whatever_becomes_of_the_others(of_three_gpus, monkeypatch):
+    monkeypatch.setattr(machine, "list_gpus", lambda *_: ["GPU-0a"])  # two are gone
+    for seat, name in zip(of_three_gpus.owners, GPUS, strict=True):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ",".join(GPUS))
+        of_three_gpus.seat = seat
+        assert of_three_gpus._choose_gpu() == f"GPU {name}: "
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == name
+
+
+def test_the_log_says_which_gpu_cannot_be_used(of_three_gpus, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise UserError("it is broken")
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(server, "load_predictor", refuse)
+    of_three_gpus.seat = of_three_gpus.owners[1]
+    with pytest.raises(SystemExit, match="^serve: GPU MIG-1b: it is broken$"):
+        of_three_gpus._load_model(Future())
 
 
 def test_processes_are_not_replaced_because_the_whole_container_was_paused(application, monkeypatch):
