@@ -12,7 +12,6 @@ import torch
 from classifier import network
 from classifier.artifact import Artifact
 from classifier.training.artifact_files import save_artifact
-from classifier.training.export_onnx import add_onnx
 from helpers import NOBODY
 from waits import LIMIT_S
 
@@ -55,6 +54,8 @@ def module_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def artifact_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """ROOT/model with an artifact of random weights; tests must not write to it."""
+    from classifier.training.export_onnx import add_onnx  # with OpenVINO, which a machine with a GPU may lack
+
     folder = tmp_path_factory.mktemp("root") / "model"
     torch.manual_seed(0)
     weights = network.build(len(CLASSES), eps=1e-5).state_dict()

@@ -53,3 +53,18 @@ def test_the_fuzzers_environment_has_what_it_imports():
     needed = {packages[name][0].lower() for name in set(done.stdout.split()) & packages.keys()}
     locked = (CONTAINER.parent / "requirements/fuzz.txt").read_text()
     assert {"flask", "numpy"} <= needed <= set(re.findall("^([a-z0-9-]+)==", locked, re.MULTILINE))
+
+
+WITHOUT = """
+import sys
+sys.modules |= dict.fromkeys(("flask", "gunicorn", "openvino", "smdebug", "boto3"))
+import pytest
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "--collect-only", "tests/gpu"]))
+"""
+
+
+def test_the_tests_for_gpus_can_be_collected_without_packages_that_a_machine_of_ones_own_may_lack():
+    """Those that need one of them are skipped then, and the others run: see docs/image.md."""
+    done = subprocess.run([sys.executable, "-c", WITHOUT], cwd=CONTAINER.parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "test_gpu_steps.py::test_a_step_changes" in done.stdout
