@@ -20,6 +20,8 @@ import gpu_steps
 import machine
 import torch
 
+import environment
+
 # A title, the names of columns, and rows.
 Table = tuple[str, tuple[str, ...], list[tuple]]
 PARTS: dict[str, Callable[[torch.device, Path], Iterable[Table]]] = {
@@ -37,6 +39,7 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
         sys.exit(f"no part {min(unknown)!r}; accepted: {', '.join(PARTS)}")
+    environment.ask_no_proxy_for_this_computer()
     try:
         torch.cuda.init()
     except (RuntimeError, AssertionError) as error:

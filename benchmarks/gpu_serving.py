@@ -1,7 +1,6 @@
 """Serving on the GPU: forward passes alone and beside busy threads, decoding, and the whole server."""
 
 import json
-import multiprocessing
 import os
 import signal
 import statistics
@@ -18,6 +17,7 @@ import front
 import numpy as np
 import torch
 from machine import CORES
+from together import together
 
 from classifier import artifact, images, network
 from classifier.artifact import Artifact
@@ -108,8 +108,7 @@ def decode_for_a_while(files: list[bytes]) -> float:
 
 
 def decoding(files: list[bytes], processes: int) -> float:
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        return sum(pool.map(decode_for_a_while, [files] * processes, chunksize=1))
+    return sum(together(decode_for_a_while, [(files,)] * processes))
 
 
 def server(root: Path, files: list[bytes], where: torch.device) -> Iterator[tuple]:
@@ -130,12 +129,8 @@ def under_load(files: list[bytes], connections: int, where: torch.device) -> tup
     processes = min(connections, CORES)
     shares = [connections // processes + (place < connections % processes) for place in range(processes)]
     samples = []
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        running = pool.starmap_async(keep_asking, [(files, number) for number in shares], chunksize=1)
-        while not running.ready():
-            samples.append(gpu_shares(where))
-            running.wait(0.1)
-        times = sorted(sum(running.get(), []))
+    asked = together(keep_asking, [(files, n) for n in shares], lambda: samples.append(gpu_shares(where)))
+    times = sorted(sum(asked, []))
     busy, memory = map(mean_of_known, zip(*samples, strict=True))
     ms = [1000 * times[int(len(times) * share)] for share in (0.5, 0.99)]
     return len(times) / SECONDS, *ms, busy, memory
@@ -148,7 +143,7 @@ def mean_of_known(shares: Iterable[float | None]) -> float | None:
 
 
 def keep_asking(files: list[bytes], connections: int) -> list[float]:
-    """Ask on so many connections at a time, and return the seconds of each answer."""
+    """Ask on so many connections at a time, and return the seconds of each answer within SECONDS."""
     times: list[float] = []
     end = time.perf_counter() + SECONDS
 
@@ -161,7 +156,8 @@ def keep_asking(files: list[bytes], connections: int) -> list[float]:
             body = answer.read()
             if answer.status != 200 or "predictions" not in json.loads(body):
                 raise RuntimeError(f"{answer.status}: {body[:200]!r}")
-            times.append(time.perf_counter() - started)
+            if (now := time.perf_counter()) < end:
+                times.append(now - started)
 
     threads = [threading.Thread(target=ask, args=(7 * place,)) for place in range(connections)]
     for thread in threads:

@@ -41,11 +41,9 @@ def _read_about(field: str) -> list[str]:
 
 def commit() -> str:
     """Return the short name of the commit that is checked out, and whether files were changed since."""
-    folder = Path(__file__).parent
-    described = subprocess.run(
-        ["git", "describe", "--always", "--exclude=*", "--dirty= with changes"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
+    command = ["git", "describe", "--always", "--exclude=*", "--dirty= with changes"]
+    try:
+        described = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
+    except OSError:  # a bare machine has no git
+        return "unknown"
     return described.stdout.strip() or "unknown"
