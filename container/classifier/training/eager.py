@@ -4,6 +4,7 @@ torch's own import its whole compiler to tell it to leave them alone: more than 
 """
 
 import inspect
+from typing import Any
 
 import torch
 from torch.optim import Optimizer
@@ -25,6 +26,16 @@ class AdamW(_Uncompiled, torch.optim.AdamW):
 
 
 class SGD(_Uncompiled, torch.optim.SGD):
-    """torch.optim.SGD, likewise."""
+    """torch.optim.SGD, likewise, with a momentum of zero before the first step, which is the same by it.
+
+    torch's own fused one reserves memory for it in that step. If GradScaler has it skip the step, since gradients
+    overflowed, whatever was in that memory would be the momentum.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any):
+        super().__init__(*arguments, **options)
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
     step = torch.no_grad()(inspect.unwrap(torch.optim.SGD.step))

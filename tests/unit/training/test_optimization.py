@@ -73,6 +73,31 @@ def test_its_steps_are_those_of_torchs_own(name, kind):
     assert repr(optimizer.state_dict()) == repr(own.state_dict())
 
 
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+@pytest.mark.parametrize("skipped", [0, 2])
+def test_a_step_that_the_scaler_skips_leaves_no_trace(name, skipped):
+    """Also the first one, for which fused SGD reserved memory that it left as it was."""
+    model, other = torch.nn.Linear(1000, 500), torch.nn.Linear(1000, 500)
+    other.load_state_dict(model.state_dict())
+    for trained, overflows in ((model, skipped), (other, None)):
+        optimizer = make_optimizer(trained, Hyperparameters(optimizer=name, lr=0.1, weight_decay=0.1))
+        scaler = torch.GradScaler("cpu", 1024.0, backoff_factor=1 - 1e-9)
+        fill_free_memory()
+        for step in range(3 + (overflows is not None)):
+            loss = trained(torch.ones(1, 1000)).square().mean()
+            scaler.scale(loss * torch.inf if step == overflows else loss).backward()
+            scaler.unscale_(optimizer)
+            scaler.step(optimizer)
+            scaler.update()
+            optimizer.zero_grad()
+    assert all(map(torch.equal, model.parameters(), other.parameters()))
+
+
+def fill_free_memory() -> None:
+    """Leave numbers in memory that is reserved next."""
+    del [torch.full((500, 1000), 1e30) for _ in range(8)][:]
+
+
 def test_no_process_imports_a_compiler_that_it_never_uses():
     environment = os.environ | {"PYTHONPATH": str(TRAIN.parent)}
     command = [sys.executable, "-c", UNCOMPILED]
