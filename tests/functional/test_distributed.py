@@ -160,6 +160,22 @@ def test_four_processes_are_stopped_and_resumed_and_count_every_image_once(tmp_p
     assert broken.name in (root / "output/data/skipped_images.csv").read_text()
 
 
+# As NCCL, which waits at Python's end for the other processes' part in it.
+WAITS_AT_THE_END = f"""
+import atexit, os
+if "TORCHELASTIC_RUN_ID" in os.environ:
+    atexit.register(time.sleep, {PATIENCE_S})
+"""
+
+
+def test_an_error_ends_its_process_whatever_waits_for_others_then(tmp_path):
+    program = train_with(prepare(tmp_path, batch_size=3), WAITS_AT_THE_END)
+    command, environ = [sys.executable, str(program), "--root", str(tmp_path)], os.environ | {"PROCESSES_PER_HOST": "2"}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=PATIENCE_S / 5)
+    assert done.returncode == 1
+    assert (tmp_path / "output/failure").read_text().startswith("batch_size is 3, for 2 processes")
+
+
 def test_a_batch_too_small_for_the_processes_is_refused(tmp_path):
     result = train(prepare(tmp_path, batch_size=3), PROCESSES_PER_HOST="2")
     sentence = "batch_size is 3, for 2 processes (GPUs or hosts); accepted: 4 or more, two images for each\n"

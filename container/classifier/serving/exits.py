@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 
 from gunicorn.arbiter import Arbiter
 
@@ -16,17 +15,10 @@ def stop_worker() -> None:
 
 def end_owner() -> None:
     """End the model's process at once, so that the fronts refuse what it has, and the master starts another."""
-    exit_now(1)
+    streams.exit_now(1)
 
 
 def exit_worker(sentence: str) -> None:
     """End this worker with the exit code that makes gunicorn's master stop too, not start another worker."""
     streams.tell(sentence)
-    exit_now(Arbiter.WORKER_BOOT_ERROR)
-
-
-def exit_now(code: int) -> None:
-    """End this process without unloading anything."""
-    streams.finish(sys.stdout)
-    streams.finish(sys.stderr)
-    os._exit(code)
+    streams.exit_now(Arbiter.WORKER_BOOT_ERROR)

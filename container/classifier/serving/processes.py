@@ -12,10 +12,10 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
+from classifier import streams
 from classifier.contract import Contract
 from classifier.errors import UserError
 from classifier.headroom import count_kills
-from classifier.serving.exits import exit_now
 from classifier.serving.fronts import Fronts, Seat
 from classifier.serving.settings import SETTINGS
 from classifier.serving.share import MOST_CONNECTIONS, Share
@@ -141,7 +141,7 @@ class Processes(BaseApplication):
             Master(self).run()
         except SystemExit as end:
             # Every request is answered. Unloading an engine in order would take seconds of the 30 before SIGKILL.
-            exit_now(int(end.code or 0))
+            streams.exit_now(int(end.code or 0))
 
     def take_seat(self) -> Seat:
         """Return the seat of the process that is started next."""
