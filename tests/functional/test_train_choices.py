@@ -9,8 +9,19 @@ import pytest
 import torch
 
 from classifier import artifact
-from datasets import QUICK, WITHOUT_A_NAME, digit_jpegs, report_of, train, write_channel, write_hyperparameters
+from datasets import (
+    QUICK,
+    TRAIN,
+    WITHOUT_A_NAME,
+    altered_train,
+    digit_jpegs,
+    report_of,
+    train,
+    write_channel,
+    write_hyperparameters,
+)
 from networks import stored_weights
+from waits import PATIENCE_S
 
 FOUR = range(4)
 
@@ -78,6 +89,33 @@ def test_fp16_scales_the_loss(tmp_path):
     result = train(tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "matrix products in torch.float16" in result.stdout
+
+
+# Batch normalisation makes up for it, but not for what is infinite.
+LARGE_WEIGHTS = """
+from classifier.training import model
+make = model.make_model
+def make_large(*arguments):
+    made = make(*arguments)
+    made.conv1.weight.data *= 1e6
+    return made
+model.make_model = make_large
+"""
+
+
+@pytest.mark.parametrize(("precision", "code"), [("fp32", 0), ("fp16", 1)])
+def test_values_beyond_fp16_are_not_blamed_on_the_learning_rate_alone(tmp_path, precision, code):
+    write_channel(tmp_path, "train", digit_jpegs(FOUR, 0, 20))
+    write_hyperparameters(tmp_path, **QUICK | {"precision": precision, "epochs": 1})
+    environ = os.environ | {"PYTHONPATH": str(TRAIN.parent), "OMP_NUM_THREADS": "1"}
+    command = [*altered_train(LARGE_WEIGHTS), "--root", str(tmp_path)]
+    result = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert result.returncode == code, result.stdout + result.stderr
+    if code:
+        assert (
+            "values leave the range of fp16; precision=fp32 has a wider one\n"
+            in (tmp_path / "output/failure").read_text()
+        )
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")

@@ -5,6 +5,8 @@ import math
 import time
 from dataclasses import dataclass
 
+import torch
+
 from classifier.errors import UserError
 from classifier.network import ResNet18
 from classifier.training.best import BestArtifact
@@ -182,11 +184,16 @@ class Trainer:
         if self.is_over() and len(history.epochs) < self.hp.epochs:
             logger.info("%s has not improved since epoch %d: stopping early", self.hp.objective, history.best_epoch)
 
+    @property
+    def likely_cause(self) -> str:
+        """Why numbers become infinite: on older GPUs precision=auto is fp16, which ends at 65,504."""
+        is_narrow = self.compute.dtype is torch.float16
+        fp16 = ", or the network's values leave the range of fp16; precision=fp32 has a wider one" if is_narrow else ""
+        return f"lr={self.hp.lr:g} is likely too high{fp16}"
+
     def check_loss(self, name: str, loss: float) -> None:
         if not math.isfinite(loss):
-            raise Diverged(
-                f"the {name} loss of epoch {self.history.epoch} is {loss}: lr={self.hp.lr:g} is likely too high"
-            )
+            raise Diverged(f"the {name} loss of epoch {self.history.epoch} is {loss}: {self.likely_cause}")
 
     def check_weights(self) -> None:
         """Raises Diverged if a weight is no number: batch normalisation can hide that from the loss."""
@@ -194,7 +201,7 @@ class Trainer:
             weights = {name: tensor.cpu().numpy() for name, tensor in self.model.state_dict().items()}
             check_values(weights, f"the network after {plural(self.history.steps, 'step')}")
         except UserError as error:
-            raise Diverged(f"{error}: lr={self.hp.lr:g} is likely too high") from error
+            raise Diverged(f"{error}: {self.likely_cause}") from error
 
     def evaluate(self, batches: Batches, fitted: Evaluation | None = None) -> Evaluation:
         """Evaluate the model as it is on a phase, with what was `fitted` on another."""
