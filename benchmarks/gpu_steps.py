@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from classifier.device import out_of_memory
 from classifier.training.compute import Compute
 from classifier.training.data.augment import Augmentation
 from classifier.training.data.batch import Batch
@@ -33,8 +34,8 @@ def measure(where: torch.device, photos: Path) -> Iterator[tuple]:
     rows = []
     for n in BATCHES:
         for name, dtype in DTYPES.items():
-            bare, ours, whole = (images_per_second(how(where, dtype, n), n, where) for how in (bare_step, step, moved))
-            rows.append((n, name, bare, ours, whole, ours / bare, whole / bare))
+            bare, ours, whole = (speed_if_it_fits(how, where, dtype, n) for how in (bare_step, step, moved))
+            rows.append((n, name, bare, ours, whole, ratio(ours, bare), ratio(whole, bare)))
     columns = ("batch", "precision", "bare", "Step", "with copy and augmentation", "of bare", "of bare, with these")
     yield f"steps, images/s at {SIZE} px", columns, rows
     rows = [(name, validation(where, dtype)) for name, dtype in DTYPES.items()]
@@ -77,6 +78,21 @@ def wait(where: torch.device) -> None:
 
 def images_per_second(call: Callable[[], Any], n: int, where: torch.device) -> float:
     return n * calls_per_second(call, where)
+
+
+def speed_if_it_fits(how: Callable, where: torch.device, dtype: torch.dtype, n: int) -> float | None:
+    """Return the images/s of a step for n images; None if the card has too little memory for it."""
+    try:
+        return images_per_second(how(where, dtype, n), n, where)
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+    torch.cuda.empty_cache()
+    return None
+
+
+def ratio(one: float | None, other: float | None) -> float | None:
+    return one / other if one and other else None
 
 
 def make(where: torch.device) -> torch.nn.Module:
