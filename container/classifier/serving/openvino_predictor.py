@@ -1,6 +1,7 @@
 """The predictor for a processor: the artifact's ONNX file, run by OpenVINO."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -37,10 +38,10 @@ class OpenVinoPredictor:
         # Under load the threads with a single core compute more: cores that share an image wait for each other at every
         # layer.
         self.lanes = (cores,) if small or cores == 1 else (cores, *[1] * cores)
-        has_others = len(self.lanes) > 1
-        self._engines = {cores: Engine(network, self.precision, cores, batch=1 if has_others else None)}
-        if has_others:
-            self._engines[1] = Engine(network, self.precision, cores, streams=cores)
+        ways: dict[int, dict] = {cores: {"batch": 1}, 1: {"streams": cores}} if len(self.lanes) > 1 else {cores: {}}
+        with ThreadPoolExecutor() as pool:  # each compilation runs on one core
+            compiling = {one: pool.submit(Engine, network, self.precision, cores, **way) for one, way in ways.items()}
+        self._engines = {one: engine.result() for one, engine in compiling.items()}
 
     def in_lane(self, cores: int) -> Forward:
         run = self._engines[cores].open()

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 
 import pytest
@@ -16,7 +17,7 @@ from gunicorn.errors import HaltServer
 from classifier import artifact, machine
 from classifier.contract import Contract
 from classifier.errors import UserError
-from classifier.serving import processes, server
+from classifier.serving import pools, processes, server
 from classifier.serving.model import Model
 from classifier.serving.processes import STARTS, Master
 from classifier.serving.share import Share
@@ -81,6 +82,19 @@ def test_a_port_that_is_taken(artifact_folder):
         sentence = f"port {port}: Address already in use; SAGEMAKER_BIND_TO_PORT chooses another"
         with pytest.raises(UserError, match=sentence):
             server.run(Contract(artifact_folder.parent, {"SAGEMAKER_BIND_TO_PORT": port}))
+
+
+def test_a_master_that_may_start_no_thread_ends_with_one_sentence(artifact_folder, monkeypatch):
+    def refuse(_: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    def end(sentence: str) -> None:
+        raise SystemExit(sentence)
+
+    monkeypatch.setattr(Thread, "start", refuse)
+    monkeypatch.setattr(pools, "exit_worker", end)
+    with pytest.raises(SystemExit, match="too few threads can be started"):
+        server.run(Contract(artifact_folder.parent, {}))
 
 
 def test_the_settings_keep_the_contract(application):
