@@ -114,6 +114,8 @@ RECIPES = {
     "the same, label smoothing": Recipe(DEFAULTS | {"label_smoothing": 0.1}, learning_rate),
     "strong augmentation": Recipe(augmentation=Strong),
 }
+if torch.cuda.is_available():  # a step takes over a minute on a processor
+    RECIPES["the same in fp16"] = Recipe(DEFAULTS | {"precision": "fp16"}, learning_rate)
 
 
 @dataclass(frozen=True)
