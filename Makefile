@@ -21,9 +21,10 @@ launch: .venv/launch
 
 test: test-code test-image
 
-# Tests of one file run in one process, since they share its jobs and servers. The image is built and run separately.
+# Tests of one file run in one process, since they share its jobs and servers: the long files first, so that none is left to
+# one process at the end. The image is built and run separately.
 test-code: .venv/dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/functional
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/functional tests/unit
 
 test-image: .venv/dev
 	$(BIN)/python -m pytest tests/container
