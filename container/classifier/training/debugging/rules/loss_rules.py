@@ -55,7 +55,8 @@ class Overfit(JobRule):
 
     AWS compares the two losses alone, and so blames every network that has learnt well (0.01 in training, 0.02 in
     validation). Ours also requires that the validation loss has risen since its lowest, by more than it differs from
-    epoch to epoch by chance. It is gone at a new lowest.
+    epoch to epoch by chance. Two epochs are compared with the best two: a single one may be low by luck. It is gone at
+    a new lowest.
     """
 
     advice = "Use more training images, a higher weight_decay, or fewer epochs (early_stopping_patience)."
@@ -76,13 +77,19 @@ class Overfit(JobRule):
         gap = (validation - self.train_loss) / max(self.train_loss, 1e-12)
         rise = validation / max(lowest, 1e-12) - 1
         self.exceeded = self.exceeded + 1 if min(gap, rise) > self.ratio_threshold else 0
-        if self.exceeded <= self.patience or validation - lowest < noise(self.validations, self.exceeded):
+        since_lowest = self.validations[self.validations.index(lowest) :]
+        if self.exceeded <= self.patience or self._rise_of_means() < noise(since_lowest, self.patience + 1):
             too_early = len(self.validations) <= self.patience + 1
             return None if too_early or self.holds and validation > lowest else ""
         return (
             f"the validation loss is {validation:.3g}, {percent(rise)} above its lowest ({lowest:.3g}), "
             f"while the training loss is {self.train_loss:.3g}"
         )
+
+    def _rise_of_means(self) -> float:
+        """Return how far the last `patience` + 1 epochs are above the best as many in a row."""
+        means = np.convolve(self.validations, np.ones(self.patience + 1) / (self.patience + 1), "valid")
+        return means[-1] - means.min()
 
 
 @dataclass
