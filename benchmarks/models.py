@@ -70,9 +70,9 @@ def read_pixels(folder: Path, photos: list[Path]) -> np.ndarray:
 
 def names(folder: Path) -> list[str]:
     """Return the rows: a library and a precision of each."""
-    from classifier import artifact
+    from classifier import artifact, engine
 
-    floats = ["bf16", "fp32"] if {"bf16", "AMX"} & machine.instruction_sets() else ["fp32"]
+    floats = [precision for precision in ("bf16", "fp32") if precision in engine.list_precisions()]
     int8 = ["int8"] if artifact.read(folder).quantization else []
     return [
         *(f"ours {precision}" for precision in int8 + floats),
