@@ -18,9 +18,9 @@ def write_losses(folder, values):
 def test_the_process_tells_while_training_goes_on(tmp_path, caplog):
     write_losses(tmp_path, [2.3] * 30)
     client = RulesClient(tmp_path, GUESSING)
-    wait_until(lambda: client.found, "a rule that tells")
-    assert [verdict["rule"] for verdict in client.found] == ["LossNotDecreasing"]
+    wait_until(lambda: caplog.text, "a rule that tells")
     assert "rule LossNotDecreasing at training step 19: the mean loss of 10 saved steps" in caplog.text
+    assert [verdict["rule"] for verdict in client.found] == ["LossNotDecreasing"]
     answer = client.finish()
     assert answer.error is None
     assert {verdict["rule"]: verdict["status"] for verdict in answer.rules}["Overfit"] == "too early to say"
