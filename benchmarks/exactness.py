@@ -31,10 +31,12 @@ def main() -> None:
     found = {name: classify(name, arguments.model, pixels) for name in models.names(arguments.model)}
     expected = found[models.PLAIN]
     print(f"{machine.heading()}; {len(photos)} photos of {len(about.classes)} classes\n")
-    print("| model | accuracy | the plain network's class | largest error of a probability |\n|---|---|---|---|")
+    print("| model | accuracy | the plain network's class | largest error of a probability | of 99 % of the photos |")
+    print("|---|---|---|---|---|")
     for name, probabilities in found.items():
         accuracy, same = ((probabilities.argmax(1) == wanted).mean() for wanted in (truth, expected.argmax(1)))
-        print(f"| {name} | {accuracy:.3f} | {same:.3f} | {np.abs(probabilities - expected).max():.1e} |")
+        errors = np.abs(probabilities - expected).max(1)
+        print(f"| {name} | {accuracy:.3f} | {same:.3f} | {errors.max():.1e} | {np.quantile(errors, 0.99):.1e} |")
 
 
 def classify(name: str, folder: Path, pixels: np.ndarray) -> np.ndarray:
