@@ -1,6 +1,7 @@
 """Fixtures that more than one test file needs."""
 
 import shutil
+import signal
 import socket
 import urllib.request
 from collections.abc import Iterator
@@ -22,9 +23,14 @@ IMAGE_SIZE = 32
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Limit every test to LIMIT_S, unless --timeout says otherwise."""
+    """Limit every test to LIMIT_S, if --timeout does not, and give the processes that it starts the usual signals."""
     if config.option.timeout is None:
         config.option.timeout = LIMIT_S
+    # After nohup, or in the background of a script, some are ignored, and would be in every process that a test starts.
+    # A handler is not handed on, and this one keeps ignoring them here.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 @pytest.fixture(autouse=True)
