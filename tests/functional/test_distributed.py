@@ -28,14 +28,13 @@ def train_with(root, change):
     """Write a program in `root` that is container/train after `change`, Python that alters its modules."""
     program = root / "train.py"
     program.write_text(f"""
-import sys, time
+import time
 from datetime import timedelta
 from types import SimpleNamespace
-from importlib.machinery import SourceFileLoader
 from classifier.training import trainer
 from classifier.training.parallel import launcher, processes
 {change}
-sys.exit(SourceFileLoader("program", {str(TRAIN)!r}).load_module().main())
+exec({TRAIN.read_text()!r})
 """)
     return program
 

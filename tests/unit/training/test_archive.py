@@ -19,7 +19,7 @@ def artifact_channel(tmp_path):
 def archive(path, members):
     """Write a model.tar.gz: names to bytes, files, or members that have no data."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w:gz") as tar:
+    with tarfile.open(path, "w:gz", compresslevel=0) as tar:
         for name, content in members.items():
             member = tarfile.TarInfo(name)
             if isinstance(content, bytes):
