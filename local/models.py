@@ -1,5 +1,6 @@
 """Train a model and classify pictures with it, from Python."""
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ from local import given, pictures, places, programs
 from local.search import as_texts
 
 PREFIX = "resnet18"
+# OpenVINO's first call must be over before a second thread makes one: see Engine.
+_LOADING = threading.Lock()
 
 
 class Model:
-    """A trained model, loaded on this machine's GPU or its processor; for one thread."""
+    """A trained model, loaded on this machine's GPU or its processor. Any thread may call it."""
 
     def __init__(self, folder: str | Path):
         """Open an artifact: a folder with model.json, such as `model` of a job's folder.
@@ -29,8 +32,11 @@ class Model:
         self.folder = artifact.locate(given_folder)
         self.about = artifact.read(self.folder)
         self.classes, self.metrics = self.about.classes, self.about.metrics
-        predictor = load_predictor(self.folder, self.about)
+        with _LOADING:
+            predictor = load_predictor(self.folder, self.about)
         self._forward = predictor.in_lane(predictor.lanes[0])
+        # A forward function has one set of buffers. It uses all cores, so a second one would not be faster.
+        self._forward_lock = threading.Lock()
         self._maps = open_maps(self.folder, self.about, "fp32", predictor.lanes[0])
 
     @property
@@ -65,8 +71,10 @@ class Model:
     def _result(self, picture: str | Path | bytes, k: int) -> dict[str, Any]:
         from classifier.serving.answers import result_of
 
-        count = given.count(k)
-        return result_of(self._forward(self._pixels(picture)[None])[0], self.classes, count)
+        count, pixels = given.count(k), self._pixels(picture)  # decoded in the caller's thread, beside the others'
+        with self._forward_lock:
+            (row,) = self._forward(pixels[None])
+        return result_of(row, self.classes, count)
 
     def _pixels(self, picture: str | Path | bytes) -> np.ndarray:
         return images.evaluation_pixels(given.file_bytes(picture), self.about.image_size)
