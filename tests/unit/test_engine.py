@@ -18,6 +18,7 @@ ABOUT = Artifact(tuple("abcdefghij"), SIZE, 1e-5)
 WEIGHTS = {name: tensor.numpy() for name, tensor in trained().state_dict().items()}
 FILE = onnx_network.build(ABOUT, WEIGHTS)
 MODEL = engine.read(FILE)
+OBSERVED = engine.read(onnx_network.build_observed(ABOUT, WEIGHTS))
 PIXELS = np.random.default_rng(0).integers(0, 256, (8, SIZE, SIZE, 3), dtype=np.uint8)
 
 
@@ -39,6 +40,16 @@ def test_an_engine_for_one_image_has_the_same_answers_and_leaves_the_network_as_
     np.testing.assert_allclose(Engine(MODEL, "fp32", 1).open()(PIXELS[:3])["probabilities"], alone, atol=1e-5)
     with pytest.raises(RuntimeError, match="shape"):
         run(PIXELS[:2])
+
+
+@pytest.mark.parametrize("precision", engine.list_precisions())
+def test_an_engine_for_one_image_rounds_as_one_for_batches(precision):
+    ranges, _ = observe(Engine(OBSERVED, "fp32", 1), list(enumerate(PIXELS)))
+    network = engine.read(onnx_network.build(ABOUT, WEIGHTS, ranges)) if precision == "int8" else MODEL
+    run = Engine(network, precision, 2, batch=1).open()
+    alone = np.concatenate([run(PIXELS[i : i + 1])["probabilities"] for i in range(len(PIXELS))])
+    in_batch = Engine(network, precision, 1).open()(PIXELS)["probabilities"]
+    np.testing.assert_allclose(in_batch, alone, atol=1e-5 if precision == "fp32" else 0)
 
 
 def test_fp32_is_not_bf16():
@@ -97,7 +108,7 @@ print(*engine.list_precisions())
 @pytest.mark.parametrize("instructions", ["ALL", "AVX2"])
 def test_int8_agrees_with_fp32_also_on_a_processor_with_avx2_alone(tmp_path, instructions):
     """Newer instructions are switched off in a process of its own."""
-    fp32 = Engine(engine.read(onnx_network.build_observed(ABOUT, WEIGHTS)), "fp32", 1)
+    fp32 = Engine(OBSERVED, "fp32", 1)
     expected = fp32.open()(PIXELS)["probabilities"]
     ranges, _ = observe(fp32, list(enumerate(PIXELS)))
     (tmp_path / "int8.onnx").write_bytes(onnx_network.build(ABOUT, WEIGHTS, ranges))
