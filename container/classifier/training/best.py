@@ -42,8 +42,8 @@ class BestArtifact:
 
     def is_beaten_by(self, validation: Evaluation) -> bool:
         """Return whether `validation` is better than the best epoch's."""
-        best = self.history.best and self.history.best.metrics[self.hp.objective]
-        return better(self.hp.objective, validation.metrics[self.hp.objective], best)
+        best = self.history.best
+        return better(self.hp.objective, validation.metrics, best and best.metrics)
 
     def note(self, row: Mapping[str, float]) -> str:
         """Return the objective in the metrics of the best epoch and its number, such as "best 27.0 (3)"."""

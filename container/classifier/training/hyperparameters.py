@@ -76,7 +76,7 @@ class Hyperparameters:
     early_stopping_patience: int = hyperparameter(
         0, Whole(0, 10_000), "epochs without a better objective; 0 never stops", free=True
     )
-    objective: str = choice(*OBJECTIVES, meaning="what the best epoch is chosen by")
+    objective: str = choice(*OBJECTIVES, meaning="what the best epoch is chosen by; of equal ones, the lower loss")
     # Free, since the dtype that it leads to is part of a run's identity.
     precision: str = choice(
         *("auto", "fp32", "bf16", "fp16"),

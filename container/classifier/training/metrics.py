@@ -47,14 +47,22 @@ METRICS = {
 }
 # The start of an epoch's line in the log, with the epoch's number.
 EPOCH = re.compile(r"epoch (\d+)/")
-OBJECTIVES = ("validation:accuracy", "validation:macro_f1", "validation:loss")
+LOSS = "validation:loss"
+OBJECTIVES = ("validation:accuracy", "validation:macro_f1", LOSS)
 
 
-def better(objective: str, value: float, best: float | None) -> bool:
-    """Return whether `value` of the metric `objective` is better than `best`; nan is better only than None."""
-    if best is None or math.isnan(best):
+def better(objective: str, found: Mapping[str, float], best: Mapping[str, float] | None) -> bool:
+    """Return whether the validation metrics `found` are better than `best`; nan is better only than None.
+
+    That is by the metric `objective` and, if both are equal in it, by the loss: few images give many epochs the same
+    accuracy, of which the first has hardly learnt.
+    """
+    if best is None or math.isnan(best[objective]):
         return True
-    return value > best if METRICS[objective].objective == "Maximize" else value < best
+    if found[objective] == best[objective]:
+        return found[LOSS] < best[LOSS]
+    is_higher_better = METRICS[objective].objective == "Maximize"
+    return found[objective] > best[objective] if is_higher_better else found[objective] < best[objective]
 
 
 def log_metrics(head: str, values: Mapping[str, float], notes: Iterable[str] = ()) -> None:

@@ -45,13 +45,25 @@ def test_a_full_disk_is_an_error_with_the_path():
         log.write("epoch 1/2", {"train:loss": 0.5}, epoch=1)
 
 
+def validated(accuracy, loss=0.5):
+    return {"validation:accuracy": accuracy, "validation:loss": loss}
+
+
 def test_better_follows_the_objective():
-    assert better("validation:accuracy", 0.6, 0.5)
-    assert not better("validation:accuracy", 0.5, 0.5)
-    assert better("validation:loss", 0.4, 0.5)
-    assert not better("validation:loss", math.nan, 0.5)
-    assert better("validation:loss", 0.5, math.nan)
-    assert better("validation:loss", math.nan, None)
+    assert better("validation:accuracy", validated(0.6), validated(0.5, loss=0.1))
+    assert not better("validation:accuracy", validated(0.4, loss=0.1), validated(0.5))
+    assert better("validation:loss", validated(0.5, loss=0.4), validated(0.6))
+    assert not better("validation:loss", validated(0.6), validated(0.5, loss=0.4))
+    assert not better("validation:loss", validated(0.5, math.nan), validated(0.5))
+    assert not better("validation:accuracy", validated(math.nan), validated(0.5))
+    assert better("validation:loss", validated(0.5), validated(0.5, math.nan))
+    assert better("validation:loss", validated(0.5, math.nan), None)
+
+
+def test_of_two_epochs_with_the_same_accuracy_the_one_with_the_lower_loss_is_better():
+    assert better("validation:accuracy", validated(1.0, loss=0.01), validated(1.0, loss=0.9))
+    assert not better("validation:accuracy", validated(1.0, loss=0.9), validated(1.0, loss=0.01))
+    assert not better("validation:loss", validated(0.5), validated(0.5))
 
 
 def test_every_objective_has_a_direction():
