@@ -10,11 +10,13 @@ if __name__ == "__main__":
     sys.path.insert(0, __file__.rpartition("/")[0])  # which Python's -P leaves out
     import boot  # noqa: F401 # goes on in .venv, whatever Python started this
 
+from pathlib import Path
+
 from classifier.errors import UserError
 from classifier.words import plural, printable
 from launch import console
 from launch.settings import make_parser, path
-from local import relabelling
+from local import marks, moving, relabelling
 
 
 def main() -> None:
@@ -24,16 +26,27 @@ def main() -> None:
     parser.add_argument("--undo", action="store_true", help="move back what this file's marks have moved before")
     settings = parser.parse_args()
     if settings.undo:
-        count = relabelling.undo(settings.labels, settings.data)
-        print(f"{plural(count, 'image is in its folder', 'images are in their folders')} of before")
+        take_back(settings.labels, settings.data)
         return
     moves = relabelling.marked_moves(settings.labels, settings.data)
     if not moves:
-        raise UserError(f"{settings.labels} has no mark under move: nothing was moved; accepted: {relabelling.MARKS}")
-    emptied = relabelling.move(settings.labels, settings.data, moves)
-    print(*(printable(f"{source} -> {target}") for source, target in moves.items()), sep="\n")
+        raise UserError(f"{settings.labels} has no mark under move: nothing was moved; accepted: {marks.MARKS}")
+    emptied = moving.move(settings.labels, settings.data, moves)
+    print(*(printable(f"{one.source} -> {one.target}") for one in moves), sep="\n")
     print(*(f"{printable(folder)} has no image left: it is removed\n" for folder in emptied), sep="", end="")
     print(f"{plural(len(moves), 'image')} moved; --undo moves back")
+
+
+def take_back(labels: Path, folder: Path) -> None:
+    """Move back what can be. Raises UserError if something cannot."""
+    count, left = moving.undo(labels, folder)
+    print(*(f"{printable(why_not)}\n" for why_not in left), sep="", end="")
+    print(f"{plural(count, 'image is in its folder', 'images are in their folders')} of before")
+    if left:
+        raise UserError(
+            f"{plural(len(left), 'image')} could not be moved back; accepted: --undo again once the reason is gone, or "
+            f"{moving.record_of(labels)} removed, which keeps them"
+        )
 
 
 if __name__ == "__main__":
