@@ -80,14 +80,20 @@ class Artifact:
 
     @property
     def key(self) -> str:
-        """A digest of what the ONNX files are made from. If it differs from `networks_key`, they are stale."""
+        """A digest of what the ONNX files are made from."""
         eps, temperature = float(self.eps), float(self.temperature)  # other programs write 1.0 as 1
-        values = self.image_size, len(self.classes), eps, self.mean, self.std, temperature
+        mean, std = (tuple(map(float, values)) for values in (self.mean, self.std))
+        values = self.image_size, len(self.classes), eps, mean, std, temperature
         ranges = self.quantization and sorted(self.quantization.ranges.items())
         parts = [*values, ranges, self.sha256.get(WEIGHTS_FILE)]
         if self.unlikeness:  # earlier artifacts have none, and keep their key
-            parts += [self.unlikeness.limit_int8, self.sha256.get(UNLIKENESS_FILE)]
+            parts += [float(self.unlikeness.limit_int8), self.sha256.get(UNLIKENESS_FILE)]
         return _digest(parts)
+
+    @property
+    def is_as_measured(self) -> bool:
+        """Whether training wrote these values: else the ONNX files are stale, and so is what int8 was found to lose."""
+        return self.networks_key == self.key
 
     @property
     def answers_key(self) -> str:

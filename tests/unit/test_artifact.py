@@ -76,9 +76,9 @@ def test_whatever_decides_an_answer_is_in_its_key(folder, change):
 
 
 def test_what_decides_no_answer_is_not_in_its_key(folder):
-    edit(folder, temperature=1.0)
+    edit(folder, temperature=1.0, std=[1.0, 1.0, 1.0])
     before = artifact.read(folder).answers_key
-    edit(folder, temperature=1, metrics={}, hyperparameters={"mine": 1}, networks_key="")
+    edit(folder, temperature=1, std=[1, 1, 1], metrics={}, hyperparameters={"mine": 1}, networks_key="")
     assert artifact.read(folder).answers_key == before
 
 

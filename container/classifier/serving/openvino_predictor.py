@@ -16,6 +16,7 @@ from classifier.serving.batcher import Forward
 log = logging.getLogger(__name__)
 # Larger batches gain less than 2 %, and every request in them waits longer.
 BATCH = 4
+CHANGED = "model.json has other values than those with which training measured what int8 loses"
 
 
 class OpenVinoPredictor:
@@ -33,6 +34,8 @@ class OpenVinoPredictor:
         """
         self.artifact = about
         self.precision = choose_precision(precision, about)
+        if precision == "auto" and about.quantization and not about.is_as_measured:
+            log.warning("not in int8, but in %s: %s", self.precision, CHANGED)
         network = engine.read(read_network(folder, about, self.precision == "int8"))
         cores = cores or machine.usable_cores()
         # Under load the threads with a single core compute more: cores that share an image wait for each other at every
@@ -59,14 +62,17 @@ def choose_precision(wanted: str, about: Artifact) -> str:
     """
     supported, quantization = engine.list_precisions(), about.quantization
     if wanted == "auto":
-        is_int8 = "int8" in supported and quantization is not None and quantization.loses_little
-        return "int8" if is_int8 else engine.native_precision()
+        loses_little = quantization is not None and quantization.loses_little and about.is_as_measured
+        return "int8" if loses_little and "int8" in supported else engine.native_precision()
     if wanted not in supported:
         accepted = ", ".join(("auto", *supported))
         raise UserError(f"precision {wanted!r} is not supported by this processor; accepted: {accepted}")
-    if wanted == "int8" and not quantization:
+    if wanted == "int8" and not (quantization and about.is_as_measured):
         accepted = ", ".join(one for one in ("auto", *supported) if one != "int8")
-        raise UserError(f"precision 'int8' needs an artifact for which training has measured it; accepted: {accepted}")
+        changed = f", and this {CHANGED}" if quantization else ""
+        raise UserError(
+            f"precision 'int8' needs an artifact for which training has measured it{changed}; accepted: {accepted}"
+        )
     return wanted
 
 
@@ -76,11 +82,12 @@ def read_network(folder: Path, about: Artifact, int8: bool) -> bytes:
     Raises UserError if a file is damaged.
     """
     name = INT8_FILE if int8 else NETWORK_FILE
-    if name in about.sha256 and about.networks_key == about.key:
+    if name in about.sha256 and about.is_as_measured:
         return artifact.read_file(folder, about, name)
     from classifier import onnx_network  # it takes a while to import, and few artifacts need it
 
-    log.info("there is no %s for this model.json: it is made from the weights", name)
+    why = "%s was made with other values than model.json has" if name in about.sha256 else "model.json lists no %s"
+    log.info(f"{why}: the network is made from the weights", name)
     ranges = about.quantization.ranges if int8 and about.quantization else None
     weights, measure = artifact.read_weights(folder, about), artifact.read_measure(folder, about)
     return onnx_network.build(about, weights, ranges, measure)

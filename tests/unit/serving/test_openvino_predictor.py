@@ -59,11 +59,17 @@ def test_an_artifact_from_before_it_had_networks(artifact_folder, caplog):
     caplog.set_level("INFO")
     about = replace(artifact.read(artifact_folder), sha256={}, networks_key="")
     np.testing.assert_allclose(answer(artifact_folder, about), expected(artifact_folder, about), atol=1e-5)
-    assert f"there is no {NETWORK_FILE} for this model.json: it is made from the weights" in caplog.text
+    assert f"model.json lists no {NETWORK_FILE}: the network is made from the weights" in caplog.text
+
+
+def as_measured(about: Artifact, quantization: Quantization | None) -> Artifact:
+    """Return the artifact as training leaves it once it has measured int8."""
+    measured = replace(about, quantization=quantization)
+    return replace(measured, networks_key=measured.key)
 
 
 def test_int8_that_loses_too_much_to_be_stored_can_be_asked_for(artifact_folder):
-    about = replace(artifact.read(artifact_folder), quantization=replace(MEASURED, accuracy_lost=0.5))
+    about = as_measured(artifact.read(artifact_folder), replace(MEASURED, accuracy_lost=0.5))
     predictor = OpenVinoPredictor(artifact_folder, about, "int8")
     assert predictor.precision == "int8"
     found = predictor.in_lane(1)(noise(4))
@@ -96,7 +102,40 @@ def test_lanes(artifact_folder, monkeypatch, cores, lanes):
 def test_the_precision_that_is_chosen(monkeypatch, wanted, measured, supported, chosen):
     monkeypatch.setattr(engine, "list_precisions", lambda: ("fp32", "int8")[: 1 + supported])
     monkeypatch.setattr(engine, "native_precision", lambda: "fp32")
-    assert choose_precision(wanted, Artifact(CLASSES, 32, 1e-5, quantization=measured)) == chosen
+    assert choose_precision(wanted, as_measured(Artifact(CLASSES, 32, 1e-5), measured)) == chosen
+
+
+NARROW = {name: (low / 10, high / 10) for name, (low, high) in RANGES.items()}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"quantization": replace(MEASURED, ranges=NARROW)}, {"temperature": 2.0}, {"image_size": 64}, {"std": (0.5,) * 3}],
+    ids=lambda change: "".join(change),
+)
+def test_int8_is_not_trusted_with_other_values_than_it_was_measured_with(artifact_folder, monkeypatch, caplog, change):
+    monkeypatch.setattr(engine, "list_precisions", lambda: ("fp32", "int8"))
+    monkeypatch.setattr(engine, "native_precision", lambda: "fp32")
+    about = replace(as_measured(artifact.read(artifact_folder), MEASURED), **change)
+    assert OpenVinoPredictor(artifact_folder, about, "auto", cores=1).precision == "fp32"
+    (line,) = [record.getMessage() for record in caplog.records if "int8" in record.getMessage()]
+    assert line == (
+        "not in int8, but in fp32: model.json has other values than those with which training measured what int8 loses"
+    )
+    with pytest.raises(UserError, match="and this model.json has other values than .*; accepted: auto, fp32$"):
+        choose_precision("int8", about)
+
+
+def test_names_of_classes_do_not_concern_int8(monkeypatch):
+    monkeypatch.setattr(engine, "list_precisions", lambda: ("fp32", "int8"))
+    about = as_measured(Artifact(CLASSES, 32, 1e-5), MEASURED)
+    assert choose_precision("auto", replace(about, classes=("renamed", *CLASSES[1:]))) == "int8"
+
+
+def test_the_log_says_why_a_network_is_made_anew(artifact_folder, caplog):
+    caplog.set_level("INFO")
+    answer(artifact_folder, replace(artifact.read(artifact_folder), temperature=2.0))
+    assert f"{NETWORK_FILE} was made with other values than model.json has: the network is made from" in caplog.text
 
 
 def test_a_precision_that_cannot_be_had(monkeypatch):
