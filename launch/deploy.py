@@ -64,6 +64,11 @@ def deploy_here(settings: Namespace, picture: Path | None) -> None:
     job = settings.job or places.latest("local_job")
     root = server.folder_of(job)
     picture = picture or pictures.find_pictures(root / "input/data/train")[0]
+    with places.locked(places.RUNS / "server.lock", "deploy.py --local"):  # another would end our server
+        serve_here(settings, job, root, picture)
+
+
+def serve_here(settings: Namespace, job: str, root: Path, picture: Path) -> None:
     print(f"starting a server with {job}'s model, which takes some seconds", flush=True)
     model = (settings.model or job.replace("/", "-")) if settings.multi_model else ""
     url = many.add(root / "model", model, settings.image) if model else server.start(root, settings.image)

@@ -21,7 +21,7 @@ from launch import console, proof
 from launch.asking import ask_endpoint
 from launch.aws import Aws
 from launch.settings import LOCAL, make_parser, path
-from local import explained, many, pictures, places, proving, results, sending
+from local import explained, many, pictures, places, proving, results, sending, server
 
 
 def main() -> int:
@@ -78,8 +78,8 @@ def ask(settings: Namespace, sent: Iterable[tuple[str, bytes]], attributes: str)
         endpoint = settings.endpoint or places.latest("endpoint")
         yield from ask_endpoint(Aws(settings), endpoint, sent, settings.model, attributes)
         return
-    server = places.latest("local_url") if settings.url is None else settings.url
-    send = sending.sender(server, many.invoke_path(settings.model), attributes)
+    url = server.url() if settings.url is None else settings.url
+    send = sending.sender(url, many.invoke_path(settings.model), attributes)
     yield from (sending.classify(file, data, send) for file, data in sent)
 
 

@@ -57,7 +57,7 @@ def running() -> str:
     """Return the URL of the server of many models; "" if none runs here."""
     if not server.running():
         return ""
-    url = places.latest("local_url")
+    url = server.url()
     return url if "models" in ask("GET", f"{url}/models") else ""
 
 

@@ -34,24 +34,25 @@ def start(root: Path, image: str, environ: Mapping[str, str] = MappingProxyType(
     """Start a server with the model of a job's folder in the background, after stopping the last one; return its URL.
 
     `environ` has variables for it.
-    Raises UserError if the server does not answer in time. Then, and if this is interrupted, it is stopped.
+    Raises UserError if the server ends, or does not answer in time. Then, and if this is interrupted, it is stopped.
     """
     stop()
     port = free_port()
-    url, log = f"http://127.0.0.1:{port}", root / "serve.log"
+    address, log = f"http://127.0.0.1:{port}", root / "serve.log"
     with log.open("ab") as stream:
         process = programs.start_server(root, image, port, stream, environ)
     try:
         started = round(psutil.Process(process.pid).create_time())
-        places.note(local_pid=str(process.pid), local_started=str(started), local_url=url)
+        places.note(local_pid=str(process.pid), local_started=str(started), local_url=address)
         end = time.monotonic() + START_SECONDS
         while process.poll() is None and time.monotonic() < end:
-            with suppress(OSError), urllib.request.urlopen(f"{url}/ping", timeout=2):
+            with suppress(OSError), urllib.request.urlopen(f"{address}/ping", timeout=2):
                 if image or listens(process.pid, port):
                     process.returncode = 0  # it outlives this process, which Popen would warn of
-                    return url
+                    return address
             time.sleep(0.2)
-        raise UserError(f"the server did not answer within {START_SECONDS} s, or ended; {log} says why")
+        what = f"did not answer within {START_SECONDS} s" if process.poll() is None else "ended before it answered"
+        raise UserError(f"the server {what}; {log} says why")
     except BaseException:
         children.stop(process, STOP_SECONDS)
         forget()
@@ -94,10 +95,21 @@ def serves(command: list[str]) -> bool:
     return str(places.CONTAINER / "serve") in command or (in_container and command[-1] == "serve")
 
 
+def url() -> str:
+    """Return the URL of the server that was last started. Raises UserError if none was, or if it has ended.
+
+    Whatever answers at its address then is another server, perhaps with another model.
+    """
+    noted = places.latest("local_url")
+    if not running():
+        raise UserError(f"the server at {noted} has ended: run launch/deploy.py --local, or give another one by --url")
+    return noted
+
+
 def described() -> str:
     """Return the server that runs here, in words; "" if none does."""
     process = running()
-    return f"a server at {places.latest('local_url')}, process {process.pid}" if process else ""
+    return f"a server at {url()}, process {process.pid}" if process else ""
 
 
 def stop() -> bool:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from launch import asynchronous
-from local import places, sending
+from local import places, sending, server
 
 pytest_plugins = ["aws_account"]
 ANSWER = json.dumps({"predictions": [{"class": "pug", "probability": 1.0}]}).encode()
@@ -26,7 +26,7 @@ def told(account, out):
 
 @pytest.mark.parametrize("where", ["--local", "--url 127.0.0.1:1"])
 def test_a_server_that_goes_away(account, files, where, monkeypatch):
-    places.note(local_url="127.0.0.1:1")
+    monkeypatch.setattr(server, "url", lambda: "127.0.0.1:1")
 
     def send(data):
         if data != b"a":
@@ -63,3 +63,12 @@ def test_an_endpoint_that_is_refused(account, files, flag, monkeypatch):
     code, out = account.run(f"predict.py --json {files}")
     assert "refused" in code if flag else "not found" in code
     told(account, out)
+
+
+def test_a_server_on_this_computer_that_has_ended_is_not_asked(account, files, monkeypatch):
+    """Whatever has its port now may have another model."""
+    places.note(local_url="http://127.0.0.1:8080", local_pid="999999999", local_started="1")
+    monkeypatch.setattr(sending, "sender", lambda *_: lambda _: ANSWER)
+    code, out = account.run(f"predict.py --local {files}")
+    assert "the server at http://127.0.0.1:8080 has ended: run launch/deploy.py --local" in code
+    assert not out

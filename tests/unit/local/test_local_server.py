@@ -48,6 +48,34 @@ def test_the_server_is_described_and_stopped(runs):
     assert not server.stop()
 
 
+def test_the_url_of_a_server_that_has_ended_is_refused(runs):
+    """Another program may have its port by now, which would answer in its place."""
+    with pytest.raises(UserError, match=r"nothing is deployed here: run launch/deploy\.py --local$"):
+        server.url()
+    with subprocess.Popen([sys.executable, runs.parent / "serve", "--root", runs / "a"]) as process:
+        note(process)
+        assert server.url() == "http://127.0.0.1:1"
+        process.kill()
+    with pytest.raises(
+        UserError, match=r"the server at http://127\.0\.0\.1:1 has ended: run launch/deploy\.py --local"
+    ):
+        server.url()
+
+
+def test_a_server_that_ends_before_it_answers(runs):
+    (runs.parent / "serve").write_text("")
+    (runs / "a").mkdir()
+    with pytest.raises(UserError, match="^the server ended before it answered; .*serve.log says why$"):
+        server.start(runs / "a", image="")
+
+
+def test_a_server_that_does_not_answer_in_time(runs, monkeypatch):
+    monkeypatch.setattr(server, "START_SECONDS", 0.3)
+    (runs / "a").mkdir()
+    with pytest.raises(UserError, match="^the server did not answer within 0.3 s; .*serve.log says why$"):
+        server.start(runs / "a", image="")
+
+
 def test_a_server_whose_start_is_interrupted_is_stopped(runs, monkeypatch):
     started: list[int] = []
 
