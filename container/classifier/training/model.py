@@ -3,6 +3,7 @@
 import logging
 import re
 import warnings
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,12 @@ import safetensors.torch
 import torch
 
 from classifier import network
-from classifier.layers import HEAD, PARTS
+from classifier.layers import FEATURES, HEAD, PARTS, STEM
 from classifier.network import ResNet18
 from classifier.training.given_weights import SAFETENSORS, GivenArtifact, GivenFile, unreadable
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.weights import read_backbone
+from classifier.words import plural
 
 logger = logging.getLogger(__name__)
 
@@ -43,19 +45,39 @@ def starting_point(given: GivenFile | GivenArtifact | None) -> StartingPoint | N
 def make_model(classes: tuple[str, ...], hp: Hyperparameters, start: StartingPoint | None) -> ResNet18:
     """Return a network for `classes`, with the parts frozen that hp.trainable excludes.
 
-    Its weights are those of `start`, including the head only if `start` has the same classes in the same order.
+    Its weights are those of `start`, with its head for the classes that both have.
     """
     model = network.build(len(classes), hp.eps)
     if start:
-        keep_head = start.classes == classes
-        weights = {name: tensor for name, tensor in start.weights.items() if keep_head or not name.startswith(HEAD)}
-        model.load_state_dict(weights, strict=False)  # a new head stays, and torchvision's file has no counters
-        logger.info("weights from %s; %s", start.origin, "its head too" if keep_head else "a new head")
+        backbone = {name: tensor for name, tensor in start.weights.items() if not name.startswith(HEAD)}
+        model.load_state_dict(backbone, strict=False)  # the head stays, and torchvision's file has no counters
+        known = fill_head(model.fc, classes, start, hp.seed)
+        some = f"its head for {known} of {plural(len(classes), 'class')}" if known else "a new head"
+        logger.info("weights from %s; %s", start.origin, "its head too" if known == len(classes) else some)
     else:
         logger.info("weights=none: a random start")
     for part in frozen_parts(model, hp.trainable):
         part.requires_grad_(False)
     return model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # missing in torch's overloads
+
+
+@torch.no_grad()
+def fill_head(head: torch.nn.Linear, classes: tuple[str, ...], start: StartingPoint, seed: int) -> int:
+    """Give classes that `start` knows its rows, and the others random ones; return how many it knows.
+
+    These are not those of `seed` alone: a job with the same seed may have made `start`, and its features would still
+    speak for its own classes, one by one.
+    """
+    first = start.weights[f"{STEM}.weight"].contiguous().numpy()
+    random = torch.Generator().manual_seed(seed + zlib.crc32(first.tobytes()))
+    for tensor in (head.weight, head.bias):
+        tensor.uniform_(-(FEATURES**-0.5), FEATURES**-0.5, generator=random)  # as torch.nn.Linear's own
+    rows = {name: row for row, name in enumerate(start.classes or ())}
+    for row, name in enumerate(classes):
+        if name in rows:
+            for part in ("weight", "bias"):
+                getattr(head, part)[row] = start.weights[f"{HEAD}.{part}"][rows[name]]
+    return len(rows.keys() & set(classes))
 
 
 def frozen_parts(model: ResNet18, trainable: str) -> list[torch.nn.Module]:

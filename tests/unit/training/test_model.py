@@ -50,18 +50,38 @@ def test_a_pretrained_channel_gives_all_but_the_head(tmp_path, suffix):
     assert start.origin == f"channel pretrained (resnet18{suffix})"
 
 
-def test_an_earlier_artifact_with_the_same_classes_continues_with_its_head(artifact_channel):
-    start = starting_point(Hyperparameters(), {"model": artifact_channel})
-    assert torch.equal(make_model(FIVE, Hyperparameters(), start).fc.weight, build(1).fc.weight)
+def test_an_earlier_artifact_continues_with_its_head_for_the_classes_that_both_have(artifact_channel, caplog):
+    caplog.set_level("INFO")
+    start, old = starting_point(Hyperparameters(), {"model": artifact_channel}), build(1).fc
+    for classes, known in (
+        (FIVE, "its head too"),
+        (FIVE[::-1], "its head too"),
+        (("new", *FIVE[1:4]), "for 3 of 4 classes"),
+    ):
+        made = make_model(classes, Hyperparameters(), start).fc
+        rows = [row for row, name in enumerate(classes) if name in FIVE]
+        olds = [FIVE.index(classes[row]) for row in rows]
+        assert torch.equal(made.weight[rows], old.weight[olds])
+        assert torch.equal(made.bias[rows], old.bias[olds])
+        assert caplog.messages[-1].endswith(known)
 
 
-def test_an_earlier_artifact_with_other_classes_gets_a_new_head(artifact_channel):
-    start = starting_point(Hyperparameters(), {"model": artifact_channel})
-    made = make_model(("a", "b", "c"), Hyperparameters(), start)
-    assert made.fc.weight.shape == (3, 512)
-    assert torch.equal(made.conv1.weight, build(1).conv1.weight)
-    # As many classes, but others: the old head would be wrong without a shape to show it.
-    assert not torch.equal(make_model(tuple("vwxyz"), Hyperparameters(), start).fc.weight, build(1).fc.weight)
+def test_other_classes_get_a_head_that_no_earlier_job_can_have_had(tmp_path, caplog):
+    """Not with the same seed either: features that were learnt for its classes would speak for others instead."""
+    caplog.set_level("INFO")
+    others, hp = tuple("vwxyz"), Hyperparameters()
+    torch.manual_seed(hp.seed)
+    first = make_model(others, hp, None)
+    torch.save(first.state_dict(), tmp_path / "w.pth")
+    start = starting_point(hp, {"pretrained": tmp_path})
+    torch.manual_seed(hp.seed)
+    made = make_model(others, hp, start)
+    assert torch.equal(made.conv1.weight, first.conv1.weight)
+    assert (made.fc.weight - first.fc.weight).abs().mean() > first.fc.weight.abs().mean()
+    assert made.fc.weight.std().item() == pytest.approx(first.fc.weight.std().item(), rel=0.1)
+    assert caplog.messages[-1].endswith("; a new head")
+    assert torch.equal(make_model(others, hp, start).fc.weight, made.fc.weight)  # as every process of a job makes it
+    assert not torch.equal(make_model(others, Hyperparameters(seed=1), start).fc.weight, made.fc.weight)
 
 
 @pytest.mark.parametrize("head", ["fc.0.weight", "fc.bias", "fc.1.running_var"])
