@@ -115,3 +115,31 @@ def test_an_image_that_is_marked_twice_is_refused(data):
     row = ("x", "train", "cat/001.jpg", "dog")
     with pytest.raises(UserError, match="line 3: 'cat/001.jpg' is marked twice; accepted: once"):
         marked_moves(write_labels(data, row, row), data)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (
+            "1",
+            "line 2: '001/000.jpg' is in class '001', not '1'; a spreadsheet may have changed it, which takes it for a",
+        ),
+        ("dog", "line 2: '001/000.jpg' is in class '001', not 'dog'; accepted: the job's own file"),
+        ("", "line 2: '001/000.jpg' is in class '001', not ''; accepted: the job's own file"),
+    ],
+)
+def test_a_given_class_that_is_not_the_files_is_refused(tmp_path, given, sentence):
+    data = touch_images(tmp_path / "data", **{"1": 3, "001": 3, "dog": 3})
+    labels = write_labels(data, ("x", "train", "001/000.jpg", "dog"), given=given)
+    with pytest.raises(UserError) as refused:
+        marked_moves(labels, data)
+    assert sentence in str(refused.value)
+
+
+def test_an_image_does_not_move_into_a_class_that_a_spreadsheet_made_of_another(tmp_path):
+    data = touch_images(tmp_path / "data", **{"1": 3, "001": 3, "dog": 3})
+    labels = write_labels(data, ("x", "train", "dog/000.jpg", "1"), given="dog")
+    with pytest.raises(UserError, match=r"line 2: '1' may be another class; a spreadsheet may have made it of '001'"):
+        marked_moves(labels, data)
+    kept = write_labels(data, ("x", "train", "dog/000.jpg", "1"), ("x", "train", "dog/001.jpg", "001"), given="dog")
+    assert moves_of(kept, data) == {"dog/000.jpg": "1/000 from dog.jpg", "dog/001.jpg": "001/001 from dog.jpg"}
