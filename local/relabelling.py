@@ -1,12 +1,14 @@
 """Decide where the images move that a person has marked in labels.csv."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import chain, count
 from pathlib import Path
 
 from classifier.errors import UserError
 from classifier.json_text import shown
 from classifier.training.data.folders import Dataset, Phase, read_dataset
+from classifier.training.data.leave_out import LeaveOut
 from classifier.training.labels.columns import NO, YES
 from local.marks import MARKS, read_rows
 from local.moving import Move, planned, record_of
@@ -24,6 +26,12 @@ def marked_moves(labels: Path, folder: Path) -> list[Move]:
     dataset = read_dataset({"train": folder}, seed=0)
     known = {(phase.name, phase.shown(at)): at for phase in dataset.phases for at in range(len(phase))}
     moves: dict[Path, Path] = {}
+    leave_out = LeaveOut([folder])
+
+    def is_taken(place: Path) -> bool:
+        # A name that the list has, if of a file that is gone, would leave out the image.
+        return os.path.lexists(place) or place in moves.values() or leave_out.has(place)
+
     rows = read_rows(labels)
     texts = {row[column] for _, row in rows for column in ("given", "likely")}
     for number, row in rows:
@@ -39,7 +47,10 @@ def marked_moves(labels: Path, folder: Path) -> list[Move]:
         source = phase.folder / phase.files[position]
         if source in moves:
             raise UserError(f"{where}: {shown(row['file'])} is marked twice; accepted: once")
-        moves[source] = _free_place(source, _class_folder(dataset, phase, row["likely"]), moves, where)
+        target = _class_folder(dataset, phase, row["likely"])
+        if target in source.parents:
+            raise UserError(f"{where}: {source} is in its likely class already")
+        moves[source] = _free_place(source, given, target, is_taken)
     return [planned(folder, source, target) for source, target in moves.items()]
 
 
@@ -69,15 +80,12 @@ def _class_folder(dataset: Dataset, phase: Phase, name: str) -> Path:
     return of_phases[0].folder / name
 
 
-def _free_place(source: Path, target: Path, moves: Mapping[Path, Path], where: str) -> Path:
-    """Return the path of `source` in the folder `target`; with its folder in the name if its own is taken.
+def _free_place(source: Path, given: str, target: Path, is_taken: Callable[[Path], bool]) -> Path:
+    """Return the path of `source`, of the class `given`, in the folder `target`: with its class in the name if need be.
 
-    Many sets number the images of each class. Raises UserError if both names are taken, or if it is there already.
+    Many sets number the images of each class, and some those of each folder in it.
     """
-    if target in source.parents:
-        raise UserError(f"{where}: {source} is in its likely class already")
-    own, other = target / source.name, target / f"{source.stem} from {source.parent.name}{source.suffix}"
-    for place in (own, other):
-        if not os.path.lexists(place) and place not in moves.values():
-            return place
-    raise UserError(f"{where}: {other} is there already; rename one of the two files")
+    named = f"{source.stem} from {given}"
+    more = (f"{named} {number}" for number in count(2))
+    places = (target / f"{stem}{source.suffix}" for stem in chain((source.stem, named), more))
+    return next(place for place in places if not is_taken(place))

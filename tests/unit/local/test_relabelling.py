@@ -3,6 +3,7 @@ import sys
 import pytest
 
 from classifier.errors import UserError
+from classifier.training.data.folders import read_dataset
 from datasets import touch_images
 from launch import relabel
 from local.moving import move, undo
@@ -89,10 +90,29 @@ def test_images_that_each_class_numbers_move_under_another_name(data):
     assert files_of(data) == before
 
 
-def test_a_name_that_is_taken_twice_is_refused(data):
-    (data / "train/dog/001 from cat.jpg").write_text("another")
-    with pytest.raises(UserError, match="001 from cat.jpg is there already; rename one of the two files"):
-        marked_moves(write_labels(data, ("x", "train", "cat/001.jpg", "dog")), data)
+def test_images_that_each_folder_of_a_class_numbers_move_under_the_name_of_the_class(data):
+    for name in ("a", "b"):
+        (data / "train/cat" / name).mkdir()
+        (data / "train/cat" / name / "001.jpg").write_text(name)
+    before = files_of(data)
+    files = ("cat/a/001.jpg", "cat/b/001.jpg", "cat/001.jpg")
+    labels = write_labels(data, *(("x", "train", file, "dog") for file in files))
+    names = ("001 from cat", "001 from cat 2", "001 from cat 3")
+    assert list(moves_of(labels, data).values()) == [f"train/dog/{name}.jpg" for name in names]
+    move(labels, data, marked_moves(labels, data))
+    assert undo(labels, data) == (3, [])
+    assert files_of(data) == before
+
+
+@pytest.mark.parametrize("line", ["train/dog/new.jpg", "./train/dog/new.jpg", "train\\dog\\new.jpg"])
+def test_a_name_that_leave_out_lists_is_taken_though_its_file_is_gone(data, line):
+    (data / "train/cat/001.jpg").rename(data / "train/cat/new.jpg")
+    (data / "leave_out.txt").write_text(f"{line}\ntrain/dog/new from cat.jpg\n")
+    labels = write_labels(data, ("x", "train", "cat/new.jpg", "dog"))
+    move(labels, data, marked_moves(labels, data))
+    dataset = read_dataset({"train": data}, seed=0)
+    assert "dog/new from cat 2.jpg" in dataset.train.files
+    assert len(dataset.train) == 6
 
 
 def test_a_link_to_nothing_is_a_name_that_is_taken(data):
