@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from classifier.json_text import shown
 from classifier.layers import CONVOLUTIONS, IMAGE_SIZES
+from classifier.names import damages, visible
 
 WEIGHTS_FILE = "model.safetensors"
 NETWORK_FILE = "model.onnx"
@@ -28,11 +29,11 @@ def are_numbers(value: object, length: int, low: float, high: float) -> bool:
 
 
 def are_classes(value: object) -> bool:
-    if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
+    """Return whether training accepts all these names, and takes no two for the same class."""
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         return False
-    # Half of a UTF-16 pair, which JSON can have and UTF-8 cannot, is not in any answer's encoding.
-    whole = all(not 0xD800 <= ord(letter) < 0xE000 for name in value for letter in name)
-    return whole and len(set(value)) == len(value) >= 2
+    seen = {visible(name) for name in value if not damages(name)} - {""}
+    return len(seen) == len(value) >= 2
 
 
 def is_object(value: object) -> bool:
@@ -61,7 +62,10 @@ class Field(NamedTuple):
 PART = Field(lambda value: value is None or (is_object(value) and bool(value)), "an object with values, or null")
 FIELDS = {
     "classes": Field(
-        are_classes, "a list of at least 2 different names, none empty or with half a UTF-16 pair", required=True
+        are_classes,
+        "a list of at least 2 names of visible characters that look different, none with a control character, "
+        "a line break or half a UTF-16 pair",
+        required=True,
     ),
     "image_size": Field(
         partial(is_whole, low=IMAGE_SIZES[0], high=IMAGE_SIZES[1]),

@@ -171,7 +171,10 @@ NAN, INFINITE = float("nan"), float("inf")
     "changes",
     [{"image_size": size} for size in (0, 31, 1025, 1_000_000, "32", True, 64.0, None, [64], NAN, 10**400)]
     + [{"classes": names} for names in ("ab", ["a"], [1, 2], [], ["a", "a"], ["a", ""], [["a"], "b"], {}, None)]
-    + [{"classes": ["a", "\ud800"]}]
+    + [
+        {"classes": ["a", name]}
+        for name in ("\ud800", "b\n", "b\rc", "\0", "\x1b[31m", "b\u2028", "\u202eb", " ", "\u200b", "a ")
+    ]
     + [{"eps": eps} for eps in ("small", None, 0.0, -1e-5, NAN, INFINITE, 1.0, True, [1e-5])]
     + [{"temperature": value} for value in (0.0, -1.0, NAN, INFINITE, 1e-300, 1e300, "1", None, True)]
     + [{"mean": mean} for mean in ([0.5], [0.5] * 4, [0.5, 0.5, NAN], [0.5, 0.5, "0.5"], 0.5, None, [[0.5]] * 3)]
@@ -211,7 +214,11 @@ def test_a_bad_value_is_quoted_as_the_file_has_it(folder):
         artifact.read(folder)
 
 
-@pytest.mark.parametrize("changes", [measured(), ranges(conv1=[0.0, 0.0]), {"mean": [0, 0, 0], "std": [1, 1, 1]}])
+@pytest.mark.parametrize(
+    "changes",
+    [measured(), ranges(conv1=[0.0, 0.0]), {"mean": [0, 0, 0], "std": [1, 1, 1]}]
+    + [{"classes": ["=1+1", '"', ",", "\u732b", "e\u0301", "\u2764\ufe0f", " Cat, big "]}],
+)
 def test_a_field_with_another_value_that_serves(folder, changes):
     edit(folder, **changes)
     artifact.read(folder)
