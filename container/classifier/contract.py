@@ -172,6 +172,11 @@ class Contract:
         """SERVE_MODELS_MB, the memory of all such models in MB; by default 0, two thirds of what is free."""
         return self._number("SERVE_MODELS_MB", 0, 0, 100_000_000)
 
+    def check_serving(self) -> None:
+        """Raise UserError if a variable of serving is at fault, also one that this server makes no use of."""
+        _ = self.multi_model, self.models_mb, self.fronts, self.port, self.max_payload_mb, self.precision
+        _ = self.access_log
+
     @property
     def access_log(self) -> bool:
         """SERVE_ACCESS_LOG, whether each request is logged; by default on."""

@@ -170,6 +170,17 @@ def test_a_payload_above_sagemakers_limit():
         _ = Contract(environ={"SAGEMAKER_MAX_PAYLOAD_IN_MB": "101"}).max_payload_mb
 
 
+@pytest.mark.parametrize("multi_model", ["false", "true"])
+@pytest.mark.parametrize(
+    "variable",
+    ["SERVE_MODELS_MB", "SERVE_PRECISION", "SERVE_ACCESS_LOG", "SAGEMAKER_MULTI_MODEL", "SAGEMAKER_BIND_TO_PORT"]
+    + ["SAGEMAKER_MODEL_SERVER_WORKERS", "SAGEMAKER_MAX_PAYLOAD_IN_MB"],
+)
+def test_a_variable_of_serving_is_refused_whether_or_not_it_is_used(variable, multi_model):
+    with pytest.raises(UserError, match=f"{variable} is '-4'; accepted: "):
+        Contract(environ={"SAGEMAKER_MULTI_MODEL": multi_model, variable: "-4"}).check_serving()
+
+
 def test_processes_per_host():
     assert Contract(environ={}).processes_per_host == 0
     assert Contract(environ={"PROCESSES_PER_HOST": "4"}).processes_per_host == 4

@@ -116,6 +116,7 @@ class Server(Processes):
 
 def run(contract: Contract) -> None:
     """Serve until SIGTERM, then exit. Raises UserError if the artifact, the port or a variable is at fault."""
+    contract.check_serving()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=LOG_FORMAT)
     accesslog.log.setLevel(logging.INFO if contract.access_log else logging.WARNING)
     if contract.multi_model:

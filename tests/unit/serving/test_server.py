@@ -76,6 +76,11 @@ def test_what_is_wrong_is_said_before_gunicorn_starts(artifact_folder, tmp_path)
         server.run(Contract(tmp_path, {}))
 
 
+def test_a_variable_that_the_server_makes_no_use_of_is_checked_too(artifact_folder):
+    with pytest.raises(UserError, match="SERVE_MODELS_MB is '-4'; accepted: a whole number from 0 to 100000000"):
+        server.run(Contract(artifact_folder.parent, {"SERVE_MODELS_MB": "-4"}))
+
+
 def test_a_port_that_is_taken(artifact_folder):
     with socket.create_server(("0.0.0.0", 0)) as taken:
         port = str(taken.getsockname()[1])
