@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 
@@ -36,7 +37,7 @@ MOST_COMMAS = 1000
 KEYS = ("images", "k", "explain")
 EXAMPLE = '{"images": ["base64 of a JPEG, PNG or WebP file", ...], "k": 5}'
 FORM = f"an object with images, k and explain, as in {EXAMPLE}, not pixels"
-_LINE = re.compile(rb"\S[^\n]*")
+_NOT_BLANK = re.compile(rb"\S[^\n]*")
 _JSON = re.compile(rb"(\xef\xbb\xbf)?\s*[\[{]")
 _TEXT = re.compile(rb"[\t\n\r -~]+")
 
@@ -102,14 +103,24 @@ def _body(request: Request) -> bytes:
 def _read_lines(body: bytes, asked: Query) -> list[Query]:
     if not json.detect_encoding(body).startswith("utf-8"):
         body = _text(body, "the request body").encode("utf-8", "surrogatepass")
-    lines = [line.group() for line in islice(_LINE.finditer(body), MAX_IMAGES + 1)]
-    queries = [_read_line(line, asked, f"line {number}") for number, line in enumerate(lines, 1)]
-    if not 1 <= len(lines) <= MAX_IMAGES or sum(len(query.images) for query in queries) > MAX_IMAGES:
+    queries = [
+        _read_line(line, asked, f"line {number}") for number, line in islice(_numbered_lines(body), MAX_IMAGES + 1)
+    ]
+    if not 1 <= len(queries) <= MAX_IMAGES or sum(len(query.images) for query in queries) > MAX_IMAGES:
         raise BadRequest(
-            f"the request body has {'too many images or lines' if lines else 'no line'}; accepted: 1 to {MAX_IMAGES} "
+            f"the request body has {'too many images or lines' if queries else 'no line'}; accepted: 1 to {MAX_IMAGES} "
             "images in all lines together. BatchStrategy SingleRecord sends one line at a time"
         )
     return queries
+
+
+def _numbered_lines(body: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines that are not blank, whole, and their numbers, which count the blank ones too."""
+    number, position = 1, 0
+    for found in _NOT_BLANK.finditer(body):
+        number += body.count(b"\n", position, found.start())
+        position = found.start()
+        yield number, body[body.rfind(b"\n", 0, position) + 1 : found.end()]
 
 
 def _read_line(line: bytes, asked: Query, name: str) -> Query:
@@ -154,7 +165,14 @@ def _parse_json(body: bytes, name: str) -> object:
     except ValueError as error:
         if is_image(find_image(body)):
             return text  # base64 that lacks the quotes of a JSON string
-        raise BadRequest(f"{name} is not valid JSON: {error}") from error
+        raise BadRequest(f"{name} is not valid JSON: {_reason(error)}") from error
+
+
+def _reason(error: ValueError) -> str:
+    """Return why a text is not JSON, and where, without the line's number in a text of one line."""
+    if isinstance(error, json.JSONDecodeError) and "\n" not in error.doc:
+        return f"{error.msg}: column {error.colno}"
+    return str(error)
 
 
 def _text(body: bytes, name: str) -> str:

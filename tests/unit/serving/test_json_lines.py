@@ -68,6 +68,18 @@ def test_a_bad_line_does_not_fail_the_others(client):
     assert "unknown key 'image'" in found[4]["error"]
 
 
+@pytest.mark.parametrize(
+    ("before", "number"), [(b"", 2), (b"\n\n", 4), (b"\r\n", 3), (b" \n\t\n", 4)], ids=["none", "two", "crlf", "spaces"]
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_an_error_has_the_number_of_the_line_in_the_body(client, before, number, encoding):
+    body = lines_of({"images": base64_of(JPEG)}) + before + b"  {bad\n\n" + lines_of([1])
+    _, bad, last = answered_lines(post_lines(client, body.decode().encode(encoding)))
+    sentence = "is not valid JSON: Expecting property name enclosed in double quotes: column 4"
+    assert bad == {"error": f"line {number} {sentence}"}
+    assert last["error"].startswith(f"line {number + 2} is an array; ")
+
+
 def test_a_line_without_a_readable_image_keeps_its_place(client):
     found = answered_lines(post_lines(client, lines_of({"images": base64_of(b"hello")})))
     assert found == [{"results": [{"error": NOT_AN_IMAGE}]}]
