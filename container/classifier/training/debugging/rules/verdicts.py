@@ -41,9 +41,9 @@ class Verdict(TypedDict):
 
 
 def sentence(verdict: Verdict) -> str:
-    """Return a rule's finding in one line, or that what it found is gone."""
+    """Return a rule's finding in one line, or that its finding no longer holds."""
     if verdict.get("status") == "gone":
-        return f"rule {verdict['rule']} at training step {verdict['gone_at']}: what it found is gone"
+        return f"rule {verdict['rule']} at training step {verdict['gone_at']}: its finding no longer holds"
     return f"rule {verdict['rule']} at training step {verdict['step']}: {verdict['evidence']}. {verdict['advice']}"
 
 
