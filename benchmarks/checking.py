@@ -22,6 +22,7 @@ import numpy as np
 from machine import heading
 from PIL import Image, ImageEnhance, ImageOps
 
+from classifier.training.checking.details import SIDE, are_copies
 from classifier.training.checking.duplicates import ALIKE
 from classifier.training.checking.findings import find_faults
 from classifier.training.checking.looks import THUMBNAIL
@@ -86,6 +87,7 @@ def compare_copies(photos: Path) -> None:
     print("\n| measure | " + " | ".join(CHANGES) + " | different photos taken for copies | ms a photo |")
     print("|---" * (len(CHANGES) + 3) + "|")
     row(f"thumbnails of {THUMBNAIL} x {THUMBNAIL}, above {ALIKE}", pictures, thumbnail, lambda a, b: a @ b.T > ALIKE)
+    row(f"details of {SIDE} x {SIDE} too", pictures, detailed, are_alike)
     if importlib.util.find_spec("imagehash"):
         imagehash = importlib.import_module("imagehash")
         for name in ("phash", "dhash", "whash"):
@@ -102,8 +104,9 @@ def row(name: str, pictures: list[Image.Image], measure: Callable, alike: Callab
     for change in CHANGES.values():
         changed = np.stack([measure(change(picture)) for picture in some])
         found = alike(changed, own[: len(some)])
-        if name.startswith("thumb"):
-            mirrored = changed.reshape(-1, THUMBNAIL, THUMBNAIL)[:, :, ::-1].reshape(changed.shape)
+        if name.startswith(("thumb", "details")):
+            mirrored = changed if changed.ndim == 4 else changed.reshape(-1, THUMBNAIL, THUMBNAIL)
+            mirrored = mirrored[:, :, ::-1].reshape(changed.shape)
             found |= alike(mirrored, own[: len(some)])
         cells.append(percent(found.diagonal().mean()))
     pairs = np.triu(alike(own, own), 1)
@@ -114,6 +117,19 @@ def thumbnail(image: Image.Image) -> np.ndarray:
     grey = np.asarray(image.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX), np.float32).ravel()
     grey = grey - grey.mean()
     return grey / np.linalg.norm(grey)
+
+
+def detailed(image: Image.Image) -> np.ndarray:
+    return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BOX))
+
+
+def are_alike(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return which pairs are alike by their thumbnails, made of the details, and by these."""
+    small, other_small = (np.stack([thumbnail(Image.fromarray(one)) for one in some]) for some in (ones, others))
+    found = small @ other_small.T > ALIKE
+    rows, columns = np.nonzero(found)
+    found[rows, columns] = are_copies(ones[rows], others[columns])
+    return found
 
 
 def bits(hashed: Callable, image: Image.Image) -> np.ndarray:

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from classifier.training.checking.counts import count_classes
-from classifier.training.checking.findings import LEAK, Finding, find_faults, list_left_out
+from classifier.training.checking.finding import LEAK, Finding, list_left_out
+from classifier.training.checking.findings import find_faults
 from classifier.training.checking.survey import Survey, survey
 from classifier.training.data.folders import read_dataset
 from classifier.training.data.leave_out import NAME, write_list

@@ -8,7 +8,7 @@ from pathlib import Path
 from classifier import images
 from classifier.errors import UserError
 from classifier.training import imagenet
-from classifier.training.checking.findings import Finding
+from classifier.training.checking.finding import Finding
 from classifier.training.data.contents import hash_images
 from classifier.training.data.files import Folder, walk
 from classifier.training.data.folders import read_dataset

@@ -1,17 +1,17 @@
 """What a survey says of a data set: each fault in a sentence, the worst first, with what to do and its images."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 import numpy as np
 
 from classifier.training.checking import other_formats
 from classifier.training.checking.class_names import phase_names, same_classes
-from classifier.training.checking.duplicates import exact_groups, near_groups
+from classifier.training.checking.copies import Copies
+from classifier.training.checking.finding import Finding
 from classifier.training.checking.survey import Survey
 from classifier.training.data.names import quoted
-from classifier.words import decimal, is_are, plural
+from classifier.words import decimal, plural
 
 # Fewer images of a class say too little: of 5 test images one more mistake is 20 %.
 FEWEST = {"train": 20, "validation": 5, "test": 5}
@@ -24,110 +24,26 @@ DARK = 40
 DARK_SHARE = 0.25
 BLURRED_SHARE = 0.1
 TINY_SHARE, TINY_SIDE = 0.5, 64
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A fault of a data set. `groups` are positions of images that belong together, such as copies.
-
-    Of those, `leave_out` are better left out. Copies are not `exact` if they only look alike.
-    """
-
-    kind: str
-    images: int
-    what: str
-    advice: str
-    groups: list[list[int]] = field(default_factory=list)
-    leave_out: frozenset[int] = frozenset()
-    exact: bool = True
-
-
-LEAK, LABELS, NAMES = "leak", "two labels", "doubtful names"
+NAMES = "doubtful names"
 
 
 def find_faults(survey: Survey) -> list[Finding]:
     """Return the faults, the worst first."""
-    exact = exact_groups(survey)
-    near = near_groups(survey, exact)
-    copies = [*find_leaks(survey, exact, near), *find_two_labels(survey, exact, near)]
+    copies = Copies(survey)
     return [
-        *copies,
+        *copies.find_leaks(),
+        *copies.find_two_labels(),
+        *copies.find_mirrored(),
+        *copies.find_scenes(),
         *find_doubtful_names(survey),
         *find_unreadable(survey),
         *find_other_formats(survey),
         *find_small_classes(survey),
         *find_blank(survey),
-        *find_copies(survey, exact, near),
+        *copies.find_repeated(),
         *find_imbalance(survey),
         *find_poor(survey),
     ]
-
-
-def list_left_out(survey: Survey, findings: Iterable[Finding]) -> dict[int, str]:
-    """Return the positions of images to leave out, and of each the kind of its first finding.
-
-    No class of a phase loses its last image.
-    """
-    kinds: dict[int, str] = {}
-    for finding in findings:
-        for position in sorted(finding.leave_out):
-            kinds.setdefault(position, finding.kind)
-    left = Counter(zip(survey.phases.tolist(), survey.labels.tolist(), strict=True))
-    lost = Counter((int(survey.phases[position]), int(survey.labels[position])) for position in kinds)
-    return {
-        position: kind
-        for position, kind in kinds.items()
-        if lost[one := (int(survey.phases[position]), int(survey.labels[position]))] < left[one]
-    }
-
-
-def splits_of(survey: Survey) -> np.ndarray:
-    """Return the position of each image's split (n,): validation is no split if it is set aside from train."""
-    return np.where(survey.phases == 1, 0, survey.phases) if survey.dataset.split_from_train else survey.phases
-
-
-def find_leaks(survey: Survey, exact: list[list[int]], near: list[list[int]]) -> Iterator[Finding]:
-    """Find images that are in several splits: the later split's score then says nothing about them."""
-    splits, names = splits_of(survey), [phase.name for phase in survey.dataset.phases]
-    for groups, is_exact in ((exact, True), (near, False)):
-        leaking = [group for group in groups if len(set(splits[group])) > 1]
-        for split in (2, 1):
-            own = [group for group in leaking if split in splits[group] and splits[group].min() < split]
-            if not own:
-                continue
-            affected = sum(int((splits[group] == split).sum()) for group in own)
-            of_split, others = int((splits == split).sum()), " or ".join(names[:split])
-            copies = frozenset(one for group in own for one in group if splits[one] < split)
-            what = "also in" if is_exact else "almost the same as one in"
-            is_or_may = "is then" if is_exact else "may then be"
-            yield Finding(
-                LEAK,
-                affected,
-                f"{affected} of the {plural(of_split, f'{names[split]} image')} {is_are(affected)} {what} {others}",
-                f"the {names[split]} score {is_or_may} too good: leave the copies out of {others}",
-                own,
-                copies,
-                is_exact,
-            )
-
-
-def find_two_labels(survey: Survey, exact: list[list[int]], near: list[list[int]]) -> Iterator[Finding]:
-    """Find images that are in two classes."""
-    for groups, is_exact in ((exact, True), (near, False)):
-        own = [group for group in groups if len(set(survey.labels[group])) > 1]
-        if not own:
-            continue
-        count = sum(map(len, own))
-        what = "the same file is" if is_exact else "pictures that look alike are"
-        example = quoted(*(survey.dataset.classes[label] for label in sorted(set(survey.labels[own[0]]))))
-        yield Finding(
-            LABELS,
-            count,
-            f"{plural(count, 'image')} with two labels: {what} in two classes, such as {example}",
-            "keep each in its right class" + (", or leave all out, since the label is not known" if is_exact else ""),
-            own,
-            frozenset(one for group in own for one in group) if is_exact else frozenset(),
-        )
 
 
 def find_doubtful_names(survey: Survey) -> Iterator[Finding]:
@@ -141,28 +57,6 @@ def find_doubtful_names(survey: Survey) -> Iterator[Finding]:
         what = f"the class {quoted(name)} has the name of a split"
         advice = "if its images are to test or validate with, move them out of the classes"
         yield Finding(NAMES, counts[classes.index(name)], what, advice)
-
-
-def find_copies(survey: Survey, exact: list[list[int]], near: list[list[int]]) -> Iterator[Finding]:
-    """Find images that are in a class of a split more than once."""
-    splits = splits_of(survey)
-    places = splits.astype(np.int64) * len(survey.dataset.classes) + survey.labels
-    set_aside = survey.dataset.split_from_train
-    from_train = "; validation is set aside from train, and its score is too good with them" if set_aside else ""
-    for groups, is_exact in ((exact, True), (near, False)):
-        own = [group for group in groups if len(set(places[group])) == 1]
-        if not own:
-            continue
-        count = sum(len(group) - 1 for group in own)
-        yield Finding(
-            "copies",
-            count,
-            f"{plural(count, 'copy of an image', 'copies of an image')} in its class, "
-            + ("the same file" if is_exact else "almost the same"),
-            ("leave them out, since they count twice" if is_exact else "look whether they add anything") + from_train,
-            own,
-            frozenset(one for group in own for one in group[1:]) if is_exact else frozenset(),
-        )
 
 
 def find_unreadable(survey: Survey) -> Iterator[Finding]:

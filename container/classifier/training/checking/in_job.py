@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from multiprocessing.connection import Connection
 
-from classifier.training.checking.findings import Finding, find_faults
+from classifier.training.checking.finding import Finding
+from classifier.training.checking.findings import find_faults
 from classifier.training.checking.survey import Survey, survey
 from classifier.training.data.folders import Dataset
 from classifier.words import plural
@@ -103,8 +104,9 @@ def _check(dataset: Dataset, is_enough: Callable[[], bool], results: Connection)
     try:
         found = survey(dataset, MOST_SECONDS, lambda looks, **_about: takewhile(goes_on, looks))
         findings = find_faults(found)
-        # The job has the names, and needs no thumbnails: of a million images these are 500 MB.
-        little = replace(found, dataset=None, paths=[], thumbnails=found.thumbnails[:0], digests=found.digests[:0])
+        # The job has the names, and needs no pixels: of a million images these are 3.3 GB.
+        pixels = {name: getattr(found, name)[:0] for name in ("thumbnails", "details", "digests")}
+        little = replace(found, dataset=None, paths=[], **pixels)
         results.send(DataCheck(little, findings))
     except Exception as error:
         results.send(f"{type(error).__name__}: {error}")

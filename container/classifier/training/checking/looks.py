@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from classifier import images
+from classifier.training.checking import details
 from classifier.training.data.files import read_image_file
 
 # In pixels of the shorter side: about the scale at which training sees a photo, and cheap to decode.
@@ -24,6 +25,7 @@ class Look(NamedTuple):
     height: int
     digest: bytes  # of the file's contents
     thumbnail: np.ndarray  # uint8 (THUMBNAIL**2,), grey
+    details: np.ndarray  # uint8 (details.SIDE, details.SIDE, 3)
     brightness: float  # 95 % of the pixels are darker
     contrast: float  # the standard deviation
     sharpness: float  # the variance of the Laplacian at SIDE pixels
@@ -40,8 +42,10 @@ def look_at(path: Path) -> Look:
         grey = grey.resize([max(1, round(side * scale)) for side in grey.size], Image.Resampling.BILINEAR)
     brightness, contrast = _brightness_and_contrast(grey.histogram())
     thumbnail = np.asarray(grey.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)).ravel()
+    detailed = np.asarray(image.resize((details.SIDE, details.SIDE), Image.Resampling.BOX))
     digest = hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
-    return Look(width, height, digest, thumbnail, brightness, contrast, _sharpness(np.asarray(grey, np.float32)))
+    sharpness = _sharpness(np.asarray(grey, np.float32))
+    return Look(width, height, digest, thumbnail, detailed, brightness, contrast, sharpness)
 
 
 def _brightness_and_contrast(histogram: list[int]) -> tuple[float, float]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from classifier import images
 from classifier.machine import usable_cores
+from classifier.training.checking import details
 from classifier.training.checking.looks import DIGEST_BYTES, THUMBNAIL, Look, look_at
 from classifier.training.data.folders import Dataset
 from classifier.training.data.names import printable
@@ -39,6 +40,7 @@ class Survey:
     sides: np.ndarray  # (n, 2) width and height
     digests: np.ndarray  # (n,) of the file's contents
     thumbnails: np.ndarray  # uint8 (n, THUMBNAIL**2)
+    details: np.ndarray  # uint8 (n, details.SIDE, details.SIDE, 3)
     brightness: np.ndarray  # (n,)
     contrast: np.ndarray  # (n,)
     sharpness: np.ndarray  # (n,)
@@ -57,6 +59,7 @@ class Survey:
             sides=np.zeros((n, 2), np.int32),
             digests=np.zeros(n, f"S{DIGEST_BYTES}"),
             thumbnails=np.zeros((n, THUMBNAIL**2), np.uint8),
+            details=np.zeros((n, details.SIDE, details.SIDE, 3), np.uint8),
             brightness=np.zeros(n, np.float32),
             contrast=np.zeros(n, np.float32),
             sharpness=np.zeros(n, np.float32),
@@ -81,7 +84,7 @@ class Survey:
             return
         self.sides[position] = look.width, look.height
         self.digests[position] = look.digest
-        self.thumbnails[position] = look.thumbnail
+        self.thumbnails[position], self.details[position] = look.thumbnail, look.details
         self.brightness[position], self.contrast[position] = look.brightness, look.contrast
         self.sharpness[position] = look.sharpness
 

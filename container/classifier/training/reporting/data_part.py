@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from classifier.training.checking.counts import count_classes
-from classifier.training.checking.findings import Finding
+from classifier.training.checking.finding import Finding
 from classifier.training.checking.survey import Survey
 from classifier.training.reporting.pictures import Album
 

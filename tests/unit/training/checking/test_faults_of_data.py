@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from classifier.training.checking.findings import find_faults, list_left_out
+from classifier.training.checking.finding import list_left_out
+from classifier.training.checking.findings import find_faults
 from classifier.training.checking.survey import survey
 from classifier.training.data.folders import read_dataset
 from helpers import encode
