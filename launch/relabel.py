@@ -10,13 +10,14 @@ if __name__ == "__main__":
     sys.path.insert(0, __file__.rpartition("/")[0])  # which Python's -P leaves out
     import boot  # noqa: F401 # goes on in .venv, whatever Python started this
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from classifier.errors import UserError
 from classifier.words import plural, printable
 from launch import console
 from launch.settings import make_parser, path
-from local import marks, moving, relabelling
+from local import left_over, marks, moving, relabelling
 
 
 def main() -> None:
@@ -32,21 +33,28 @@ def main() -> None:
     if not moves:
         raise UserError(f"{settings.labels} has no mark under move: nothing was moved; accepted: {marks.MARKS}")
     emptied = moving.move(settings.labels, settings.data, moves)
-    print(*(printable(f"{one.source} -> {one.target}") for one in moves), sep="\n")
-    print(*(f"{printable(folder)} has no image left: it is removed\n" for folder in emptied), sep="", end="")
+    print_lines([f"{one.source} -> {one.target}" for one in moves])
+    print_lines(
+        [f"{folder} has no image left: it is removed" for folder in emptied] + left_over.refusals(settings.data)
+    )
     print(f"{plural(len(moves), 'image')} moved; --undo moves back")
 
 
 def take_back(labels: Path, folder: Path) -> None:
     """Move back what can be. Raises UserError if something cannot."""
     count, left = moving.undo(labels, folder)
-    print(*(f"{printable(why_not)}\n" for why_not in left), sep="", end="")
+    print_lines(left + left_over.refusals(folder))
     print(f"{plural(count, 'image is in its folder', 'images are in their folders')} of before")
     if left:
         raise UserError(
             f"{plural(len(left), 'image')} could not be moved back; accepted: --undo again once the reason is gone, or "
             f"{moving.record_of(labels)} removed, which keeps them"
         )
+
+
+def print_lines(sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        print(printable(sentence))
 
 
 if __name__ == "__main__":
