@@ -66,7 +66,8 @@ class Decoder:
     def _turn(self, deadline: float, trace: Trace, cost: Cost) -> Iterator[None]:
         total = trace.decode_pixels + cost.pixels
         if total > MOST_PIXELS:
-            sentence = f"{plural(total, 'pixel')} to decode, with those of the images before it, are too many"
+            before = ", with the images before it," if trace.decode_pixels else ""
+            sentence = f"the image counts{before} as {plural(total, 'pixel')} to decode"
             raise ImageError(f"{sentence}; accepted in a request: {MOST_PIXELS:,}, of which a JPEG takes few")
         if cost.memory > self._memory:
             need, most = (f"{amount / 1e6:,.0f} MB" for amount in (cost.memory, self._memory))

@@ -89,10 +89,21 @@ def test_the_images_of_a_request_share_one_limit_of_pixels(monkeypatch):
     decoder, trace, deadline = Decoder(Share(1)), Trace(), time.monotonic() + PATIENCE_S
     for _ in range(2):
         assert decoder.pixels(LARGE, SIZE, deadline, trace).shape == (SIZE, SIZE, 3)
-    with pytest.raises(ImageError, match="7,500 pixels to decode, .* are too many; accepted in a request: 6,000"):
+    with pytest.raises(ImageError, match="counts, with the images before it, as 7,500 pixels to decode; accepted in a"):
         decoder.pixels(LARGE, SIZE, deadline, trace)
     assert decoder.pixels(SMALL, SIZE, deadline, trace).shape == (SIZE, SIZE, 3)
     assert decoder.pixels(LARGE, SIZE, deadline, Trace()).shape == (SIZE, SIZE, 3)
+
+
+def test_a_webp_that_is_decoded_twice_counts_twice_and_no_image_before_it_is_named(monkeypatch):
+    """A long run of one value in its data may be lost blocks, or a flat area."""
+    flat = Image.new("RGB", (1000, 800), "black")
+    flat.paste("white", (500, 0, 1000, 800))
+    monkeypatch.setattr(decoding, "MOST_PIXELS", 1_000_000)
+    with pytest.raises(ImageError) as refused:
+        Decoder(Share(1)).pixels(encode(flat, "WEBP"), SIZE, time.monotonic() + PATIENCE_S, Trace())
+    sentence = "the image counts as 1,600,000 pixels to decode; accepted in a request: 1,000,000, of which a JPEG"
+    assert str(refused.value).startswith(sentence)
 
 
 def test_a_jpeg_counts_with_the_pixels_that_are_decoded_and_its_scans():

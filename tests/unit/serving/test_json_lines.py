@@ -118,4 +118,7 @@ def test_the_limits_hold_for_all_lines_together(client, monkeypatch):
     plain = {"images": base64_of(encode(photo(99, 99), "PNG"))}
     first, second = answered_lines(post_lines(client, lines_of(plain, plain)))
     assert list(first["results"][0]) == ["predictions"]
-    assert "pixels to decode, with those of the images before it, are too many" in second["results"][0]["error"]
+    assert (
+        "the image counts, with the images before it, as 19,602 pixels to decode; accepted"
+        in second["results"][0]["error"]
+    )
