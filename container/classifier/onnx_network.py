@@ -53,6 +53,11 @@ def build_observed(about: Artifact, weights: Mapping[str, np.ndarray], measure: 
     return _Network(about, weights, _Observed(), measure).as_bytes()
 
 
+def properties(network: bytes) -> dict[str, str]:
+    """Return what an ONNX file says of itself. Raises google.protobuf's DecodeError if it is none."""
+    return {one.key: one.value for one in onnx.load_model_from_string(network).metadata_props}
+
+
 class _Graph:
     """The nodes and constants of an ONNX graph; each method returns the name of what it adds."""
 

@@ -19,6 +19,7 @@ from classifier.serving.journal import Journal, Planned
 from classifier.serving.model import Model, model_of
 from classifier.serving.openvino_predictor import BATCH, choose_precision
 from classifier.serving.predictor import load_on_cpu
+from classifier.serving.renamed import warn_of_renamed
 from classifier.words import plural
 
 log = logging.getLogger(__name__)
@@ -128,6 +129,7 @@ class Models:
         try:
             folder = artifact.locate(Path(entry.url))
             about = artifact.read(folder)
+            warn_of_renamed(folder, about)
             self._take(entry, needed_bytes(folder, about, choose_precision(self._precision, about)))
             with self._compiling:
                 predictor = load_on_cpu(folder, about, self._precision, self._cores, small=True)

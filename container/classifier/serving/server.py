@@ -29,6 +29,7 @@ from classifier.serving.pools import exit_without_threads
 from classifier.serving.predictor import load_predictor
 from classifier.serving.processes import Processes, bind
 from classifier.serving.remote_models import RemoteModels
+from classifier.serving.renamed import warn_of_renamed
 from classifier.serving.settings import LOG_FORMAT
 from classifier.serving.share import Share, choose_share
 from classifier.serving.slots import Slots
@@ -127,6 +128,7 @@ def run(contract: Contract) -> None:
     share = choose_share(contract.fronts)
     description = _read_artifact(folder, share)
     _log_start(contract, folder, description, share)
+    warn_of_renamed(folder, description)
     Server(contract, folder, description, bind(contract.port), share).run()
 
 

@@ -89,6 +89,14 @@ def test_a_port_that_is_taken(artifact_folder):
             server.run(Contract(artifact_folder.parent, {"SAGEMAKER_BIND_TO_PORT": port}))
 
 
+def test_the_log_says_once_at_the_start_which_classes_were_renamed(artifact_folder, tmp_path, caplog):
+    path = Path(shutil.copytree(artifact_folder, tmp_path / "model")) / "model.json"
+    path.write_text(path.read_text().replace("mops", "pug"))
+    with socket.create_server(("0.0.0.0", 0)) as taken, pytest.raises(UserError, match="port"):
+        server.run(Contract(tmp_path, {"SAGEMAKER_BIND_TO_PORT": str(taken.getsockname()[1])}))
+    assert caplog.text.count("'pug' is 'mops' there") == 1
+
+
 def test_a_master_that_may_start_no_thread_ends_with_one_sentence(artifact_folder, monkeypatch):
     def refuse(_: Thread) -> None:
         raise RuntimeError("can't start new thread")
