@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from classifier.errors import UserError
 from classifier.json_text import parse_json
+from local.damaged_answers import damage
 
 # Time limits: until a connection is made, TLS included, and until the whole answer is there. The second is SageMaker's.
 CONNECT_SECONDS, ANSWER_SECONDS = 10, 60
@@ -43,7 +44,7 @@ def sender(url: str, path: str = PATH, attributes: str = "") -> Callable[[bytes]
 
     `attributes` are what the server is asked besides, such as EXPLAIN.
 
-    Raises UserError, as does that function, if no HTTP server answers there in time.
+    Raises UserError, as does that function, if no HTTP server answers there in time, or if its answer is damaged.
     """
     import requests
     from urllib3.exceptions import HTTPError
@@ -52,18 +53,22 @@ def sender(url: str, path: str = PATH, attributes: str = "") -> Callable[[bytes]
 
     def send(data: bytes) -> bytes:
         try:
-            with limited_time(ANSWER_SECONDS):
-                answer = requests.post(
+            with (
+                limited_time(ANSWER_SECONDS),
+                requests.post(
                     *(address, data),
                     headers={"Content-Type": IMAGE_TYPE} | ({ATTRIBUTES: attributes} if attributes else {}),
                     timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
                     allow_redirects=False,  # it would repeat the request without the picture
                     stream=True,
-                )
+                ) as answer,
+            ):
                 content = answer.raw.read(MOST_BYTES, decode_content=True)
-                answer.close()
         except (OSError, HTTPError, ValueError) as error:  # ValueError for a name that no host can have
-            raise UserError(f"no server answers at {url}{way(address)}: {reason(error, address)}") from error
+            causes = chain(error)
+            if said := damage(causes):
+                raise UserError(f"the answer of {url}{way(address)} is damaged: {said}") from error
+            raise UserError(f"no server answers at {url}{way(address)}: {reason(causes[-1], address)}") from error
         if answer.is_redirect:
             location = answer.headers["Location"]
             raise UserError(f"the server at {url} redirects to {location!r}: give --url that address")
@@ -99,12 +104,17 @@ def way(address: str) -> str:
     return f" through the proxy {proxy.rpartition('@')[2]} (none for hosts in no_proxy)" if proxy else ""
 
 
-def reason(error: BaseException, address: str) -> str:
-    """Return the innermost cause of an error of requests in one line, without Python's objects, and what to do."""
-    inner: object = error
+def chain(error: BaseException) -> list[BaseException]:
+    """Return an error of requests and its causes, the innermost last."""
+    causes, inner = [], error
     while isinstance(inner, BaseException):
-        error = inner
-        inner = getattr(error, "reason", None) or getattr(error, "original_error", None) or error.__context__
+        causes.append(inner)
+        inner = getattr(inner, "reason", None) or getattr(inner, "original_error", None) or inner.__context__
+    return causes
+
+
+def reason(error: BaseException, address: str) -> str:
+    """Return the innermost cause in one line, without Python's objects, and what to do."""
     text = " ".join(str(error).split()) or type(error).__name__
     text = text if text.isprintable() else ascii(text)  # it may have what the server sent
     without_tls = address.startswith("https:") and re.search("handshake|SSL", text) and "CERTIFICATE" not in text

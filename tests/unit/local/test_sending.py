@@ -161,19 +161,35 @@ def test_a_redirect_is_named_and_not_followed(serve, status):
         sending.sender(f"127.0.0.1:{port}")(b"x")
 
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+LENGTH_NOT_A_NUMBER = "the length of one of its chunks is not a number"
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (b"", "no server answers at 127.0.0.1"),
-        (b"SSH-2.0-OpenSSH_9\x1b[31m\r\n", r"SSH-2\.0-OpenSSH_9\\x1b\[31m"),
-        (http(b"x" * 99)[:-9], "IncompleteRead"),
-        (http(b"x" * 99, "200 OK", "Content-Encoding: gzip"), "decompressing"),
+        (b"SSH-2.0-OpenSSH_9\x1b[31m\r\n", r"it does not begin as HTTP does, but with 'SSH-2.0-OpenSSH_9\x1b[31m'"),
+        (b"HTTP/1.1 abc OK\r\n\r\n", "it does not begin as HTTP does, but with 'HTTP/1.1 abc OK'"),
+        (b"HTTP/2.0 200 OK\r\n\r\n", "it is in 'HTTP/2.0'; accepted: HTTP/1.1"),
+        (http(b"x" * 99)[:-9], "it ends too early"),
+        (CHUNKED + b"5\r\nab", "it ends too early"),
+        (CHUNKED + b"zz\r\nab", LENGTH_NOT_A_NUMBER),
+        (CHUNKED + b"-5\r\nab", LENGTH_NOT_A_NUMBER),
+        (http(b"", "200 OK", *["A: 1"] * 200), "its head is too long"),
+        (http(b"", "200 OK", "A: " + "x" * 70_000), "its head is too long"),
+        (http(b"x" * 99, "200 OK", "Content-Encoding: gzip"), "it cannot be decompressed"),
     ],
 )
-def test_what_is_not_http_is_one_sentence(serve, answer, expected):
-    with pytest.raises(UserError, match=expected) as error:
-        sending.sender(f"127.0.0.1:{serve(answer)}")(b"x")
-    assert str(error.value).isprintable()
+def test_an_answer_that_is_damaged_is_one_sentence(serve, answer, expected):
+    url = f"127.0.0.1:{serve(answer)}"
+    with pytest.raises(UserError) as error:
+        sending.sender(url)(b"x")
+    assert str(error.value) == f"the answer of {url} is damaged: {expected}"
+
+
+def test_a_server_that_closes_without_an_answer(serve):
+    with pytest.raises(UserError, match=r"no server answers at 127\.0\.0\.1"):
+        sending.sender(f"127.0.0.1:{serve(b'')}")(b"x")
 
 
 @pytest.mark.parametrize("answer", [http(b"", "400 Bad Request"), b""])
