@@ -11,7 +11,9 @@ if __name__ == "__main__":
     sys.path.insert(0, __file__.rpartition("/")[0])  # which Python's -P leaves out
     import boot  # noqa: F401 # goes on in .venv, whatever Python started this
 
+import hashlib
 import json
+from pathlib import Path
 
 from classifier.training.data.leave_out import NAME
 from classifier.training.data.names import printable
@@ -20,6 +22,9 @@ from launch import console
 from launch.settings import make_parser, path
 from local import places
 from local.checking import Check
+
+# Of a folder's name in that of its page: a file's name may have 255 bytes.
+MOST_LETTERS = 25
 
 
 def main() -> int:
@@ -30,7 +35,7 @@ def main() -> int:
     parser.add_argument("--no-list", action="store_true", help=f"do not write {NAME}")
     settings = parser.parse_args()
     check = Check(settings.folder)
-    page = places.RUNS / "check" / f"{printable(settings.folder.resolve().name) or 'data'}.html"
+    page = places.RUNS / "check" / page_name(settings.folder.resolve())
     check.write_page(page)
     written = None if settings.no_list else check.write_list()
     if settings.json:
@@ -48,6 +53,13 @@ def main() -> int:
             again = "remove it to have it written anew, with all that it names now"
             print(f"{check.folder / NAME} is there already, and lacks {plural(len(check.left_out), 'image')}: {again}")
     return int(settings.strict and bool(check.findings))
+
+
+def page_name(folder: Path) -> str:
+    """Return the name of a folder's page: another one for each folder, since many are called train."""
+    digest = hashlib.blake2b(bytes(folder), digest_size=3).hexdigest()
+    readable = [printable(part)[:MOST_LETTERS] for part in folder.parts[1:][-2:]]
+    return f"{'-'.join([*readable, digest])}.html"
 
 
 if __name__ == "__main__":

@@ -32,8 +32,9 @@ def test_a_leak_is_found_listed_and_left_out(checkout, pictures):
     out = checkout.does(f"check.py {pictures}")
     assert "1 of the 14 test images is also in train or validation" in out
     assert "1 image cannot be read: not a JPEG, PNG or WebP image; it is a GIF" in out
-    page = checkout.folder / "runs/check/all.html"
-    assert f"page: {page}" in out
+    page = Path(re.search("^page: (.+)$", out, re.MULTILINE)[1])
+    assert page.parent == checkout.folder / "runs/check"
+    assert re.fullmatch("data-all-[0-9a-f]{6}.html", page.name)
     assert page.read_text().count("data:image/jpeg;base64,") >= 2
     listed = pictures / "leave_out.txt"
     assert f"{listed} lists what is better left out" in out
@@ -84,6 +85,18 @@ def test_a_good_folder_passes_strictly(checkout):
     assert (code, error) == (0, ""), out
     assert "no fault was found" in out
     assert not (checkout.folder / "good/leave_out.txt").exists()
+
+
+def test_images_in_no_class_folder_are_a_fault_and_pages_have_names_of_their_own(checkout, tmp_path):
+    pages = []
+    for project in ("p1", "p2", "p1"):
+        folder = write_channel(tmp_path / project, "pics", digit_jpegs((0, 1), 0, 25))
+        photo(90, 80).save(folder / "s1.png")
+        code, out, _ = checkout.run(f"check.py --strict {folder}")
+        assert code == 1
+        assert f"1 image lies in no class folder, such as {folder}/s1.png" in " ".join(out.split())
+        pages.append(re.search("^page: (.+)$", out, re.MULTILINE)[1])
+    assert pages[0] == pages[2] != pages[1]
 
 
 def test_what_is_no_data_set_is_one_sentence(checkout):

@@ -10,7 +10,7 @@ from classifier.training.checking.class_names import phase_names, same_classes
 from classifier.training.checking.copies import Copies
 from classifier.training.checking.finding import Finding
 from classifier.training.checking.survey import Survey
-from classifier.training.data.names import quoted
+from classifier.training.data.names import printable, quoted
 from classifier.words import decimal, plural
 
 # Fewer images of a class say too little: of 5 test images one more mistake is 20 %.
@@ -37,6 +37,7 @@ def find_faults(survey: Survey) -> list[Finding]:
         *copies.find_scenes(),
         *find_doubtful_names(survey),
         *find_unreadable(survey),
+        *find_loose(survey),
         *find_other_formats(survey),
         *find_small_classes(survey),
         *find_blank(survey),
@@ -72,6 +73,13 @@ def find_unreadable(survey: Survey) -> Iterator[Finding]:
             [[position] for position in sorted(survey.unreadable)],
             frozenset(survey.unreadable),
         )
+
+
+def find_loose(survey: Survey) -> Iterator[Finding]:
+    if loose := survey.dataset.loose:
+        lie = plural(len(loose), "image lies", "images lie")
+        what = f"{lie} in no class folder, such as {printable(loose[0])}, so training does not use them"
+        yield Finding("no class", len(loose), what, "move each into the folder of its class")
 
 
 def find_other_formats(survey: Survey) -> Iterator[Finding]:

@@ -55,7 +55,8 @@ class Dataset:
     """The phases of a data set and its sorted class names.
 
     `split_from_train` says that no validation set was given, so a part of train was set aside. `notes` has sentences
-    about folders that were gone through or are not used.
+    about folders that were gone through or are not used. `loose` are images that are not used, since they lie beside
+    the class folders or the splits.
     """
 
     classes: tuple[str, ...]
@@ -64,6 +65,7 @@ class Dataset:
     test: Phase | None
     split_from_train: bool
     notes: tuple[str, ...] = ()
+    loose: tuple[Path, ...] = ()
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -93,12 +95,15 @@ def read_dataset(channels: Mapping[str, Path], seed: int) -> Dataset:
     phases = drop_repetitions(
         [_read_phase(name, folder, folders[name], classes, read, leave_out) for name, folder in layout.phases.items()]
     )
-    all_folders = [*layout.above, *layout.phases.values(), *read.values()]
-    notes = (*layout.notes, *leave_out.notes(), *broken_links(read.values()), *packed_files(all_folders))
+    outside = [*layout.above, *layout.phases.values()]
+    loose = tuple(
+        image for folder in outside for image in map(folder.path.joinpath, folder.images) if not leave_out.has(image)
+    )
+    notes = (*layout.notes, *leave_out.notes(), *broken_links(read.values()), *packed_files([*outside, *read.values()]))
     split = "validation" not in phases
     if split:
         phases["train"], phases["validation"] = split_phase(phases["train"], seed)
-    return Dataset(classes, phases["train"], phases["validation"], phases.get("test"), split, notes)
+    return Dataset(classes, phases["train"], phases["validation"], phases.get("test"), split, notes, loose)
 
 
 def drop_repetitions(found: Sequence[tuple[Phase, Sequence[FileState]]]) -> dict[str, Phase]:
@@ -161,7 +166,7 @@ def _read_phase(
     """Return the images of a phase, and each one's state. `read` has the folders read so far, by their real path."""
     files, labels, states = [], [], []
     passed_over = Counter(folder.contents.passed_over)
-    passed_over.update(Path(image).suffix.lower() for image in folder.images)
+    passed_over.update(f"{Path(image).suffix.lower()} in no class folder" for image in folder.images)
     for class_name, class_folder in sorted(class_folders.items()):
         if class_name not in classes:
             alike = [one for one in classes if look(one) == look(class_name)]

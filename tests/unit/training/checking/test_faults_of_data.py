@@ -193,6 +193,18 @@ def test_other_formats_are_named_with_what_to_do(good, name, advice):
     assert left_out == []
 
 
+@pytest.mark.parametrize("place", [".", "train", "test"])
+def test_images_beside_the_class_folders(good, place):
+    for number in range(2):
+        picture(900 + number).save(good / place / f"s{number}.png")
+    fault, left_out = only_fault(good)
+    assert (fault.kind, fault.images, left_out) == ("no class", 2, [])
+    assert fault.what.startswith("2 images lie in no class folder, such as ")
+    named = [good / place / f"s{number}.png" for number in range(2)]
+    (good / "leave_out.txt").write_text("".join(f"{path.relative_to(good)}\n" for path in named))
+    assert check(good)[1] == []
+
+
 def test_files_that_are_no_images_are_no_fault(good):
     (good / "train/cat/notes.txt").write_text("x")
     assert check(good)[1] == []

@@ -76,6 +76,10 @@ def test_hidden_files_and_other_files_are_passed_over_and_counted(tmp_path):
     assert "dog/deeper/x.PNG" in dataset.train.files + dataset.validation.files
     assert not any("thumbnail" in file for file in dataset.train.files + dataset.validation.files)
     assert dataset.train.passed_over == {"hidden": 2, "system folder": 7, ".txt": 1, ".tiff": 1, "no suffix": 2}
+    (folder / "loose.PNG").touch()
+    dataset = read_dataset({"train": folder}, seed=0)
+    assert dataset.train.passed_over[".png in no class folder"] == 1
+    assert dataset.loose == (folder / "loose.PNG",)
 
 
 def test_no_channel(tmp_path):
