@@ -12,6 +12,7 @@ from classifier.training.data.leave_out import LeaveOut
 from classifier.training.labels.columns import NO, YES
 from local.marks import MARKS, read_rows
 from local.moving import Move, planned, record_of
+from local.second_names import check_one_name, find_names
 from local.spreadsheets import check_given, check_likely
 
 
@@ -27,6 +28,7 @@ def marked_moves(labels: Path, folder: Path) -> list[Move]:
     known = {(phase.name, phase.shown(at)): at for phase in dataset.phases for at in range(len(phase))}
     moves: dict[Path, Path] = {}
     leave_out = LeaveOut([folder])
+    names = find_names(dataset, leave_out)
 
     def is_taken(place: Path) -> bool:
         # A name that the list has, if of a file that is gone, would leave out the image.
@@ -47,6 +49,7 @@ def marked_moves(labels: Path, folder: Path) -> list[Move]:
         source = phase.folder / phase.files[position]
         if source in moves:
             raise UserError(f"{where}: {shown(row['file'])} is marked twice; accepted: once")
+        check_one_name(source, names, where)
         target = _class_folder(dataset, phase, row["likely"])
         if target in source.parents:
             raise UserError(f"{where}: {source} is in its likely class already")
