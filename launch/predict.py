@@ -47,6 +47,8 @@ def main() -> int:
         prove(settings)
         return 0
     files = [file for given in settings.files for file in pictures.find_pictures(given)]
+    for told in filter(None, map(pictures.passed_over, settings.files)):
+        streams.tell(told)
     sent = ((str(file), file.read_bytes()) for file in files)
     answers: list[dict] = []
     try:

@@ -1,5 +1,6 @@
 """The pictures on this computer: find them, by default the handwritten digits, and check that they can be read."""
 
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
@@ -13,6 +14,7 @@ from classifier.training.data.contents import hash_images
 from classifier.training.data.files import Folder, walk
 from classifier.training.data.folders import read_dataset
 from classifier.training.data.names import printable
+from classifier.training.data.passed_over import few_kinds
 from classifier.training.hyperparameters import Hyperparameters
 from classifier.words import is_are, plural
 from local import places
@@ -98,6 +100,16 @@ def find_pictures(path: Path) -> list[Path]:
         suffixes = ", ".join(images.SUFFIXES)
         raise UserError(f"{printable(path)} is not a file, nor a folder with files ending in {suffixes}")
     return files
+
+
+def passed_over(path: Path) -> str:
+    """Return a sentence about what find_pictures() passes over in a folder; "" if there is nothing, or it is a file."""
+    kinds: Counter[str] = Counter()
+    for folder in walk(Folder(path)) if path.is_dir() else ():
+        kinds.update(folder.contents.passed_over)
+        kinds["link to nothing"] += sum(not (folder.path / name).is_file() for name in folder.images)
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(few_kinds(kinds).items()))
+    return f"{printable(path)}: passed over: {counts}" if counts else ""
 
 
 def check_pictures(folder: Path) -> tuple[list[Path], list[Finding]]:

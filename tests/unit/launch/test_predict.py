@@ -1,6 +1,7 @@
 """Pictures of which one is refused: the answers before it stay."""
 
 import json
+import os
 
 import pytest
 
@@ -72,3 +73,17 @@ def test_a_server_on_this_computer_that_has_ended_is_not_asked(account, files, m
     code, out = account.run(f"predict.py --local {files}")
     assert "the server at http://127.0.0.1:8080 has ended: run launch/deploy.py --local" in code
     assert not out
+
+
+def test_what_is_passed_over_in_a_folder_is_counted(account, tmp_path, monkeypatch):
+    folder = tmp_path / "mixed"
+    (folder / ".hidden").mkdir(parents=True)
+    (folder / "a.jpg").write_bytes(b"a")
+    (folder / "photo").write_bytes(b"a")
+    (folder / "gone.jpg").symlink_to("nowhere")
+    os.mkfifo(folder / "fifo")
+    monkeypatch.setattr(sending, "sender", lambda *_: lambda _: ANSWER)
+    code, out = account.run(f"predict.py --json --url 127.0.0.1:1 {folder}")
+    assert (code, len(out.splitlines())) == (0, 1)
+    expected = "1 hidden, 1 link to nothing, 1 no suffix, 1 not a regular file"
+    assert account.err == f"{folder}: passed over: {expected}\n"
