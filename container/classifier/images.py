@@ -110,6 +110,11 @@ def is_image(data: bytes) -> bool:
     return _format_of(data) is not None
 
 
+def has_16_bits(data: bytes) -> bool:
+    """Return whether the bytes of an image are a PNG of 16 bits per sample, of which decode() keeps the upper 8."""
+    return _format_of(data) is Png and data[24:25] == b"\x10"
+
+
 def _read(data: bytes) -> Picture:
     """Read everything but the pixels."""
     if reader := _format_of(data):

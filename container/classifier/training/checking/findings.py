@@ -20,6 +20,8 @@ IMBALANCED = 3
 # Grey values, of 255. A photo of a plain wall, and one that is nearly black, have more contrast.
 BLANK_CONTRAST = 1.5
 DARK = 40
+# Of 16-bit images whose values have up to 14 bits, such as a camera's 12, no pixel is brighter than this.
+LOW = 63
 # Times the data set's median: digits that are all blurred, or a night sky, are no fault.
 DARK_SHARE = 0.25
 BLURRED_SHARE = 0.1
@@ -40,6 +42,7 @@ def find_faults(survey: Survey) -> list[Finding]:
         *find_loose(survey),
         *find_other_formats(survey),
         *find_small_classes(survey),
+        *find_low(survey),
         *find_blank(survey),
         *copies.find_repeated(),
         *find_imbalance(survey),
@@ -127,8 +130,20 @@ def find_imbalance(survey: Survey) -> Iterator[Finding]:
     yield Finding("imbalance", int(counts[least]), what, advice)
 
 
+def low_images(survey: Survey) -> np.ndarray:
+    """Return which are the 16-bit images (n,), if all of these use the lowest part of their range alone."""
+    deep = survey.readable & survey.has_16_bits
+    return deep & bool((survey.highest[deep] <= LOW).all())
+
+
+def find_low(survey: Survey) -> Iterator[Finding]:
+    what = "16-bit {} of values in the lowest quarter of their range or below, almost black once 8 bits are left"
+    advice = "stretch all alike, for example 12-bit values with ImageMagick: magick mogrify -evaluate multiply 16 FILES"
+    yield from _poor(low_images(survey), "16 bits", what, advice)
+
+
 def find_blank(survey: Survey) -> Iterator[Finding]:
-    blank = survey.readable & (survey.contrast < BLANK_CONTRAST)
+    blank = survey.readable & ~low_images(survey) & (survey.contrast < BLANK_CONTRAST)
     yield from _poor(blank, "blank", "{} of one colour and nothing else", "leave them out", left_out=True)
 
 
@@ -137,7 +152,7 @@ def find_poor(survey: Survey) -> Iterator[Finding]:
     readable = survey.readable
     if not readable.any():
         return
-    shown = readable & (survey.contrast >= BLANK_CONTRAST)
+    shown = readable & ~low_images(survey) & (survey.contrast >= BLANK_CONTRAST)
     brightness, sharpness = (np.median(values[readable]) for values in (survey.brightness, survey.sharpness))
     sides = survey.sides.min(1)
     tiny = readable & (sides < min(TINY_SIDE, TINY_SHARE * np.median(sides[readable])))

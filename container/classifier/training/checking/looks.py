@@ -28,6 +28,8 @@ class Look(NamedTuple):
     details: np.ndarray  # uint8 (details.SIDE, details.SIDE, 3)
     brightness: float  # 95 % of the pixels are darker
     contrast: float  # the standard deviation
+    highest: int  # the largest grey value
+    has_16_bits: bool  # of which the upper 8 are seen
     sharpness: float  # the variance of the Laplacian at SIDE pixels
 
 
@@ -45,7 +47,8 @@ def look_at(path: Path) -> Look:
     detailed = np.asarray(image.resize((details.SIDE, details.SIDE), Image.Resampling.BOX))
     digest = hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
     sharpness = _sharpness(np.asarray(grey, np.float32))
-    return Look(width, height, digest, thumbnail, detailed, brightness, contrast, sharpness)
+    highest, has_16_bits = int(np.asarray(grey).max()), images.has_16_bits(data)
+    return Look(width, height, digest, thumbnail, detailed, brightness, contrast, highest, has_16_bits, sharpness)
 
 
 def _brightness_and_contrast(histogram: list[int]) -> tuple[float, float]:

@@ -43,6 +43,8 @@ class Survey:
     details: np.ndarray  # uint8 (n, details.SIDE, details.SIDE, 3)
     brightness: np.ndarray  # (n,)
     contrast: np.ndarray  # (n,)
+    highest: np.ndarray  # (n,) the largest grey value
+    has_16_bits: np.ndarray  # bool (n,)
     sharpness: np.ndarray  # (n,)
     unreadable: dict[int, str] = field(default_factory=dict)  # the reasons
     seconds: float = 0.0
@@ -62,6 +64,8 @@ class Survey:
             details=np.zeros((n, details.SIDE, details.SIDE, 3), np.uint8),
             brightness=np.zeros(n, np.float32),
             contrast=np.zeros(n, np.float32),
+            highest=np.zeros(n, np.uint8),
+            has_16_bits=np.zeros(n, bool),
             sharpness=np.zeros(n, np.float32),
         )
 
@@ -86,6 +90,7 @@ class Survey:
         self.digests[position] = look.digest
         self.thumbnails[position], self.details[position] = look.thumbnail, look.details
         self.brightness[position], self.contrast[position] = look.brightness, look.contrast
+        self.highest[position], self.has_16_bits[position] = look.highest, look.has_16_bits
         self.sharpness[position] = look.sharpness
 
     def shown(self, position: int) -> str:

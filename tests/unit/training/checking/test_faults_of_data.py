@@ -234,6 +234,18 @@ def test_poor_images_are_for_a_person(good, kind, change):
     assert left_out == []
 
 
+@pytest.mark.parametrize(("bits", "faults"), [(8, 1), (12, 1), (14, 1), (16, 0)])
+def test_16_bit_images_that_hold_fewer_bits(good, bits, faults):
+    """Of the lowest 8 nothing is left, which would be blank and left out."""
+    for path in good.rglob("*.png"):
+        grey = np.asarray(Image.open(path).convert("L"), np.uint16)
+        Image.fromarray(grey << (bits - 8)).save(path)
+    found, said = check(good)
+    assert [fault.kind for fault in said] == ["16 bits"] * faults
+    assert all(fault.images == 66 for fault in said)
+    assert list_left_out(found, said) == {}
+
+
 def test_a_data_set_that_is_dark_small_and_blurred_as_a_whole_has_no_poor_image(good):
     for path in good.rglob("*.png"):
         small = Image.open(path).convert("RGB").filter(ImageFilter.GaussianBlur(6)).resize((28, 28))
