@@ -12,17 +12,21 @@ from classifier.words import printable
 
 log = logging.getLogger(__name__)
 MOST_SHOWN = 3
+# Bytes that follow the names in the file.
+MOST_BEHIND = 1000
 
 
 def warn_of_renamed(folder: Path, about: Artifact) -> None:
     """Log the names of classes in model.json, which the server answers, that are others in model.onnx."""
     if NETWORK_FILE not in about.sha256:
         return
-    network = artifact.read_file(folder, about, NETWORK_FILE)
-    # At the file's end, and as training writes it: else the whole network would have to be parsed.
-    if network.rfind(json.dumps(about.classes, ensure_ascii=False).encode()) >= 0:
-        return
-    if renamed := _renamed(about.classes, _names_in(network)):
+    # At the file's end, as training writes them: the whole is 45 MB.
+    names, path = json.dumps(about.classes, ensure_ascii=False).encode(), folder / NETWORK_FILE
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - len(names) - MOST_BEHIND))
+        if names in file.read():
+            return
+    if renamed := _renamed(about.classes, _names_in(artifact.read_file(folder, about, NETWORK_FILE))):
         more = f" and {len(renamed) - MOST_SHOWN:,} more" if len(renamed) > MOST_SHOWN else ""
         log.warning(
             "answers have the class names of %s, and %s still has others, which other tools show: %s%s",
