@@ -22,15 +22,6 @@ from launch.settings import LOCAL, make_parser, path
 from local import many, pictures, places, proving, results, sending, server
 from local.accepted import parse_values
 
-OF_INSTANCES = (
-    "instance_type",
-    "more_instance_types",
-    "instance_count",
-    "max_instances",
-    "requests_per_instance",
-    "backlog_per_instance",
-    "inference_ami",
-)
 WATCHED = ("shift", "watch_minutes", "max_latency_ms")
 CAPTURED = "capture_percent"
 ASYNCHRONOUS = "an endpoint that takes pictures from S3, and has no instance while none waits"
@@ -52,7 +43,9 @@ def main() -> None:
     parser.exclude("local", "serverless", "asynchronous", "approved", "endpoint", settings_but=LOCAL)
     parser.exclude("asynchronous", *WATCHED, CAPTURED)
     parser.exclude("multi_model", "serverless", "asynchronous", "approved", *WATCHED, CAPTURED)
-    parser.exclude("serverless", "asynchronous", *OF_INSTANCES, *WATCHED, CAPTURED, "subnets", "security_groups")
+    parser.exclude(
+        "serverless", "asynchronous", *hosting.INSTANCE_SETTINGS, *WATCHED, CAPTURED, "subnets", "security_groups"
+    )
     settings = parser.parse_args()
     multimodel.check_name(settings)
     parse_values({"endpoint": settings.endpoint or settings.prefix}, {"endpoint": places.ENDPOINT})

@@ -13,6 +13,16 @@ from local.sending import IMAGE_TYPE
 SERVERLESS, ASYNCHRONOUS, OF_INSTANCES, MULTI_MODEL = "serverless", "asynchronous", "one of instances", "multi-model"
 SERVERLESS_LIMITS = "4 MB a request, 3 minutes to start, no GPU"
 SERVERLESS_BYTES = 4_000_000
+# What an endpoint without instances of its own has none of.
+INSTANCE_SETTINGS = (
+    "instance_type",
+    "more_instance_types",
+    "instance_count",
+    "max_instances",
+    "requests_per_instance",
+    "backlog_per_instance",
+    "inference_ami",
+)
 
 
 def kind(settings: Namespace) -> str:

@@ -15,7 +15,8 @@ from datasets import TRAIN, altered_train, digit_jpegs, touch_images, write_chan
 # Of the processor, which other programs do not lengthen; importing torch alone takes more.
 MOST_SECONDS = 2
 LATER = (
-    "import atexit, sys; atexit.register(lambda: print('with torch' if 'torch' in sys.modules else 'without torch'))"
+    "import os, sys; end = os._exit; os._exit = lambda code: "
+    "(print('with torch' if 'torch' in sys.modules else 'without torch', flush=True), end(code))"
 )
 
 
