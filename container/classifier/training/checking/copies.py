@@ -98,8 +98,8 @@ class Copies:
         yield Finding(
             "scene",
             count,
-            f"{plural(count, 'image')} of {scenes} of which more than {MOST_COPIES} look almost the same, "
-            "as of a fixed camera or a film",
+            f"{plural(count, 'image')} are of {scenes}: more than {MOST_COPIES} of each look almost the same, "
+            "as from a fixed camera or a film",
             "if they are frames of a film or changed copies, keep each scene in one split, or the score is too good; "
             "photos of a fixed camera may stay",
             self.scenes,
