@@ -91,9 +91,17 @@ class Artifact:
         return _digest(parts)
 
     @property
-    def is_as_measured(self) -> bool:
-        """Whether training wrote these values: else the ONNX files are stale, and so is what int8 was found to lose."""
+    def has_its_networks(self) -> bool:
+        """Whether the ONNX files were made from these values: else they are stale."""
         return self.networks_key == self.key
+
+    @property
+    def is_as_measured(self) -> bool:
+        """Whether training wrote these values, as far as can be told: else what int8 was found to lose is stale.
+
+        Artifacts from before they had ONNX files do not tell.
+        """
+        return not self.networks_key or self.has_its_networks
 
     @property
     def answers_key(self) -> str:

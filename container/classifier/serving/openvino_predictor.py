@@ -82,7 +82,7 @@ def read_network(folder: Path, about: Artifact, int8: bool) -> bytes:
     Raises UserError if a file is damaged.
     """
     name = INT8_FILE if int8 else NETWORK_FILE
-    if name in about.sha256 and about.is_as_measured:
+    if name in about.sha256 and about.has_its_networks:
         return artifact.read_file(folder, about, name)
     from classifier import onnx_network  # it takes a while to import, and few artifacts need it
 

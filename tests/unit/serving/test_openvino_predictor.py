@@ -126,6 +126,12 @@ def test_int8_is_not_trusted_with_other_values_than_it_was_measured_with(artifac
         choose_precision("int8", about)
 
 
+@pytest.mark.parametrize("wanted", ["auto", "int8"])
+def test_int8_is_trusted_in_an_artifact_from_before_it_had_networks(monkeypatch, wanted):
+    monkeypatch.setattr(engine, "list_precisions", lambda: ("fp32", "int8"))
+    assert choose_precision(wanted, Artifact(CLASSES, 32, 1e-5, quantization=MEASURED)) == "int8"
+
+
 def test_names_of_classes_do_not_concern_int8(monkeypatch):
     monkeypatch.setattr(engine, "list_precisions", lambda: ("fp32", "int8"))
     about = as_measured(Artifact(CLASSES, 32, 1e-5), MEASURED)
