@@ -27,12 +27,13 @@ def marked_moves(labels: Path, folder: Path) -> list[Move]:
     dataset = read_dataset({"train": folder}, seed=0)
     known = {(phase.name, phase.shown(at)): at for phase in dataset.phases for at in range(len(phase))}
     moves: dict[Path, Path] = {}
+    targets: set[Path] = set()
     leave_out = LeaveOut([folder])
     names = find_names(dataset, leave_out)
 
     def is_taken(place: Path) -> bool:
         # A name that the list has, if of a file that is gone, would leave out the image.
-        return os.path.lexists(place) or place in moves.values() or leave_out.has(place)
+        return os.path.lexists(place) or place in targets or leave_out.has(place)
 
     rows = read_rows(labels)
     texts = {row[column] for _, row in rows for column in ("given", "likely")}
@@ -54,6 +55,7 @@ def marked_moves(labels: Path, folder: Path) -> list[Move]:
         if target in source.parents:
             raise UserError(f"{where}: {source} is in its likely class already")
         moves[source] = _free_place(source, given, target, is_taken)
+        targets.add(moves[source])
     return [planned(folder, source, target) for source, target in moves.items()]
 
 

@@ -70,14 +70,15 @@ def fill_head(head: torch.nn.Linear, classes: tuple[str, ...], start: StartingPo
     """
     first = start.weights[f"{STEM}.weight"].contiguous().numpy()
     random = torch.Generator().manual_seed(seed + zlib.crc32(first.tobytes()))
-    for tensor in (head.weight, head.bias):
+    for tensor in head.parameters():
         tensor.uniform_(-(FEATURES**-0.5), FEATURES**-0.5, generator=random)  # as torch.nn.Linear's own
-    rows = {name: row for row, name in enumerate(start.classes or ())}
-    for row, name in enumerate(classes):
-        if name in rows:
-            for part in ("weight", "bias"):
-                getattr(head, part)[row] = start.weights[f"{HEAD}.{part}"][rows[name]]
-    return len(rows.keys() & set(classes))
+    before = start.classes or ()
+    known = [name for name in classes if name in before]
+    if known:
+        new, old = ([names.index(name) for name in known] for names in (classes, before))
+        head.weight[new] = start.weights[f"{HEAD}.weight"][old]
+        head.bias[new] = start.weights[f"{HEAD}.bias"][old]
+    return len(known)
 
 
 def frozen_parts(model: ResNet18, trainable: str) -> list[torch.nn.Module]:

@@ -27,8 +27,8 @@ class Copies:
         near, self.mirrored = near_groups(survey, self.exact)
         self.splits = splits_of(survey)
         self.places = self.splits.astype(np.int64) * len(survey.dataset.classes) + survey.labels
-        self.scenes = [group for group in near if len(group) > MOST_COPIES and len(set(self.places[group])) > 1]
-        self.near = [group for group in near if group not in self.scenes]
+        self.scenes = [group for group in near if self._is_scene(group)]
+        self.near = [group for group in near if not self._is_scene(group)]
 
     def find_leaks(self) -> Iterator[Finding]:
         """Find images that are in several splits: the later split's score then says nothing about them."""
@@ -124,6 +124,9 @@ class Copies:
                 own,
                 frozenset(one for group in own for one in group[1:]) if is_exact else frozenset(),
             )
+
+    def _is_scene(self, group: list[int]) -> bool:
+        return len(group) > MOST_COPIES and len(set(self.places[group])) > 1
 
     def _classes(self, group: list[int]) -> list[int]:
         return sorted(set(self.survey.labels[group]))
