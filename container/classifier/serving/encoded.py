@@ -15,6 +15,8 @@ _DATA_URL = re.compile(r"\s*data:[^,]{0,200},", re.IGNORECASE)
 _PLACE = re.compile(r"\s*[a-z][a-z0-9+.-]*://|[^\n]{1,1000}\.\w{2,5}\s*$", re.IGNORECASE)
 # A JSON string, or what str() makes of Python's bytes.
 _QUOTED = re.compile(r"""\s*b?(["'])(.*)\1\s*""", re.DOTALL)
+# Of a JPEG, PNG, WebP or GIF, or any image as a data: URL.
+_BEGINNING = re.compile(rb"""\s*(?:b?["'])?(?:data:image/|/9j/|iVBORw0KG|UklGR|R0lGOD)""")
 MOST_LAYERS = 3
 
 
@@ -29,6 +31,11 @@ def find_image(data: bytes) -> bytes:
         except ValueError:
             return data
     return found if is_image(found) else data
+
+
+def begins_as_base64(data: bytes) -> bool:
+    """Return whether `data` begins as an image's base64 does; the rest may be damaged."""
+    return _BEGINNING.match(data) is not None
 
 
 def decode_base64(text: str) -> bytes:

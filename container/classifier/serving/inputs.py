@@ -9,10 +9,11 @@ from itertools import islice
 from flask import Request
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
+from classifier.formats.others import kind_of
 from classifier.images import ImageError, is_image
 from classifier.json_text import parse_json, shown, type_name
 from classifier.serving.answers import JSON, LINES_TYPES
-from classifier.serving.encoded import decode_base64, find_image
+from classifier.serving.encoded import begins_as_base64, decode_base64, find_image
 from classifier.serving.query import ATTRIBUTES, Query, read_attributes, valid_flag, valid_k
 from classifier.words import plural
 
@@ -71,10 +72,15 @@ def read_queries(request: Request) -> list[Query]:
     return [replace(asked, images=[_read_image(body)])]
 
 
-def _read_image(body: bytes) -> bytes:
-    """Return the image of a body that is not JSON."""
+def _read_image(body: bytes) -> bytes | ImageError:
+    """Return the image of a body that is not JSON, or why its base64 gives none."""
     image = find_image(body)
+    if begins_as_base64(image):
+        return _decode_image(image.decode(errors="replace"))
     if _TEXT.fullmatch(image):
+        decoded = _decode_image(image.decode())
+        if isinstance(decoded, bytes) and kind_of(decoded):  # of a GIF, for example
+            return decoded
         raise BadRequest(text_refused(image[:100].decode()))
     return image
 
@@ -133,7 +139,10 @@ def _read_line(line: bytes, asked: Query, name: str) -> Query:
 def _read_json(body: bytes, asked: Query, name: str) -> Query:
     """Return the query in a body or line, by default for what is `asked` by the header; errors call it `name`."""
     value = _parse_json(body, name)
-    if isinstance(value, str) and is_image(image := find_image(value.encode("utf-8", "surrogatepass"))):
+    if isinstance(value, str):
+        image = _decode_image(value)
+        if isinstance(image, ImageError):
+            raise BadRequest(f"{name}: {image}")
         return replace(asked, images=[image])
     if not isinstance(value, dict):
         raise BadRequest(f"{name} is {type_name(value)}; accepted: {FORM}")

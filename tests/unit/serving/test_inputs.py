@@ -198,7 +198,6 @@ def test_the_largest_number_of_images(client):
         ([[[0.5, 0.25, 0.125]] * 999], "not pixels. It begins with '[[[0.5"),
         ([], "the request body is an array; accepted: " + FORM),
         ([[[0.1, 0.2]]], "the request body is an array; accepted: " + FORM),
-        ("text", "the request body is a string; accepted: " + FORM),
         (None, "the request body is null; accepted: " + FORM),
     ],
 )
@@ -240,6 +239,40 @@ def test_base64_as_people_send_it(client, predictor, change):
     for content_type in ("image/png", "text/plain", "application/octet-stream", "application/json", None):
         assert post(client, text.encode(), content_type).json == post(client, JPEG).json
     assert post_json(client, text).json == post(client, JPEG).json
+
+
+NO_IMAGES = {
+    "/9j/4AA!": "'/9j/4AA!' is not valid base64: remove or replace '!'",
+    "/9j/4AAü": "is not valid base64: remove or replace '\\x",
+    "/9j/x": "'/9j/x' is not valid base64: characters are missing at its end",
+    "data:image/png,iVBORw0KGgo": "is not valid base64: its data: URL does not say ;base64",
+    base64_of(encode(photo(8, 8), "GIF"))[0]: f"{NOT_AN_IMAGE}; it is a GIF",
+    base64_of(encode(photo(8, 8), "BMP"))[0]: f"{NOT_AN_IMAGE}; it is a BMP",
+}
+NO_BASE64 = {
+    "https://example.com/a.jpg": "is not valid base64: it is where a file is; send what is in the file, in base64",
+    "s3://bucket/a.jpg": "is not valid base64: it is where a file is",
+    "hello": "'hello' is not valid base64: characters are missing at its end",
+    "\ud800": "is not valid base64: remove or replace '\\ud800'",
+    "": f"{NOT_AN_IMAGE}; it is an empty file",
+}
+
+
+@pytest.mark.parametrize(("text", "sentence"), (NO_IMAGES | NO_BASE64).items())
+def test_one_base64_string_is_refused_for_the_reason_that_a_list_gives(client, text, sentence):
+    listed = post_json(client, {"images": [text]}).json["error"].removeprefix("images[0]: ")
+    assert sentence in listed
+    alone = post_json(client, text)
+    assert alone.status_code == 400
+    assert alone.json["error"].removeprefix("the request body: ") == listed
+    line = json.loads(post(client, b"\n" + json.dumps(text).encode(), "application/jsonlines").text)
+    assert (line.get("error") or line["results"][0]["error"]).removeprefix("line 2: ") == listed
+
+
+@pytest.mark.parametrize(("text", "sentence"), NO_IMAGES.items())
+@pytest.mark.parametrize("content_type", ["text/plain", "image/png", None])
+def test_base64_without_json_is_refused_for_its_reason(client, text, sentence, content_type):
+    assert_error(post(client, text.encode(), content_type), 400, sentence)
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "image/png", None])
