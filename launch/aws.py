@@ -17,7 +17,7 @@ from local import places
 
 Result = TypeVar("Result")
 STUDIO = Path("/opt/ml/metadata/resource-metadata.json")
-NO_AWS = "--local does the same on this computer, without AWS"
+NO_AWS = ". --local does the same on this computer, without AWS"
 # A wait goes on for so long though AWS does not answer.
 PATIENCE_SECONDS = 600
 # The console's address in each partition.
@@ -30,15 +30,16 @@ class Aws:
     poll_seconds = 5
 
     def __init__(self, settings: Namespace):
-        places.need("sagemaker", f"make launch installs it. {NO_AWS}")
+        without = NO_AWS if "local" in settings else ""  # some scripts have no --local
+        places.need("sagemaker", f"make launch installs it{without}")
         import boto3
 
         self.settings = settings
         self.session = boto3.Session(region_name=settings.region or None, profile_name=settings.profile or None)
         if self.session.get_credentials() is None:
-            raise UserError(f"no AWS credentials: run aws configure or aws sso login. {NO_AWS}")
+            raise UserError(f"no AWS credentials: run aws configure or aws sso login{without}")
         if not self.session.region_name:
-            raise UserError(f"no AWS region: use --region, AWS_DEFAULT_REGION or aws configure. {NO_AWS}")
+            raise UserError(f"no AWS region: use --region, AWS_DEFAULT_REGION or aws configure{without}")
         self.sagemaker = self.session.client("sagemaker")
         self.s3: Any = self.session.resource("s3")
 
