@@ -104,6 +104,11 @@ class Artifact:
         return not self.networks_key or self.has_its_networks
 
     @property
+    def digest(self) -> str:
+        """A digest of all that model.json says, also the other files' SHA-256."""
+        return _digest([dataclasses.asdict(self)])
+
+    @property
     def answers_key(self) -> str:
         """A digest of all that decides an answer: what the networks are made from, and the classes in their order."""
         return _digest([self.key, self.classes])

@@ -87,6 +87,17 @@ def test_a_killed_worker_leaves_its_models_to_the_next(server, root):
         assert_answers(server, name)
 
 
+def test_what_was_put_in_a_models_place_is_not_served_by_the_next_worker_unasked(server, root):
+    shutil.rmtree(root / "models/b/model")
+    shutil.copytree(root / "models/c/model", root / "models/b/model")
+    os.kill(server.workers[-1], signal.SIGKILL)
+    wait_until(lambda: "b could not be loaded again" in server.log, "the next worker has seen it")
+    wait_until(lambda: loaded(server) == ["a"], "the other model is back")
+    assert_error(invoke(server, "b"), 404, "the model 'b' is not loaded")
+    assert load(server, root, "b").status == 200
+    assert {one["class"][0] for one in json.loads(invoke(server, "b").body)["predictions"]} == {"c"}
+
+
 def test_sigterm_ends_it(server):
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(PATIENCE_S) == 0

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 
 class Planned(NamedTuple):
-    """A model's folder, and how many processes have ended while they loaded it."""
+    """A model's folder, how many processes have ended while they loaded it, and a digest of what was loaded, if any."""
 
     url: str
     cuts: int
+    digest: str = ""
 
 
 class Journal:

@@ -1,6 +1,7 @@
 """The models of one process: each is loaded once, lent to requests, and unloaded once they have done. Knows no HTTP.
 
-A journal has them too, so that they are loaded again by the process that follows one that was killed.
+A journal has them too, so that they are loaded again by the process that follows one that was killed; but only as they
+were, since no client has asked for what has taken their folder's place.
 """
 
 import logging
@@ -51,10 +52,11 @@ class NoMemory(Exception):
 class _Entry:
     """A model of which `users` requests make use; while it is None it is being loaded, or waits for that.
 
-    `cuts` says how many processes have ended while they loaded it.
+    `cuts` says how many processes have ended while they loaded it, and `digest` what was loaded in one of them.
     """
 
     url: str
+    digest: str = ""
     model: Model | None = None
     size: int = 0
     users: int = 0
@@ -64,7 +66,7 @@ class _Entry:
     @property
     def planned(self) -> Planned:
         """What the process after this one is to know."""
-        return Planned(self.url, 0 if self.model else self.cuts + (not self.waits))
+        return Planned(self.url, 0 if self.model else self.cuts + (not self.waits), self.digest)
 
 
 class Models:
@@ -79,7 +81,9 @@ class Models:
         self._precision, self._cores = precision, cores
         self._changed = threading.Condition()
         self._journal = journal
-        self._entries = {name: _Entry(url, cuts=cuts, waits=True) for name, (url, cuts) in journal.read().items()}
+        self._entries = {
+            name: _Entry(url, digest, cuts=cuts, waits=True) for name, (url, cuts, digest) in journal.read().items()
+        }
         self._taken = 0
         # Compiling takes all cores, and the first call of any Engine must be over before the second.
         self._compiling = threading.Lock()
@@ -102,7 +106,7 @@ class Models:
         return self._fill(name, entry)
 
     def load_again(self) -> None:
-        """Load the models that wait; last those which a process before this one did not survive."""
+        """Load the models that wait and are as they were; last those which a process before did not survive."""
         with self._changed:
             waiting = sorted(self._entries.items(), key=lambda item: item[1].cuts)
         for name, entry in waiting:
@@ -129,6 +133,8 @@ class Models:
         try:
             folder = artifact.locate(Path(entry.url))
             about = artifact.read(folder)
+            if entry.digest not in ("", about.digest):
+                raise UserError(f"{folder} has another artifact than was loaded from it; POST /models loads that one")
             warn_of_renamed(folder, about)
             self._take(entry, needed_bytes(folder, about, choose_precision(self._precision, about)))
             with self._compiling:
@@ -144,7 +150,7 @@ class Models:
                 raise NoMemory("loading it took more memory than there is") from error
             raise
         with self._changed:
-            entry.model = model
+            entry.model, entry.digest = model, about.digest
             self._changed.notify_all()
         self._note()
         memory.trim()

@@ -1,11 +1,20 @@
+import hashlib
+import json
+import logging
+import os
+import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from classifier import artifact
+from classifier.artifact import METADATA_FILE
+from classifier.artifact_fields import WEIGHTS_FILE
 from classifier.errors import UserError
 from classifier.serving import models as module
 from classifier.serving.journal import Journal, Planned
@@ -92,7 +101,7 @@ def test_a_model_is_unloaded_only_after_its_requests(models, artifact_folder):
 def test_the_journal_has_what_was_written_last():
     journal = Journal()
     assert journal.read() == {}
-    for planned in ({"a": Planned("/x", 0), "b": Planned("/y", 1)}, {"b": Planned("/y", 0)}):
+    for planned in ({"a": Planned("/x", 0, "digest"), "b": Planned("/y", 1)}, {"b": Planned("/y", 0)}):
         journal.write(lambda planned=planned: planned)
         assert journal.read() == planned
 
@@ -113,11 +122,75 @@ def test_loads_that_a_kill_has_cut_are_done_again_but_not_for_ever(artifact_fold
     with pytest.raises(UserError, match="it ends here"):
         begin(good=0).load("bad", url)
     begin(bad=1, good=0).load_again()
-    assert seen == [{"good": (url, 0), "bad": (url, 1)}, {"bad": (url, 1), "good": (url, 1)}, {"bad": (url, 2)}]
+    assert [{name: cuts for name, (_, cuts, _) in planned.items()} for planned in seen] == [
+        {"good": 0, "bad": 1},
+        {"bad": 1, "good": 1},
+        {"bad": 2},
+    ]
     begin(bad=2).load_again()
     assert len(seen) == 3
     assert "bad is not loaded again: 2 processes ended loading it" in caplog.text
     assert journal.read() == {}
+
+
+def change_classes(folder: Path) -> None:
+    values = json.loads((folder / METADATA_FILE).read_text())
+    (folder / METADATA_FILE).unlink()  # other folders may have the same file
+    (folder / METADATA_FILE).write_text(json.dumps(values | {"classes": values["classes"][::-1]}))
+
+
+def change_weights(folder: Path) -> None:
+    """Let it be the artifact of other weights, whole in itself."""
+    values, path = json.loads((folder / METADATA_FILE).read_text()), folder / WEIGHTS_FILE
+    weights = safetensors.numpy.load_file(path)
+    weights["fc.bias"] = weights["fc.bias"] + 1
+    path.unlink()
+    safetensors.numpy.save_file(weights, path)
+    values["sha256"] |= {WEIGHTS_FILE: hashlib.sha256(path.read_bytes()).hexdigest()}
+    (folder / METADATA_FILE).unlink()
+    (folder / METADATA_FILE).write_text(json.dumps(values))
+
+
+@pytest.mark.parametrize("change", [change_classes, change_weights])
+def test_what_has_taken_the_place_of_a_model_is_loaded_only_by_a_client(change, artifact_folder, tmp_path, caplog):
+    """Of it no client knows, and of its classes."""
+    journal = Journal()
+    for name in "ab":
+        shutil.copytree(artifact_folder, tmp_path / name, copy_function=os.link)
+    before = Models(10**9, "fp32", 2, journal)
+    for name in "ab":
+        before.load(name, str(tmp_path / name))
+    change(tmp_path / "b")
+    # Also in a process that follows one that was killed before it had loaded them.
+    cut = {name: planned._replace(cuts=1) for name, planned in journal.read().items()}
+    for _ in range(2):
+        journal.write(lambda: cut)
+        after = Models(10**9, "fp32", 2, journal)
+        with caplog.at_level(logging.INFO):
+            caplog.clear()
+            after.load_again()
+        (refused,) = [one.getMessage() for one in caplog.records if one.levelno == logging.ERROR]
+        assert refused.startswith(f"b could not be loaded again: {tmp_path / 'b'} has another artifact than was loaded")
+        assert list(after.urls()) == ["a"]
+        assert list(journal.read()) == ["a"]
+        with pytest.raises(NotLoaded), after.lend("b"):
+            pass
+    after.load("b", str(tmp_path / "b"))
+    last = Models(10**9, "fp32", 2, journal)
+    last.load_again()
+    assert list(last.urls()) == ["a", "b"]
+
+
+def test_a_model_whose_folder_was_written_again_is_the_same(artifact_folder, tmp_path):
+    journal, folder = Journal(), tmp_path / "a"
+    shutil.copytree(artifact_folder, folder)
+    Models(10**9, "fp32", 2, journal).load("a", str(folder))
+    shutil.rmtree(folder)
+    shutil.copytree(artifact_folder, folder)
+    (folder / METADATA_FILE).write_text(json.dumps(json.loads((folder / METADATA_FILE).read_text()), indent=3))
+    after = Models(10**9, "fp32", 2, journal)
+    after.load_again()
+    assert list(after.urls()) == ["a"]
 
 
 def test_one_that_is_being_loaded_is_unloaded_once_it_is_there(models, artifact_folder, monkeypatch):

@@ -1,11 +1,13 @@
 import os
 import shutil
 import threading
+from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from classifier import artifact
 from classifier.contract import Contract
 from classifier.serving import multi
 from classifier.serving.journal import Journal, Planned
@@ -67,7 +69,8 @@ def test_the_life_of_a_model(endpoint):
     assert {one["class"] for one in answer.json["predictions"]} < set(CLASSES)
     assert "Server-Timing" in answer.headers
     assert_error(endpoint.load("a"), 409, "the model a is loaded already")
-    assert endpoint.journal.read() == {"a": (endpoint.url("a"), 0)}
+    digest = artifact.read(Path(endpoint.url("a"))).digest
+    assert endpoint.journal.read() == {"a": (endpoint.url("a"), 0, digest)}
     assert endpoint.client.delete("/models/a").status_code == 200
     assert endpoint.journal.read() == {}
     gone = "the model 'a' is not loaded"
