@@ -94,6 +94,8 @@ def prove(settings: Namespace) -> None:
     here = of_server(settings)
     job = settings.job or places.latest("local_job" if here else "job")
     taken = proving.sample_of(job) if here else proof.fetch_sample(Aws(settings), job)
+    if taken is None and here and not places.run_folder(job).exists():
+        raise places.no_run("job", job, proving.FILE)
     if taken is None:
         raise UserError(f"{job} has no sample of answers in its output; accepted: a job with answers_sample above 0")
     answers = list(ask(settings, proving.asked(taken), proving.ATTRIBUTES))

@@ -70,7 +70,7 @@ def train_here(settings: Namespace) -> str:
         name = models.begin_job(settings.prefix, settings.data, hyperparameters, settings.image)
     else:
         name = settings.resume or places.latest("local_job")
-    texts = programs.hyperparameters_of(places.run_folder(name))
+    texts = programs.hyperparameters_of(name)
     with console.if_interrupted(f"stopped; to continue: {console.again(f'--local --resume {name}')}"):
         models.run_job(name, settings.image)
     tracking.send_job(settings, name, texts)

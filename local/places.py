@@ -3,6 +3,7 @@
 import fcntl
 import importlib.util
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ RUN = Text(
     "a name such as resnet18-260102-030405, or resnet18-260102-030405/trial-001",
 )
 ENDPOINT = Text(OF_AWS, "up to 63 letters, digits and hyphens, neither the first nor the last a hyphen")
+# How many jobs are named where another one was asked for.
+MOST_NAMED = 5
 MISSING = {
     "data": "no images: run launch/upload.py FOLDER, or use --data FOLDER",
     "tuning": "no tuning job was started from here: run launch/tune.py",
@@ -72,6 +75,21 @@ def run_folder(name: str) -> Path:
     """Return the folder of a job in RUNS. Raises UserError if this is not the name of a job."""
     parse_values({"the job's name": name}, {"the job's name": RUN})
     return RUNS / name
+
+
+def no_run(kind: str, name: str, file: str) -> UserError:
+    """Return the error for a job or tuning (`kind`) that lacks `file`, since it is gone or was renamed, say.
+
+    It names the newest ones that have the file.
+    """
+    found = [path for pattern in (f"*/{file}", f"*/trial-*/{file}") for path in RUNS.glob(pattern)]
+    found.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    names = [path.relative_to(RUNS).as_posix().removesuffix(f"/{file}") for path in found]
+    names = [one for one in names if re.fullmatch(RUN.pattern, one)]
+    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    accepted = ", ".join(names[:MOST_NAMED]) + more or f"the name of a {kind}, of which there is none yet"
+    fault = f"{RUNS / name} has no {file}" if (RUNS / name).exists() else f"there is no {kind} {name} in {RUNS}"
+    return UserError(f"{fault}; accepted: {accepted}")
 
 
 def new_run(prefix: str) -> str:

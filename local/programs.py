@@ -23,6 +23,7 @@ from local import children, places
 
 ENGINES = ("docker", "podman", "finch")
 CONFIG = "input/config"
+HYPERPARAMETERS = f"{CONFIG}/hyperparameters.json"
 
 
 def prepare_job(root: Path, data: Path, hyperparameters: Mapping[str, str]) -> None:
@@ -34,18 +35,18 @@ def prepare_job(root: Path, data: Path, hyperparameters: Mapping[str, str]) -> N
     config, channel = root / CONFIG, root / "input/data/train"
     for folder in (config, channel.parent):
         folder.mkdir(parents=True, exist_ok=True)
-    (config / "hyperparameters.json").write_text(json.dumps(hyperparameters))
+    (root / HYPERPARAMETERS).write_text(json.dumps(hyperparameters))
     (config / "inputdataconfig.json").write_text(json.dumps({"train": {"TrainingInputMode": "File"}}))
     channel.unlink(missing_ok=True)
     channel.symlink_to(data)
 
 
-def hyperparameters_of(root: Path) -> dict[str, str]:
-    """Return the hyperparameters of the job in `root`. Raises UserError if there is no job, or they are damaged."""
+def hyperparameters_of(job: str) -> dict[str, str]:
+    """Return the hyperparameters of a job. Raises UserError if there is no such job here, or they are damaged."""
     try:
-        return read_json(root / CONFIG / "hyperparameters.json")
+        return read_json(places.run_folder(job) / HYPERPARAMETERS)
     except FileNotFoundError as error:
-        raise UserError(f"{root} has no job; accepted: the name of one that was started here with --local") from error
+        raise places.no_run("job", job, HYPERPARAMETERS) from error
 
 
 class TrainingFailed(UserError):

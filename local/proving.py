@@ -13,6 +13,7 @@ from local import places
 
 # The server names the model that answered.
 ATTRIBUTES = "model_sha256=true"
+FILE = f"output/data/{sample.FILE}"
 # By which a probability may be another than training's where that is sure of its best class, and which share of that
 # class's probability elsewhere: benchmarks/diary.md has what int8 and bf16 make of it.
 MOST_DIFFERENCE = 0.1
@@ -60,7 +61,7 @@ def most_differing(images: int) -> int:
 
 def sample_of(job: str) -> Sample | None:
     """Return the sample in the folder that a job has in runs/; None if there is none. Raises UserError if damaged."""
-    return sample.read(places.run_folder(job) / "output/data" / sample.FILE)
+    return sample.read(places.run_folder(job) / FILE)
 
 
 def not_compared(job: str) -> str:

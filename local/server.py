@@ -15,6 +15,7 @@ from local import children, places, programs
 
 # SageMaker's own time limits: until the first successful /ping, and between SIGTERM and SIGKILL.
 START_SECONDS, STOP_SECONDS = 240, 30
+MODEL = "model/model.json"
 # What people and their scripts expect, as the image has it.
 PORT = 8080
 # How far the system's clock may be set while the server runs, which its start time is counted from.
@@ -24,10 +25,12 @@ CLOCK_SECONDS = 60
 def folder_of(job: str) -> Path:
     """Return the folder of a job. Raises UserError if there is none, or if it has no model."""
     root = places.run_folder(job)
-    if not (root / "model/model.json").exists():
-        how = f"--job NAME for another, or launch/train.py --local --resume {job}"
-        raise UserError(f"{job} has no model in {root / 'model'}; accepted: {how}")
-    return root
+    if (root / MODEL).exists():
+        return root
+    if not (root / programs.HYPERPARAMETERS).exists():  # nothing that could be resumed
+        raise places.no_run("job", job, MODEL)
+    how = f"--job NAME for another, or launch/train.py --local --resume {job}"
+    raise UserError(f"{job} has no model in {root / 'model'}; accepted: {how}")
 
 
 def start(root: Path, image: str, environ: Mapping[str, str] = MappingProxyType({})) -> str:

@@ -133,7 +133,7 @@ class Tuning:
         try:
             values: dict[str, Any] = parse_values(read_json(file), FIELDS, f"{file} is damaged: ")
         except FileNotFoundError:
-            raise UserError(f"{file} is missing: name another tuning") from None
+            raise places.no_run("tuning", name, file.name) from None
         except UserError as error:
             raise UserError(f"{error}; name another tuning") from error
         values["trials"] = [Trial(**trial) for trial in values["trials"]]

@@ -93,7 +93,7 @@ def test_what_is_missing_is_said_in_a_sentence(checkout):
     assert not (checkout.folder / "runs").exists()
     assert "no tuning was started here" in checkout.refuses("tune.py --local --resume")
     assert "no model was trained here" in checkout.refuses("train.py --local --resume")
-    assert "runs/dogs has no job; accepted: the name of one" in checkout.refuses("train.py --local --resume dogs")
+    assert "there is no job dogs in " in checkout.refuses("train.py --local --resume dogs")
 
 
 def test_settings_are_checked_first(checkout):
