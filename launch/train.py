@@ -69,7 +69,7 @@ def train_here(settings: Namespace) -> str:
         hyperparameters = best | settings.hyperparameters
         name = models.begin_job(settings.prefix, settings.data, hyperparameters, settings.image)
     else:
-        name = settings.resume or places.latest("local_job")
+        name = models.begun_job(settings.resume or places.latest("local_job"))
     texts = programs.hyperparameters_of(name)
     with console.if_interrupted(f"stopped; to continue: {console.again(f'--local --resume {name}')}"):
         models.run_job(name, settings.image)

@@ -101,9 +101,20 @@ def begin_job(prefix: str, data: str, hyperparameters: Mapping[str, object], ima
     texts = as_texts(defaults | dict(hyperparameters))
     pictures.check_weights(texts, image)
     pictures.check_here(folder)
+    images = pictures.identity(folder)
     name = places.new_run(prefix)
-    programs.prepare_job(places.RUNS / name, folder, texts)
+    programs.prepare_job(places.RUNS / name, folder, texts, images)
     places.note(local_job=name)
+    return name
+
+
+def begun_job(name: str) -> str:
+    """Return the name of a job that began before. Raises UserError if its images are no longer those it began with.
+
+    No checkpoint is of others: it would train anew, and replace the model and report in its folder.
+    """
+    folder, images = programs.images_of(places.run_folder(name))
+    pictures.check_identity(folder, images, name, "the same images, or a new job, without --resume")
     return name
 
 

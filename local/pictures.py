@@ -82,6 +82,15 @@ def identity(folder: Path) -> str:
     return f"{images} in {classes} ({hash_images(dataset.classes, dataset.phases)[:12]})"
 
 
+def check_identity(folder: Path, began: str, name: str, accepted: str) -> None:
+    """Raise UserError if the images of `folder` are not those with which the job or tuning `name` began.
+
+    With "" in place of their identity, as of earlier versions, any are.
+    """
+    if began and (found := identity(folder)) != began:
+        raise UserError(f"{printable(folder)} has {found}, and {name} began with {began}; accepted: {accepted}")
+
+
 def existing_folder(path: str) -> Path:
     """Return the path. Raises UserError if it is not a folder."""
     with suppress(OSError):  # of a name that is too long

@@ -20,23 +20,29 @@ from classifier.errors import UserError
 from classifier.files import read_json
 from classifier.training.lock import InUse, is_in_use
 from local import children, places
+from local.accepted import Text, parse_values
 
 ENGINES = ("docker", "podman", "finch")
 CONFIG = "input/config"
 HYPERPARAMETERS = f"{CONFIG}/hyperparameters.json"
+CHANNEL = "input/data/train"
+# Ours, beside the files of SageMaker's contract.
+IMAGES = f"{CONFIG}/images.json"
 
 
-def prepare_job(root: Path, data: Path, hyperparameters: Mapping[str, str]) -> None:
+def prepare_job(root: Path, data: Path, hyperparameters: Mapping[str, str], images: str = "") -> None:
     """Lay `root` out as SageMaker does for a training job with the one channel train, a link to `data`.
 
-    Raises UserError if an earlier training does not end there.
+    `images`, what tells them from others, is kept for images_of(). Raises UserError if an earlier training does not end
+    there.
     """
     wait_for_earlier(root)
-    config, channel = root / CONFIG, root / "input/data/train"
+    config, channel = root / CONFIG, root / CHANNEL
     for folder in (config, channel.parent):
         folder.mkdir(parents=True, exist_ok=True)
     (root / HYPERPARAMETERS).write_text(json.dumps(hyperparameters))
     (config / "inputdataconfig.json").write_text(json.dumps({"train": {"TrainingInputMode": "File"}}))
+    (root / IMAGES).write_text(json.dumps({"images": images}))
     channel.unlink(missing_ok=True)
     channel.symlink_to(data)
 
@@ -47,6 +53,18 @@ def hyperparameters_of(job: str) -> dict[str, str]:
         return read_json(places.run_folder(job) / HYPERPARAMETERS)
     except FileNotFoundError as error:
         raise places.no_run("job", job, HYPERPARAMETERS) from error
+
+
+def images_of(root: Path) -> tuple[Path, str]:
+    """Return the folder of images of the job in `root`, and what told these from others when it began.
+
+    That is "" of a job of an earlier version. Raises UserError if it is damaged.
+    """
+    try:
+        kept = parse_values(read_json(root / IMAGES), {"images": Text()}, f"{root / IMAGES} is damaged: ")
+    except FileNotFoundError:
+        kept = {"images": ""}
+    return (root / CHANNEL).resolve(), str(kept["images"])
 
 
 class TrainingFailed(UserError):
@@ -97,7 +115,7 @@ def container_command(
         raise UserError("--image needs a container engine that runs; accepted: docker, podman or finch")
     command = [engine, "run", "--rm", *mount(root, "/opt/ml")]
     command += [part for name, value in environ.items() for part in ("-e", f"{name}={value}")]
-    data = root / "input/data/train"
+    data = root / CHANNEL
     if data.is_symlink():  # it must lead to the same path in the container
         command += mount(data.resolve(), str(data.resolve()), "readonly")
     if port:

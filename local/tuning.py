@@ -76,14 +76,6 @@ def settings_of(tuning: Tuning) -> Namespace:
     return settings
 
 
-def check_images(tuning: Tuning, settings: Namespace) -> None:
-    """Raise UserError if the images are not those that the tuning began with: its trials could not be compared."""
-    found = pictures.identity(Path(settings.data)) if settings.images else ""
-    if found != settings.images:
-        fault = f"{settings.data} has {found}, and {tuning.name} began with {settings.images}"
-        raise UserError(f"{fault}; accepted: the same images in all trials, or a new tuning")
-
-
 def name_of(tuning: Tuning, number: int) -> str:
     """Return the name of a trial; the first has number 1."""
     return f"{tuning.name}/trial-{number:03}"
@@ -113,10 +105,12 @@ def run_trials(tuning: Tuning) -> Iterator[Tuning]:
 
 def run_trial(trial: Trial, proposed: optuna.Trial, tuning: Tuning, settings: Namespace) -> Iterator[Tuning]:
     """Run one trial, stopped early if Optuna's pruner says so, and yield the tuning at every line of its log."""
-    check_images(tuning, settings)
+    data = Path(settings.data)
+    # Trials of other images could not be compared.
+    pictures.check_identity(data, settings.images, tuning.name, "the same images in all trials, or a new tuning")
     root, before = places.run_folder(trial.name), trial.seconds
     reported = len(trial.metrics.get(tuning.objective, ()))
-    programs.prepare_job(root, Path(settings.data), trial.hyperparameters)
+    programs.prepare_job(root, data, trial.hyperparameters, settings.images)
     tuning.save()
     yield tuning
     started = time.monotonic()

@@ -13,7 +13,7 @@ from classifier.errors import UserError
 from classifier.training.accepted_values import OneOf
 from classifier.training.hyperparameters import SEARCH_SPACE
 from datasets import touch_images
-from local import pictures, places, programs
+from local import models, pictures, places, programs
 from local.page import write_page
 from local.search import search_space
 from local.study import trials_of
@@ -207,6 +207,8 @@ def test_trials_of_other_images_are_refused(tune, tmp_path, change, now):
     with pytest.raises(UserError, match=refusal):
         tune(trials)
     assert [trial.status for trial in Tuning.load("one").trials] == ["completed"]
+    with pytest.raises(UserError, match=refusal.replace("one", "one/trial-001")):
+        models.begun_job("one/trial-001")  # its artifact would no longer be that of the tuning
     shutil.rmtree(data)
     kept.rename(data)
     assert [trial.value for trial in tune(trials).trials] == [0.5, 0.6]
