@@ -20,6 +20,9 @@ MOST_PAYLOAD_MB = 100
 # As CreateTrainingJob has it, but without names of dots alone, which are other folders.
 CHANNEL = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,64}")
 INPUT_MODES = ("File", "FastFile")
+# The server's own variables, and how they begin.
+SERVE = "SERVE_"
+SERVE_VARIABLES = ("SERVE_ACCESS_LOG", "SERVE_MODELS_MB", "SERVE_PRECISION")
 
 
 @dataclass(frozen=True)

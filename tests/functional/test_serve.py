@@ -100,11 +100,14 @@ def test_each_request_but_a_good_ping_has_a_line_in_the_log(server):
 
 
 def test_the_log_of_requests_can_be_turned_off(artifact_folder, tmp_path):
-    with serve(artifact_folder.parent, tmp_path / "log", SERVE_ACCESS_LOG="off") as server:
+    with serve(artifact_folder.parent, tmp_path / "log", SERVE_ACCESS_LOG="off", SERVE_ACESS_LOG="on") as server:
         server.wait_for_ping(200)
         assert invoke(server).status == 200
         assert stop(server, signal.SIGTERM) < STOP_SECONDS
         assert "request_id" not in server.log
+        assert (
+            server.log.count("the server has no variable 'SERVE_ACESS_LOG', which has no effect; the nearest is ") == 1
+        )
 
 
 # A mount namespace in which only /tmp is writable, and a user id without a name or a home. In the image any user can

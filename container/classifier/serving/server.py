@@ -23,6 +23,7 @@ from classifier.serving import accesslog
 from classifier.serving.app import create_app
 from classifier.serving.exits import end_owner, exit_worker, stop_worker
 from classifier.serving.front import Front
+from classifier.serving.misspelt import warn_of_misspelt
 from classifier.serving.model import Model, model_of, name, open_maps
 from classifier.serving.owner import Owner
 from classifier.serving.pools import exit_without_threads
@@ -119,6 +120,7 @@ def run(contract: Contract) -> None:
     """Serve until SIGTERM, then exit. Raises UserError if the artifact, the port or a variable is at fault."""
     contract.check_serving()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=LOG_FORMAT)
+    warn_of_misspelt(contract.environ)
     accesslog.log.setLevel(logging.INFO if contract.access_log else logging.WARNING)
     if contract.multi_model:
         from classifier.serving.multi_server import run_multi  # with the engine, which one model loads in the worker
