@@ -92,7 +92,8 @@ class Contract:
         return self._config("hyperparameters.json")
 
     def channels(self) -> dict[str, Path]:
-        """Return the input channels by name: those of inputdataconfig.json or, without it, all in the data folder.
+        """Return the input channels by name: those of inputdataconfig.json or, without it, all in the data folder
+        that is not hidden.
 
         Raises UserError if a channel has an input mode other than File or FastFile, or its folder is missing.
         """
@@ -108,7 +109,8 @@ class Contract:
             for name, path in channels.items():
                 if not path.is_dir():
                     raise UserError(f"channel {name!r} is in inputdataconfig.json, but {path} is not a folder")
-            return channels or {path.name: path for path in sorted(self.data.iterdir()) if self._is_there(path)}
+            found = (path for path in sorted(self.data.iterdir()) if path.name[0] != ".")
+            return channels or {path.name: path for path in found if self._is_there(path)}
         except FileNotFoundError:
             return {}
         except OSError as error:

@@ -29,4 +29,4 @@ def read_inputs(contract: Contract, interrupt: Interrupt) -> Inputs:
     if not (channels := contract.channels()):
         raise UserError(f"{contract.data} has no channel; accepted: {LAYOUT}")
     with interrupt.waiting():
-        return Inputs(hp, read_dataset(channels, hp.seed), find_weights(hp, channels))
+        return Inputs(hp, read_dataset(channels, hp.seed, contract.data), find_weights(hp, channels))

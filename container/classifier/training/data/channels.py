@@ -5,6 +5,7 @@ from pathlib import Path
 
 from classifier.errors import UserError
 from classifier.training.data.files import Folder, is_of_a_system
+from classifier.training.data.leave_out import NAME as LIST
 from classifier.training.data.names import printable, quoted
 from classifier.training.data.packed import unpacking
 from classifier.training.data.split_names import phases_of
@@ -20,13 +21,15 @@ LAYOUT = (
 def folders_of_images(channels: Mapping[str, Path], notes: list[str]) -> dict[str, Folder]:
     """Return the folders of images among the `channels`, and note the files. Raises UserError if there are none.
 
-    A file that stands in the place of a channel's folder is refused: the job would go on without that channel.
+    A file that stands in the place of a channel's folder is refused: the job would go on without that channel. A
+    list of images to leave out is not noted, since it is used.
     """
     folders: dict[str, Path] = {}
     files: dict[str, Path] = {}
     for name, path in channels.items():
         if not is_of_a_system(name) and name[0] != ".":
             (folders if path.is_dir() else files)[name] = path
+    files.pop(LIST, None)
     refuse_files_as_channels(files, folders)
     given = {name: Folder(path) for name, path in folders.items() if name not in OTHER_CHANNELS}
     if not given:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from classifier import images
 from classifier.errors import UserError
-from classifier.training.data.channels import OTHER_CHANNELS
 from classifier.training.data.files import FileState, Folder, walk
 from classifier.training.data.layout import find_classes, find_layout
 from classifier.training.data.leave_out import LeaveOut
@@ -75,15 +74,15 @@ class Dataset:
         return next(phase for phase in self.phases if phase.name == name)
 
 
-def read_dataset(channels: Mapping[str, Path], seed: int) -> Dataset:
-    """Find the images of every phase in `channels`.
+def read_dataset(channels: Mapping[str, Path], seed: int, around: Path | None = None) -> Dataset:
+    """Find the images of every phase in `channels`, which the folder `around` holds if it is a job's.
 
     Without a validation channel, a part of each class of train becomes one, chosen by `seed`. Raises UserError if the
     layout is not one that LAYOUT names, or if a file is an image of two classes or of two phases. Images that
-    leave_out.txt in a channel names are passed over.
+    leave_out.txt in a channel, or around them, names are passed over.
     """
     layout = find_layout(channels)
-    leave_out = LeaveOut(folder for name, folder in channels.items() if name not in OTHER_CHANNELS)
+    leave_out = LeaveOut([*([around] if around else []), *layout.channels])
     folders = {phase: find_classes(phase, folder) for phase, folder in layout.phases.items()}
     classes = tuple(sorted(folders["train"]))
     if len(classes) < 2:

@@ -17,18 +17,20 @@ from classifier.words import is_are, plural
 class Layout:
     """The folder of each phase that is given, in which the folders are classes, and what to tell the user about it.
 
-    `above` has the folders around them, whose own files are of no phase.
+    `above` has the folders around them, whose own files are of no phase, and `channels` the folders that were given.
     """
 
     phases: dict[str, Folder] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     above: list[Folder] = field(default_factory=list)
+    channels: list[Path] = field(default_factory=list)
 
 
 def find_layout(channels: Mapping[str, Path]) -> Layout:
     """Find the phases' folders in `channels`. Raises UserError with the accepted layouts, also without train."""
     layout = Layout()
     given = folders_of_images(channels, layout.notes)
+    layout.channels = [folder.path for folder in given.values()]
     if len(given) == 1:
         ((channel, folder),) = given.items()
         folder = go_through_wrappers(folder, layout)

@@ -31,7 +31,7 @@ class LeaveOut:
         for folder in folders:
             try:
                 lines = files.read_text(folder / NAME).split("\n")
-            except (FileNotFoundError, NotADirectoryError):
+            except FileNotFoundError:
                 continue
             named = {line.removeprefix("./") for line in lines if (text := line.strip()) and text[0] != "#"}
             self.lists[folder] = named
