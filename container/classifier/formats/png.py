@@ -77,6 +77,7 @@ class Png:
         image = PngImagePlugin.PngImageFile(rows)
         image.load()
         rows.check_end()
+        self._check_palette(image)
         # Converting 16-bit gray would clip instead of scale.
         plain = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)) if image.mode == "I;16" else image
         if self._key is not None:
@@ -102,6 +103,18 @@ class Png:
             bits=SAMPLES[self._color] * self._depth,
             is_interlaced=self._is_interlaced,
         )
+
+    def _check_palette(self, image: Image.Image) -> None:
+        """Raise ImageError if a pixel has a colour that the palette lacks: Pillow makes one up."""
+        colours = len(self._palette) // 3
+        if self._color != PALETTE or colours >= 1 << self._depth:
+            return
+        largest = max(colour for colour, count in enumerate(image.histogram()) if count)
+        if largest >= colours:
+            raise ImageError(
+                f"damaged image: a pixel has colour {largest} of the PNG's palette (PLTE), which has "
+                f"{plural(colours, 'colour')}, from 0 on"
+            )
 
     def _needs_lower_bytes(self) -> bool:
         return self._key is not None and self._color == RGB and self._depth == 16

@@ -73,6 +73,31 @@ def test_palette(depth, alphas):
     assert np.abs(pixels(png(samples, depth, 3, others=chunks)) - expected).max() <= 1
 
 
+@pytest.mark.parametrize("interlace", [0, 1])
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+def test_a_colour_that_the_palette_lacks_is_named(depth, interlace):
+    """Wherever the pixel is: in the first 8 x 8 are all passes of an interlaced image, and the last one is a corner."""
+    colours = (1 << depth) - 1
+    palette = np.random.default_rng(1).integers(0, 256, (colours, 3))
+    chunks = [chunk(b"PLTE", palette.astype(np.uint8).tobytes())]
+    samples = np.random.default_rng(depth).integers(0, colours, (13, 17, 1))
+    assert (pixels(png(samples, depth, 3, interlace, chunks)) == palette[samples[..., 0]]).all()
+    sentence = (
+        f"^damaged image: a pixel has colour {colours} of the PNG's palette .* has {colours} colours?, from 0 on$"
+    )
+    for place in [*np.ndindex(8, 8), (12, 16)]:
+        damaged = samples.copy()
+        damaged[place] = colours
+        with pytest.raises(ImageError, match=sentence):
+            pixels(png(damaged, depth, 3, interlace, chunks))
+
+
+def test_what_fills_a_row_up_has_no_colour():
+    """Of 5 pixels of one bit: the other 3 of the byte are no pixels."""
+    data = png_of(5, 1, 1, 3, zlib.compress(bytes([0, 0b111])), others=chunk(b"PLTE", bytes(range(3))))
+    assert (pixels(data) == (0, 1, 2)).all()
+
+
 METADATA = {
     "a text with a wrong checksum": chunk(b"tEXt", b"a\0b", 1),
     "gamma with a wrong checksum": chunk(b"gAMA", b"\0\0\0\1", 1),
