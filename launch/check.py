@@ -15,6 +15,8 @@ import hashlib
 import json
 from pathlib import Path
 
+from classifier import streams
+from classifier.errors import UserError
 from classifier.training.data.leave_out import NAME
 from classifier.training.data.names import printable
 from classifier.words import plural
@@ -35,24 +37,36 @@ def main() -> int:
     parser.add_argument("--no-list", action="store_true", help=f"do not write {NAME}")
     settings = parser.parse_args()
     check = Check(settings.folder)
-    page = places.RUNS / "check" / page_name(settings.folder.resolve())
-    check.write_page(page)
-    written = None if settings.no_list else check.write_list()
     if settings.json:
         print(json.dumps(check.as_json(), indent=2))
     else:
         check.show_classes()
         check.show()
-        print(f"page: {page}")
-        if written and check.left_out:
-            heed = "upload.py, train.py --local and the demo heed it: look first"
-            print(f"{written} lists what is better left out, {plural(len(check.left_out), 'image')}; {heed}")
-        elif written:
-            print(f"{written} lists, as comments, what you decide about: remove the # before an image to leave it out")
-        elif check.left_out and not settings.no_list:
-            again = "remove it to have it written anew, with all that it names now"
-            print(f"{check.folder / NAME} is there already, and lacks {plural(len(check.left_out), 'image')}: {again}")
+    page = places.RUNS / "check" / page_name(settings.folder.resolve())
+    check.write_page(page)
+    told = [f"page: {page}", *([] if settings.no_list else write_list(check))]
+    if not settings.json:
+        print(*told, sep="\n")
     return int(settings.strict and bool(check.findings))
+
+
+def write_list(check: Check) -> list[str]:
+    """Write leave_out.txt, and return what to say of it. That it cannot be written is said on standard error."""
+    try:
+        written = check.write_list()
+    except UserError as error:
+        streams.tell(f"check: {error}; --no-list checks a folder without writing to it")
+        return []
+    count = plural(len(check.left_out), "image")
+    if written and check.left_out:
+        heed = "upload.py, train.py --local and the demo heed it: look first"
+        return [f"{written} lists what is better left out, {count}; {heed}"]
+    if written:
+        return [f"{written} lists, as comments, what you decide about: remove the # before an image to leave it out"]
+    if check.left_out:
+        again = "remove it to have it written anew, with all that it names now"
+        return [f"{check.folder / NAME} is there already, and lacks {count}: {again}"]
+    return []
 
 
 def page_name(folder: Path) -> str:

@@ -65,13 +65,13 @@ def main() -> int:
 
 
 def tell(settings: Namespace, answers: list[dict]) -> None:
-    """Print the answers, and write the page of --explain."""
-    if settings.explain:
-        print(f"explained in {explained.write_page(answers)}", file=sys.stderr)
+    """Print the answers, and then write the page of --explain, which may fail."""
     if settings.json:
         print("\n".join(map(json.dumps, answers)))
     else:
         results.show(answers)
+    if settings.explain:
+        print(f"explained in {explained.write_page(answers)}", file=sys.stderr)
 
 
 def ask(settings: Namespace, sent: Iterable[tuple[str, bytes]], attributes: str) -> Iterator[dict]:

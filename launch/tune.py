@@ -11,6 +11,7 @@ if __name__ == "__main__":
     sys.path.insert(0, __file__.rpartition("/")[0])  # which Python's -P leaves out
     import boot  # noqa: F401 # goes on in .venv, whatever Python started this
 
+import shlex
 from argparse import Namespace
 from contextlib import closing
 from pathlib import Path
@@ -37,10 +38,10 @@ def main() -> None:
     tuning = tune_here(settings) if settings.local else tune_on_aws(settings)
     from local.page import write_page
 
+    tables.terminal().print(tables.of_tuning(tuning))  # before what may fail
     tuning.save()
     page = tuning.file(tuning.name).with_suffix(".html")
     write_page(tuning, page)
-    tables.terminal().print(tables.of_tuning(tuning))
     if tuning.best is None:
         raise UserError(f"no training job of {tuning.name} reported {tuning.objective}; see {page}")
     places.note(**{"local_job" if settings.local else "job": tuning.best.name})
@@ -49,8 +50,20 @@ def main() -> None:
     print(" ".join(f"{name}={tuning.best.hyperparameters[name]}" for name in tuning.tuned))
     print(f"page: {page}")
     where = " --local" if settings.local else ""
-    print(f"next: launch/deploy.py{where} deploys it; launch/train.py{where} trains with its hyperparameters")
+    train = f"launch/train.py{where}{same_images(settings, tuning)}"
+    print(f"next: launch/deploy.py{where} deploys it; {train} trains with its hyperparameters")
     tracking.send_tuning(settings, tuning)
+
+
+def same_images(settings: Namespace, tuning: Tuning) -> str:
+    """Return the option that gives train.py the images of the tuning; "" if it takes them by default."""
+    if settings.local:
+        data = str(tuning.settings["data"])
+        is_default = Path(data).parent == pictures.digits_folder()
+    else:
+        data = settings.data
+        is_default = not data.startswith("s3:")  # of a folder it takes the copy that was uploaded last
+    return "" if is_default else f" --data {shlex.quote(data)}"
 
 
 def tune_here(settings: Namespace) -> Tuning:

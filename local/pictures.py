@@ -35,13 +35,17 @@ def data_and_defaults(data: str, image: str) -> tuple[Path, dict[str, object]]:
         places.need("torch", INSTALL)
     if not data:
         places.need("sklearn", INSTALL)
-        return write_digits(places.RUNS / "digits"), DIGITS
+        return write_digits(digits_folder()), DIGITS
     folder, has_weights = existing_folder(data), image or (imagenet.FOLDER / imagenet.FILE).exists()
     read_dataset({"train": folder}, seed=0)  # training would say the same, later and of a path that no user typed
     if has_weights:
         return folder.resolve(), {}
     warn_without_weights()
     return folder.resolve(), {"weights": "none"}
+
+
+def digits_folder() -> Path:
+    return places.RUNS / "digits"
 
 
 def check_weights(hyperparameters: Mapping[str, object], image: str) -> None:

@@ -74,6 +74,19 @@ def test_json_and_strict(checkout, pictures):
     assert not (pictures / "leave_out.txt").exists()
 
 
+@pytest.mark.parametrize("flags", ["", "--strict", "--json"])
+def test_where_the_list_cannot_be_written_everything_is_said_all_the_same(checkout, pictures, flags):
+    """Data is often on a disk that can only be read."""
+    (pictures / ".leave_out.txt.partial").mkdir()  # root may write to any folder
+    code, out, error = checkout.run(f"check.py {flags} {pictures}")
+    assert code == (flags == "--strict")
+    assert "broken.jpg" in (str(json.loads(out)) if flags == "--json" else out)
+    assert re.fullmatch(
+        f"check: {pictures}/leave_out.txt cannot be written: .*; --no-list checks a folder without writing to it\n",
+        error,
+    )
+
+
 def test_a_good_folder_passes_strictly(checkout):
     for split, first in (("train", 0), ("validation", 100), ("test", 200)):
         for name, more in (("cat", 0), ("dog", 30)):

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from launch import asynchronous
-from local import places, sending, server
+from local import explained, places, sending, server
 
 pytest_plugins = ["aws_account"]
 ANSWER = json.dumps({"predictions": [{"class": "pug", "probability": 1.0}]}).encode()
@@ -87,3 +87,15 @@ def test_what_is_passed_over_in_a_folder_is_counted(account, tmp_path, monkeypat
     assert (code, len(out.splitlines())) == (0, 1)
     expected = "1 hidden, 1 link to nothing, 1 no suffix, 1 not a regular file"
     assert account.err == f"{folder}: passed over: {expected}\n"
+
+
+def test_the_answers_are_printed_though_the_page_of_explain_cannot_be_written(account, files, monkeypatch):
+    def fail(answers):
+        raise sending.UserError("the disk is full")
+
+    monkeypatch.setattr(server, "url", lambda: "127.0.0.1:1")
+    monkeypatch.setattr(sending, "sender", lambda *_: lambda data: ANSWER)
+    monkeypatch.setattr(explained, "write_page", fail)
+    code, out = account.run(f"predict.py --json --explain --local {files}")
+    assert code != 0
+    assert len(out.splitlines()) == 3
