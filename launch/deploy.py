@@ -18,8 +18,9 @@ from pathlib import Path
 from launch import console, cost, endpoints, hosting, multimodel, proof, rollout, scaling, watching
 from launch.asking import ask_endpoint
 from launch.aws import Aws
+from launch.here import deploy_here
 from launch.settings import LOCAL, make_parser, path
-from local import many, pictures, places, proving, results, sending, server
+from local import pictures, places, proving
 from local.accepted import parse_values
 
 WATCHED = ("shift", "watch_minutes", "max_latency_ms")
@@ -27,7 +28,7 @@ CAPTURED = "capture_percent"
 ASYNCHRONOUS = "an endpoint that takes pictures from S3, and has no instance while none waits"
 
 
-def main() -> None:
+def main() -> int:
     parser = make_parser(__doc__, "aws", "cost", "hosting")
     parser.add_argument("--job", metavar="NAME", help="the training job to deploy (default: the last one)")
     parser.add_argument("--approved", action="store_true", help="deploy the registry's newest approved model")
@@ -50,33 +51,10 @@ def main() -> None:
     multimodel.check_name(settings)
     parse_values({"endpoint": settings.endpoint or settings.prefix}, {"endpoint": places.ENDPOINT})
     picture = pictures.find_pictures(settings.picture)[0] if settings.picture else None
-    deploy_here(settings, picture) if settings.local else deploy_on_aws(settings, picture)
-
-
-def deploy_here(settings: Namespace, picture: Path | None) -> None:
-    job = settings.job or places.latest("local_job")
-    root = server.folder_of(job)
-    picture = picture or pictures.find_pictures(root / "input/data/train")[0]
-    with places.locked(places.RUNS / "server.lock", "deploy.py --local"):  # another would end our server
-        serve_here(settings, job, root, picture)
-
-
-def serve_here(settings: Namespace, job: str, root: Path, picture: Path) -> None:
-    print(f"starting a server with {job}'s model, which takes some seconds", flush=True)
-    model = (settings.model or job.replace("/", "-")) if settings.multi_model else ""
-    url = many.add(root / "model", model, settings.image) if model else server.start(root, settings.image)
-    path, taken = many.invoke_path(model), proving.sample_of(job)
-    with console.if_interrupted(f"the server runs on at {url}; launch/cleanup.py --local ends it"):
-        results.show([sending.classify("/".join(picture.parts[-2:]), picture.read_bytes(), sending.sender(url, path))])
-        page = "" if model else f"open {url}\nor "
-        print(f"{page}curl --data-binary @FILE {sending.invocations_url(url, path)}")
-        print(f"log: {(many.home() if model else root) / 'serve.log'}")
-        if taken:
-            send = sending.sender(url, path, proving.ATTRIBUTES)
-            proving.prove(taken, [sending.classify(*one, send) for one in proving.asked(taken)], "the server")
-        else:
-            print(proving.not_compared(job))
-    print(f"next: launch/predict.py --local {multimodel.option(model)}FILE, and at the end launch/cleanup.py --local")
+    if settings.local:
+        return deploy_here(settings, picture)
+    deploy_on_aws(settings, picture)
+    return 0
 
 
 def deploy_on_aws(settings: Namespace, picture: Path | None) -> None:

@@ -61,7 +61,7 @@ def main() -> int:
             streams.tell(f"{plural(len(answers), 'answer')} to {plural(len(files), 'picture')}: {left}")
         raise
     tell(settings, answers)
-    return int(any("error" in answer for answer in answers))
+    return results.exit_code(answers)
 
 
 def tell(settings: Namespace, answers: list[dict]) -> None:

@@ -115,6 +115,20 @@ def find_pictures(path: Path) -> list[Path]:
     return files
 
 
+def first_readable(folder: Path) -> Path | None:
+    """Return the first picture of a folder that can be decoded; None if there is none, or if the folder is gone."""
+    with suppress(UserError, OSError):
+        return next(filter(is_readable, find_pictures(folder)), None)
+    return None
+
+
+def is_readable(file: Path) -> bool:
+    with suppress(images.ImageError, OSError):
+        images.decode(file.read_bytes(), short_side=1)
+        return True
+    return False
+
+
 def passed_over(path: Path) -> str:
     """Return a sentence about what find_pictures() passes over in a folder; "" if there is nothing, or it is a file."""
     kinds: Counter[str] = Counter()

@@ -58,13 +58,17 @@ def hyperparameters_of(job: str) -> dict[str, str]:
 def images_of(root: Path) -> tuple[Path, str]:
     """Return the folder of images of the job in `root`, and what told these from others when it began.
 
-    That is "" of a job of an earlier version. Raises UserError if it is damaged.
+    That is "" of a job of an earlier version. Raises UserError if it is damaged, or if the images have moved.
     """
+    channel = root / CHANNEL
+    if channel.is_symlink() and not channel.exists():
+        gone = f"{channel} is a link to {channel.readlink()}, where nothing is"
+        raise UserError(f"{gone}; accepted: the job's images there, or a link to where they are now")
     try:
         kept = parse_values(read_json(root / IMAGES), {"images": Text()}, f"{root / IMAGES} is damaged: ")
     except FileNotFoundError:
         kept = {"images": ""}
-    return (root / CHANNEL).resolve(), str(kept["images"])
+    return channel.resolve(), str(kept["images"])
 
 
 class TrainingFailed(UserError):
@@ -116,7 +120,7 @@ def container_command(
     command = [engine, "run", "--rm", *mount(root, "/opt/ml")]
     command += [part for name, value in environ.items() for part in ("-e", f"{name}={value}")]
     data = root / CHANNEL
-    if data.is_symlink():  # it must lead to the same path in the container
+    if verb == "train" and data.is_symlink():  # it must lead to the same path in the container
         command += mount(data.resolve(), str(data.resolve()), "readonly")
     if port:
         command += ["-p", f"127.0.0.1:{port}:8080"]

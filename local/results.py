@@ -34,6 +34,11 @@ def show(answers: list[dict]) -> None:
         print(f"{right:,} of {classified:,} right")
 
 
+def exit_code(answers: list[dict]) -> int:
+    """Return the exit code of a script that sent pictures: 1 if one has no class."""
+    return int(any("error" in answer for answer in answers))
+
+
 def common_folder(files: list[str]) -> str:
     """Return the folder, with its slash, that several files have in common; "" if there is none but the root."""
     parents = {PurePath(file).parent for file in files}

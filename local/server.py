@@ -15,6 +15,7 @@ from local import children, places, programs
 
 # SageMaker's own time limits: until the first successful /ping, and between SIGTERM and SIGKILL.
 START_SECONDS, STOP_SECONDS = 240, 30
+STARTING = "starting a server with {}'s model, which takes some seconds"
 MODEL = "model/model.json"
 # What people and their scripts expect, as the image has it.
 PORT = 8080
