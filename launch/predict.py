@@ -71,7 +71,8 @@ def tell(settings: Namespace, answers: list[dict]) -> None:
     else:
         results.show(answers)
     if settings.explain:
-        print(f"explained in {explained.write_page(answers)}", file=sys.stderr)
+        page = explained.write_page(answers)
+        print(f"explained in {page}" if page else "no picture was explained, so no page was written", file=sys.stderr)
 
 
 def ask(settings: Namespace, sent: Iterable[tuple[str, bytes]], attributes: str) -> Iterator[dict]:

@@ -99,3 +99,28 @@ def test_the_answers_are_printed_though_the_page_of_explain_cannot_be_written(ac
     code, out = account.run(f"predict.py --json --explain --local {files}")
     assert code != 0
     assert len(out.splitlines()) == 3
+
+
+@pytest.mark.parametrize("answer", [{"error": "explain is not accepted"}, json.loads(ANSWER)])
+def test_where_nothing_is_explained_the_page_before_stays(account, files, monkeypatch, answer):
+    page = places.RUNS / "explained.html"
+    monkeypatch.setattr(sending, "sender", lambda *_: lambda _: json.dumps(answer).encode())
+    command = f"predict.py --explain --url 127.0.0.1:1 {files}"
+    code, out = account.run(command)
+    assert (code, "a.jpg" in out, page.exists()) == (int("error" in answer), True, False)
+    assert account.err == "no picture was explained, so no page was written\n"
+    page.write_text("the page before")
+    account.run(command)
+    assert page.read_text() == "the page before"
+
+
+def test_one_picture_that_is_explained_is_on_the_page(account, files, monkeypatch):
+    explained = {"predictions": [{"class": "pug", "probability": 1.0, "map": ""}]}
+
+    def send(data):
+        return json.dumps(explained if data == b"b" else {"error": "not a picture"}).encode()
+
+    monkeypatch.setattr(sending, "sender", lambda *_: send)
+    assert account.run(f"predict.py --explain --url 127.0.0.1:1 {files}")[0] == 1
+    assert account.err == f"explained in {places.RUNS}/explained.html\n"
+    assert "pug" in (places.RUNS / "explained.html").read_text()
