@@ -34,8 +34,9 @@ NAMED = "up to 256 letters, digits and . _ -, of which the first is a letter or 
 KEYS = {"model_name", "url"}
 # A load's request is short.
 MOST_BYTES = 8192
-# Models on a page of the list.
+# Models on a page of the list, and what the next page's token has before the last one's name, as no name has it.
 PAGE = 100
+AFTER = "after:"
 
 
 class Problem(HTTPException):
@@ -62,11 +63,11 @@ def create_app(models: Models, is_ready: threading.Event, contract: Contract, sh
 
     @app.get("/models")
     def list_models() -> Response:
-        urls, after = models.urls(), request.args.get("next_page_token", "")
+        urls, after = models.urls(), _read_token(request.args.get("next_page_token", ""))
         names = list(urls)
         start = bisect_right(names, after)
         page = names[start : start + PAGE]
-        more = {"nextPageToken": page[-1]} if start + PAGE < len(names) else {}
+        more = {"nextPageToken": AFTER + page[-1]} if start + PAGE < len(names) else {}
         return _json({"models": [_described(name, urls[name]) for name in page]} | more)
 
     @app.post("/models")
@@ -111,6 +112,14 @@ def create_app(models: Models, is_ready: threading.Event, contract: Contract, sh
             raise _unknown(name) from error
 
     return app
+
+
+def _read_token(token: str) -> str:
+    """Return after which name the page begins, which may have been unloaded since; "" for the first one."""
+    name = token.removeprefix(AFTER)
+    if token and (name == token or not NAME.fullmatch(name)):
+        raise BadRequest(f"next_page_token is {shown(token)}; accepted: the nextPageToken of the page before")
+    return name
 
 
 def _read_load(home: Path) -> tuple[str, str]:

@@ -91,6 +91,12 @@ def test_the_list_has_pages(endpoint, monkeypatch):
     assert "nextPageToken" not in second
 
 
+@pytest.mark.parametrize("token", ["zzz", "a", "100", "after:", "after:a/b", "after:a%0a", "%20", "x" * 5000])
+def test_a_token_that_no_page_gave_is_refused(endpoint, token):
+    assert_error(endpoint.client.get(f"/models?next_page_token={token}"), 400, "next_page_token is '")
+    assert endpoint.client.get("/models?next_page_token=").json == {"models": []}
+
+
 def test_without_memory_the_service_is_asked_to_unload_another(endpoint, monkeypatch):
     monkeypatch.setattr("classifier.serving.models.free_memory", lambda: 0)
     assert_error(endpoint.load("a"), 507, "there is no memory for the model a: it needs ")
