@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -11,11 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from waits import PATIENCE_S
+from waits import PATIENCE_S, wait_until
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(path.stem for path in (ROOT / "launch").glob("*.py") if "__main__" in path.read_text())
-PROGRAMS = [*(f"launch/{name}.py" for name in SCRIPTS), "demo/demo.py", "container/train", "container/serve"]
+PROGRAMS = [
+    *(f"launch/{name}.py" for name in SCRIPTS),
+    "demo/demo.py",
+    *(f"container/{name}" for name in ("train", "serve", "self_test")),
+]
 ISOLATED = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
 
@@ -78,12 +83,6 @@ def test_a_python_that_leaves_out_the_programs_folder_finds_ours(program):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_self_test_of_the_image_finds_ours_too():
-    """It takes no --help, so it is only loaded."""
-    code = f"import runpy; runpy.run_path({str(ROOT / 'container/self_test')!r})"
-    subprocess.run([sys.executable, "-I", "-c", code], check=True, timeout=PATIENCE_S)
-
-
 def test_streams_that_are_closed_hold_nothing(tmp_path):
     """A file that is opened later must not become standard output, and get what is printed."""
     for program in PROGRAMS:
@@ -127,6 +126,17 @@ def test_ctrl_c_while_the_packages_are_imported_is_no_traceback(program):
     """
     done = subprocess.run([sys.executable, "-c", code], env=ISOLATED, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_ctrl_c_ends_the_self_test_and_what_it_made(tmp_path):
+    command, environ = [sys.executable, ROOT / "container/self_test"], ISOLATED | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        wait_until(lambda: list(tmp_path.glob("*/input/config/*.json")), "training is about to begin")
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert not list(tmp_path.glob("*/input"))
 
 
 def test_without_venv_one_sentence_says_what_to_do(tmp_path):

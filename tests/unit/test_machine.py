@@ -1,5 +1,6 @@
 import os
 import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,5 +111,6 @@ def test_a_gpu_that_was_passed_on_and_a_host_without_one(host, tmp_path):
 
 def test_the_self_test_fails_on_the_cpu_of_a_host_whose_gpus_it_does_not_see(monkeypatch):
     monkeypatch.setattr(machine, "count_unseen_gpus", lambda: 2)
+    monkeypatch.setattr(sys, "argv", ["self_test"])
     self_test = runpy.run_path(str(Path(machine.__file__).parents[1] / "self_test"))
     assert self_test["main"]().startswith("self_test: this host has 2 NVIDIA GPU(s) that this container does not see")
