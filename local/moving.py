@@ -2,13 +2,15 @@
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from classifier import files
 from classifier.errors import UserError
+from classifier.words import plural
+from local import carrying
 
 
 @dataclass(frozen=True)
@@ -20,18 +22,18 @@ class Move:
     link: str = ""
 
     def make(self, folder: Path) -> None:
-        """Rename the image; a relative link goes on to lead to its file. Raises OSError."""
+        """Move the image; a relative link goes on to lead to its file. Raises OSError."""
         old, new = folder / self.source, folder / self.target
         new.parent.mkdir(parents=True, exist_ok=True)
-        old.rename(new)
+        carrying.carry(old, new)
         if self.link:
             _write_link(new, _seen_from(new.parent, old.parent, self.link))
 
     def take_back(self, folder: Path) -> None:
-        """Rename the image as it was; a link says what it said. Raises OSError."""
+        """Move the image to where it was; a link says what it said. Raises OSError."""
         old, new = folder / self.source, folder / self.target
         old.parent.mkdir(parents=True, exist_ok=True)
-        new.rename(old)
+        carrying.carry(new, old)
         self.restore_link(folder)
 
     def restore_link(self, folder: Path) -> None:
@@ -50,7 +52,7 @@ def planned(folder: Path, source: Path, target: Path) -> Move:
 def move(labels: Path, folder: Path, moves: Sequence[Move]) -> list[Path]:
     """Make the moves, keep beside `labels` what --undo needs, and return the folders that are gone, being empty then.
 
-    Raises UserError, and then none has moved.
+    Raises UserError, and then none has moved but for those that it says the record keeps.
     """
     for one in moves:
         if why_not := _obstacle(folder / one.source, folder / one.target):
@@ -62,13 +64,12 @@ def move(labels: Path, folder: Path, moves: Sequence[Move]) -> list[Path]:
             begun.append(one)
             one.make(folder)
     except OSError as error:
-        for before in reversed(begun):
-            if os.path.lexists(folder / before.target):
-                before.take_back(folder)
+        left = [one for one in begun if os.path.lexists(folder / one.target) and _take_back(one, folder)]
         _remove_empty(folder, [one.target for one in moves])
-        record_of(labels).unlink()
+        _keep(record_of(labels), left)
         failed = begun[-1]
-        raise UserError(_cannot(folder / failed.source, folder / failed.target, f": {error.strerror}")) from error
+        stay = f"; {plural(len(left), 'image')} could not be moved back either: --undo tries again" if left else ""
+        raise UserError(_cannot(folder / failed.source, folder / failed.target, f": {error.strerror}{stay}")) from error
     return _remove_empty(folder, [one.source for one in moves])
 
 
@@ -89,10 +90,7 @@ def undo(labels: Path, folder: Path) -> tuple[int, list[str]]:
         if why_not := _take_back(one, folder):
             left[one] = why_not
     _remove_empty(folder, [one.target for one in moves])
-    if left:
-        _write_record(record, list(left))
-    else:
-        record.unlink()
+    _keep(record, left)
     return len(moves) - len(left), list(left.values())
 
 
@@ -100,6 +98,7 @@ def _take_back(one: Move, folder: Path) -> str:
     """Take a move back, and return why it cannot be, or ""."""
     now, before = folder / one.target, folder / one.source
     try:
+        carrying.drop_copy(now, before)
         if os.path.lexists(before) and not os.path.lexists(now):
             one.restore_link(folder)  # an undo or a move that was interrupted has left it there
             return ""
@@ -108,6 +107,14 @@ def _take_back(one: Move, folder: Path) -> str:
         return why_not
     except OSError as error:
         return _cannot(now, before, f": {error.strerror}")
+
+
+def _keep(record: Path, moves: Collection[Move]) -> None:
+    """Let the record have only these moves, and remove it if there are none."""
+    if moves:
+        _write_record(record, moves)
+    else:
+        record.unlink()
 
 
 def record_of(labels: Path) -> Path:
