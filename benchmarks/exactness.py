@@ -9,6 +9,7 @@ model.int8.onnx. The plain network is torchvision's, with the artifact's weights
 import argparse
 from pathlib import Path
 
+import arguments
 import machine
 import models
 import numpy as np
@@ -21,14 +22,14 @@ BATCH = 8
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", type=Path)
-    parser.add_argument("model", type=Path)
-    arguments = parser.parse_args()
-    about = artifact.read(arguments.model)
-    photos = [path for path in sorted(arguments.photos.rglob("*.jpg")) if path.parent.name in about.classes]
+    parser.add_argument("photos", type=arguments.photos)
+    parser.add_argument("model", type=arguments.prepared_model)
+    given = parser.parse_args()
+    about = artifact.read(given.model)
+    photos = [path for path in sorted(given.photos.rglob("*.jpg")) if path.parent.name in about.classes]
     pixels = np.stack([evaluation_pixels(photo.read_bytes(), about.image_size) for photo in photos])
     truth = np.array([about.classes.index(photo.parent.name) for photo in photos])
-    found = {name: classify(name, arguments.model, pixels) for name in models.names(arguments.model)}
+    found = {name: classify(name, given.model, pixels) for name in models.names(given.model)}
     expected = found[models.PLAIN]
     print(f"{machine.heading()}; {len(photos)} photos of {len(about.classes)} classes\n")
     print("| model | accuracy | the plain network's class | largest error of a probability | of 99 % of the photos |")

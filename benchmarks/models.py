@@ -17,6 +17,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the server sets it for itself
 
+import arguments
 import machine
 import numpy as np
 import psutil
@@ -32,19 +33,19 @@ PLAIN = "torchvision fp32"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", type=Path)
-    parser.add_argument("model", type=Path)
-    arguments = parser.parse_args()
+    parser.add_argument("photos", type=arguments.photos)
+    parser.add_argument("model", type=arguments.prepared_model)
+    given = parser.parse_args()
     print(f"{machine.heading()}; CPU ms an image on one core, then ms an image by the clock on all\n")
     columns = ["alone", f"{BATCH} at a time", f"alone, {CORES} cores", f"{BATCH} at a time, {CORES} cores"]
     columns += ["first answer s", "MB more"]
     print(f"| model | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
     # A process for each task: spawned, so that it imports for itself.
     with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as fresh:
-        photos = sorted(arguments.photos.rglob("*.jpg"))[:BATCH]
-        pixels = fresh.submit(read_pixels, arguments.model, photos).result()
-        for name in fresh.submit(names, arguments.model).result():
-            figures = fresh.submit(measure, name, arguments.model, pixels).result()
+        photos = sorted(given.photos.rglob("*.jpg"))[:BATCH]
+        pixels = fresh.submit(read_pixels, given.model, photos).result()
+        for name in fresh.submit(names, given.model).result():
+            figures = fresh.submit(measure, name, given.model, pixels).result()
             print(f"| {name} | {' | '.join(f'{figure:,.1f}' for figure in figures)} |", flush=True)
 
 

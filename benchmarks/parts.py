@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 
+import arguments
 import machine
 import models
 import numpy as np
@@ -35,12 +36,12 @@ USUAL: Callable[[Image.Image], torch.Tensor] = transforms.Compose(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", type=Path)
+    parser.add_argument("photos", type=arguments.photos)
     parser.add_argument("model", type=Path)
-    arguments = parser.parse_args()
+    given = parser.parse_args()
     torch.set_num_threads(1)
-    data = [path.read_bytes() for path in sorted(arguments.photos.rglob("*.jpg"))[:100]]
-    about = artifact.read(arguments.model)
+    data = [path.read_bytes() for path in sorted(given.photos.rglob("*.jpg"))[:100]]
+    about = artifact.read(given.model)
     print(f"{machine.heading()}; {len(data)} photos\n\n| part | CPU ms |\n|---|---|")
     ways = {
         "ours": lambda one: evaluation_pixels(one, about.image_size),

@@ -20,8 +20,10 @@ import statistics
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import arguments
 import machine
 from machine import CORES
 from peers import engines
@@ -51,34 +53,32 @@ Result = dict[str, list[float]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", type=Path)
-    parser.add_argument("model", type=Path)
+    parser.add_argument("photos", type=arguments.photos)
+    parser.add_argument("model", type=arguments.prepared_model)
     parser.add_argument(
         "--only", nargs="+", default=[""], help="servers with one of these words in their name, and ours"
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--before", type=Path, nargs=2, metavar=("CHECKOUT", "MODEL"), help="ours of an earlier commit")
-    arguments = parser.parse_args()
-    photos, start = sorted(arguments.photos.resolve().rglob("*.jpg"))[:PHOTOS], time.monotonic()
+    given = parser.parse_args()
+    photos, start = sorted(given.photos.resolve().rglob("*.jpg"))[:PHOTOS], time.monotonic()
     busy = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         bodies = {takes: write_bodies(photos, takes, scratch / takes) for takes in MEDIA_TYPES}
-        found = all_servers(scratch, arguments.model.resolve(), arguments.before)
-        servers = [
-            one for one in found if one.name.startswith(OURS) or any(word in one.name for word in arguments.only)
-        ]
+        found = all_servers(scratch, given.model.resolve(), given.before)
+        servers = [one for one in found if one.name.startswith(OURS) or any(word in one.name for word in given.only)]
         results: dict[str, list[Result]] = {server.name: [] for server in servers}
         limits, classes = [], {}
-        for i in range(arguments.rounds):
-            limits.append(measure_limit(arguments.model, photos))
+        for i in range(given.rounds):
+            limits.append(measure_limit(given.model, photos))
             for server in servers:
-                print(f"round {i + 1} of {arguments.rounds}: {server.name}", file=sys.stderr)
-                result, classes[server.name] = measure(server, scratch, bodies[server.takes], arguments.seconds)
+                print(f"round {i + 1} of {given.rounds}: {server.name}", file=sys.stderr)
+                result, classes[server.name] = measure(server, scratch, bodies[server.takes], given.seconds)
                 results[server.name].append(result)
     minutes = (time.monotonic() - start) / 60
-    print(f"\n{machine.heading()}; {len(photos)} photos, medians of {arguments.rounds} rounds, {minutes:.1f} minutes,")
+    print(f"\n{machine.heading()}; {len(photos)} photos, medians of {given.rounds} rounds, {minutes:.1f} minutes,")
     at = " / ".join(map(str, CONNECTIONS))
     print(f"load of other programs before {busy:.1f}; figures with strokes are at {at} connections\n")
     same = {name: sum(a == b for a, b in zip(one, classes[OURS], strict=True)) for name, one in classes.items()}
@@ -99,19 +99,14 @@ def measure(server: Server, scratch: Path, files: list[Path], seconds: int) -> t
 
 def measure_limit(model: Path, photos: list[Path]) -> Result:
     """Return ms of CPU an image and the images/s of all cores together, as figures of a server without HTTP."""
-    context = multiprocessing.get_context("spawn")
-    images = context.Queue()
-    processes = [context.Process(target=decode_and_classify, args=(model, photos, images)) for _ in range(CORES)]
-    for process in processes:
-        process.start()
-    rates, cpus = zip(*[images.get() for _ in processes], strict=True)
-    for process in processes:
-        process.join()
+    with ProcessPoolExecutor(CORES, multiprocessing.get_context("spawn")) as processes:
+        running = [processes.submit(decode_and_classify, model, photos) for _ in range(CORES)]
+        rates, cpus = zip(*[one.result() for one in running], strict=True)
     return {"cpu": [statistics.mean(cpus)], "rate": [sum(rates)]}
 
 
-def decode_and_classify(model: Path, photos: list[Path], images: multiprocessing.Queue) -> None:
-    """Put images/s and ms of CPU an image into `images`, of one core. Runs in a separate process."""
+def decode_and_classify(model: Path, photos: list[Path]) -> tuple[float, float]:
+    """Return images/s and ms of CPU an image, of one core. Runs in a separate process."""
     import numpy as np
 
     from classifier.images import evaluation_pixels
@@ -128,7 +123,7 @@ def decode_and_classify(model: Path, photos: list[Path], images: multiprocessing
     while (elapsed := time.monotonic() - start) < LIMIT_S:
         classify(done)
         done += BATCH
-    images.put((done / elapsed, 1000 * (time.process_time() - cpu) / done))
+    return done / elapsed, 1000 * (time.process_time() - cpu) / done
 
 
 def middle(results: list[Result]) -> Result:

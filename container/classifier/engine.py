@@ -88,7 +88,8 @@ class Engine:
             network = network.clone()
             network.reshape([batch, *network.input(0).partial_shape[1:]])
         self._compiled = _core().compile_model(network, DEVICE, settings)
-        self._names = [output.any_name for output in self._compiled.outputs]
+        # Several, where the network's file gives a tensor another name for each of its uses.
+        self._names = [output.names for output in self._compiled.outputs]
 
     def open(self) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
         """Return a function for one thread: uint8 pixels (n, size, size, 3) to the network's outputs by their names."""
@@ -98,6 +99,9 @@ class Engine:
             # A third of the time of request.infer([pixels]), which also looks up names and types.
             request.set_input_tensor(openvino.Tensor(np.ascontiguousarray(pixels), shared_memory=True))
             request.infer()
-            return {name: request.get_output_tensor(i).data.copy() for i, name in enumerate(self._names)}
+            found: dict[str, np.ndarray] = {}
+            for i, names in enumerate(self._names):
+                found.update(dict.fromkeys(names, request.get_output_tensor(i).data.copy()))
+            return found
 
         return run

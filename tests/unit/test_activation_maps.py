@@ -54,7 +54,7 @@ def test_in_int8_they_are_nearly_the_same(artifact_folder):
     weights = artifact.read_weights(artifact_folder, about)
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     observed = Engine(engine.read(onnx_network.build_observed(about, weights)), "fp32", 1)
-    ranges, _ = observe(observed, [(0, pixels)])
+    ranges, *_ = observe(observed, [(0, pixels)])
     networks = [onnx_network.build(about, weights, given) for given in (None, ranges)]
     plain, quantized = (
         ActivationMaps(lambda one=one: one, artifact_folder).maps(pixels, range(len(CLASSES))) for one in networks

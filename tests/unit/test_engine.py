@@ -44,7 +44,7 @@ def test_an_engine_for_one_image_has_the_same_answers_and_leaves_the_network_as_
 
 @pytest.mark.parametrize("precision", engine.list_precisions())
 def test_an_engine_for_one_image_rounds_as_one_for_batches(precision):
-    ranges, _ = observe(Engine(OBSERVED, "fp32", 1), list(enumerate(PIXELS)))
+    ranges, *_ = observe(Engine(OBSERVED, "fp32", 1), list(enumerate(PIXELS)))
     network = engine.read(onnx_network.build(ABOUT, WEIGHTS, ranges)) if precision == "int8" else MODEL
     run = Engine(network, precision, 2, batch=1).open()
     alone = np.concatenate([run(PIXELS[i : i + 1])["probabilities"] for i in range(len(PIXELS))])
@@ -110,7 +110,7 @@ def test_int8_agrees_with_fp32_also_on_a_processor_with_avx2_alone(tmp_path, ins
     """Newer instructions are switched off in a process of its own."""
     fp32 = Engine(OBSERVED, "fp32", 1)
     expected = fp32.open()(PIXELS)["probabilities"]
-    ranges, _ = observe(fp32, list(enumerate(PIXELS)))
+    ranges, *_ = observe(fp32, list(enumerate(PIXELS)))
     (tmp_path / "int8.onnx").write_bytes(onnx_network.build(ABOUT, WEIGHTS, ranges))
     np.save(tmp_path / "pixels.npy", PIXELS)
     environ = os.environ | {"ONEDNN_MAX_CPU_ISA": instructions, "OV_CPU_MAX_ISA": instructions}

@@ -14,6 +14,7 @@ from classifier import engine, network, onnx_network
 from classifier.artifact import Artifact
 from classifier.engine import Engine
 from classifier.layers import CONVOLUTIONS, STEM
+from classifier.onnx_forms import INPUT_STEPS, WEIGHT_STEPS
 from networks import trained
 
 SIZE = 64
@@ -61,6 +62,21 @@ def note(results: dict, name: str, least: float, module: torch.nn.Module, inputs
     results[name] = (max(output.min().item(), least), max(output.max().item(), least))
 
 
+def test_observed_inputs_are_those_of_the_networks_modules():
+    found, given = run(onnx_network.build_observed(ABOUT, WEIGHTS), noise()), {}
+    modules = {name: MODEL.get_submodule(layer.weight) for name, layer in CONVOLUTIONS.items() if name != STEM}
+    hooks = [
+        module.register_forward_pre_hook(lambda _, inputs, name=name: given.update({name: inputs[0].numpy()}))
+        for name, module in modules.items()
+    ]
+    expected(noise())
+    for hook in hooks:
+        hook.remove()
+    assert len(given) == 19
+    for name, one in given.items():
+        np.testing.assert_allclose(found[f"{name}.input"], one, atol=1e-3)
+
+
 def test_observed_results_are_those_of_the_networks_modules():
     found = run(onnx_network.build_observed(ABOUT, WEIGHTS), noise())
     np.testing.assert_allclose(found["probabilities"], expected(noise()), atol=1e-5)
@@ -76,16 +92,35 @@ def test_observed_results_are_those_of_the_networks_modules():
         assert found[f"{name}.high"] == pytest.approx(high, abs=1e-3), name
 
 
-def test_int8_has_the_ranges_as_scales():
+def given_to(name: str, model: onnx.ModelProto) -> tuple[str, str]:
+    """Return what made the inputs of a convolution, and what made its weights: the names of operators."""
+    made = {node.output[0]: node for node in model.graph.node}
+    inputs, weight, _ = made[name].input
+    return made[inputs].op_type, made[weight].op_type if weight in made else "constant"
+
+
+def test_int8_quantizes_what_is_multiplied_and_nothing_else():
     model = onnx.load_from_string(onnx_network.build(ABOUT, WEIGHTS, RANGES))
     constants = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}
-    for name, layer in CONVOLUTIONS.items():
-        assert constants[f"{name}.scale"] == pytest.approx(20 / 255 if layer.is_shortcut else 12 / 127)
-        assert constants[f"{name}.zero_point"] == (102 if layer.is_shortcut else 0)
+    for name in CONVOLUTIONS:
+        assert given_to(name, model) == (("Div", "constant") if name == STEM else ("DequantizeLinear",) * 2)
         weight = constants[f"{name}.weight"]
         assert weight.dtype == (np.float32 if name == STEM else np.int8)
-        if name != STEM:
-            assert (abs(weight.astype(int)).max((1, 2, 3)) == 127).all()
+        assert name == STEM or (abs(weight.astype(int)).max((1, 2, 3)) == WEIGHT_STEPS).all()
+    scales = [value for name, value in constants.items() if name.endswith((".relu.scale", "pool.scale"))]
+    assert scales == pytest.approx([12 / INPUT_STEPS] * 16)  # a block and its shortcut are given the same
+
+
+def test_int8_takes_the_rounded_weights_it_is_given():
+    given = np.full(WEIGHTS["layer1.0.conv1.weight"].shape, 3, np.int8)
+    model = onnx.load_from_string(onnx_network.build(ABOUT, WEIGHTS, RANGES, rounded={"layer1.0.conv1": given}))
+    constants = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}
+    np.testing.assert_array_equal(constants["layer1.0.conv1.weight"], given)
+    assert abs(constants["layer1.0.conv2.weight"].astype(int)).max() == WEIGHT_STEPS
+
+
+def test_two_products_fit_16_bits_on_a_processor_without_vnni():
+    assert 2 * WEIGHT_STEPS * np.iinfo(np.uint8).max <= np.iinfo(np.int16).max
 
 
 def test_int8_is_what_the_standard_says_it_is():

@@ -1,8 +1,8 @@
 """Measures int8 for the server after training, on validation images, and adds the result to the artifact.
 
-The images are read once, from those that validation has kept decoded. Some give the ranges; all are then classified in
-int8, and compared with what the best epoch's validation found of the same images. The server uses int8 by default only
-if it loses less accuracy than classifier.artifact allows.
+The images are read once, from those that validation has kept decoded. By some of them ranges are measured and weights
+rounded; all are then classified in int8, and compared with what the best epoch's validation found of the same images.
+The server uses int8 by default only if it loses less accuracy than classifier.artifact allows.
 """
 
 import logging
@@ -17,11 +17,13 @@ from classifier import artifact, batches_compared, engine, machine, onnx_network
 from classifier.artifact import Artifact, Quantization, Range
 from classifier.artifact_fields import INT8_FILE, LIMITS_INT8
 from classifier.engine import OUTPUT, UNLIKENESS, Engine
-from classifier.layers import CONVOLUTIONS
+from classifier.folding import fold
+from classifier.layers import CONVOLUTIONS, STEM
 from classifier.training.artifact_files import add_networks
 from classifier.training.data.batches import Batches
 from classifier.training.evaluate import Evaluation
 from classifier.training.interrupt import Interrupt
+from classifier.training.rounding import patches, round_weights
 from classifier.words import plural
 
 logger = logging.getLogger(__name__)
@@ -53,10 +55,14 @@ def add_int8(folder: Path, validation: Batches, validated: Evaluation, interrupt
     images = interrupt.watch(validation.pixels_of(order))
     first = list(islice(images, RANGE_IMAGES))
     observed = Engine(engine.read(onnx_network.build_observed(about, weights, measure)), "fp32", cores)
-    ranges, exact = observe(observed, first)
+    ranges, seen, exact = observe(observed, first)
     if not first or not all(np.isfinite(ranges[name]).all() for name in CONVOLUTIONS):
         return
-    network = onnx_network.build(about, weights, ranges, measure)
+    rounded = {
+        name: round_weights(fold(weights, CONVOLUTIONS[name], about.eps)[0], np.concatenate(patches))
+        for name, patches in seen.items()
+    }
+    network = onnx_network.build(about, weights, ranges, measure, rounded)
     run = Engine(engine.read(network), "int8", cores).open()
     if not are_batches_right(run, about):
         return
@@ -69,7 +75,7 @@ def add_int8(folder: Path, validation: Batches, validated: Evaluation, interrupt
     if about.unlikeness:
         limit = limit_in_int8(unlikeness[: len(exact)], exact)
         about = replace(about, unlikeness=replace(about.unlikeness, limit_int8=limit))
-        network = onnx_network.build(about, weights, ranges, measure)
+        network = onnx_network.build(about, weights, ranges, measure, rounded)
     add_networks(folder, about, {INT8_FILE: network} if quantization.loses_little else {})
     logger.info("int8: right in %d of %s, without it in %d", in_int8, plural(seen, "validation image"), right)
 
@@ -113,18 +119,25 @@ def spread(images: int, most: int) -> np.ndarray:
     return np.unique(np.linspace(0, images - 1, min(images, most)).round().astype(int))
 
 
-def observe(network: Engine, images: list[Image]) -> tuple[dict[str, Range], np.ndarray]:
-    """Return the range of each convolution's results, over all images and 0, and the images' unlikeness (n,) if any."""
+def observe(network: Engine, images: list[Image]) -> tuple[dict[str, Range], dict[str, list[np.ndarray]], np.ndarray]:
+    """Return what int8 is made by, and the images' unlikeness (n,) if any.
+
+    That is the range of each convolution's results, over all images and 0, and patches() of each image for those whose
+    weights are rounded.
+    """
     ranges: dict[str, Range] = dict.fromkeys(CONVOLUTIONS, (0.0, 0.0))
-    unlikeness, run = [NONE], network.open()
-    for _, pixels in batched(images):
-        found = run(pixels)
+    seen: dict[str, list[np.ndarray]] = {name: [] for name in CONVOLUTIONS if name != STEM}
+    unlikeness, run, random = [NONE], network.open(), np.random.default_rng(0)
+    for _, pixels in images:  # one at a time: the inputs of all convolutions are 150 MB for an image of 1024 px
+        found = run(pixels[None])
         for name, (low, high) in ranges.items():
             # numpy's, which keep a value that is not a number.
             new_low, new_high = np.minimum(low, found[f"{name}.low"]), np.maximum(high, found[f"{name}.high"])
             ranges[name] = float(new_low), float(new_high)
+        for name, some in seen.items():
+            some.append(patches(found[f"{name}.input"][0], CONVOLUTIONS[name], random))
         unlikeness.append(found.get(UNLIKENESS, NONE))
-    return ranges, np.concatenate(unlikeness)
+    return ranges, seen, np.concatenate(unlikeness)
 
 
 def limit_in_int8(unlikeness: np.ndarray, exact: np.ndarray) -> float:

@@ -8,9 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from classifier import artifact, batches_compared, engine, images
+from classifier import artifact, batches_compared, engine, images, onnx_network
 from classifier.artifact import Artifact
 from classifier.artifact_fields import INT8_FILE
+from classifier.engine import OUTPUT, Engine
 from classifier.layers import FEATURES
 from classifier.serving.openvino_predictor import OpenVinoPredictor, choose_precision
 from classifier.training import measure_int8
@@ -78,6 +79,24 @@ def test_what_is_measured_is_served(model_folder, validation, validated, caplog)
     assert (choose_precision("auto", about) == "int8") is bool(wrong == 0)
     assert (INT8_FILE in about.sha256) is bool(wrong == 0)
     assert about.networks_key == about.key
+
+
+def test_the_weights_are_rounded_for_such_images(tmp_path, monkeypatch, validation, validated):
+    """The file that is written is nearer to fp32 than one whose weights are rounded to the nearest step."""
+    monkeypatch.setattr(artifact, "MOST_ACCURACY_LOST", 2)  # so that it is written
+    save_artifact(tmp_path, Artifact(tuple("abcdefghij"), SIZE, 1e-5), trained().state_dict())
+    add_int8(tmp_path, validation, validated, Interrupt())
+    about = artifact.read(tmp_path)
+    weights = artifact.read_weights(tmp_path, about)
+    written = artifact.read_file(tmp_path, about, INT8_FILE)
+    nearest = onnx_network.build(about, weights, about.quantization.ranges)
+    pixels = torch.cat([batch.inputs.clone() for batch in validation.epoch()]).numpy()
+    exact, *found = (
+        Engine(engine.read(file), precision, 1).open()(pixels)[OUTPUT]
+        for file, precision in ((onnx_network.build(about, weights), "fp32"), (written, "int8"), (nearest, "int8"))
+    )
+    rounded_error, nearest_error = (np.abs(one - exact).mean() for one in found)
+    assert rounded_error < 0.8 * nearest_error
 
 
 def test_a_signal_leaves_the_artifact_as_it_is(tmp_path, validation, validated):
