@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from classifier import artifact, images
-from local import given, pictures, places, programs
+from local import given, pictures, places, programs, proving
 from local.search import as_texts
 
 PREFIX = "resnet18"
@@ -40,9 +40,12 @@ class Model:
         self._maps = open_maps(self.folder, self.about, "fp32", predictor.lanes[0])
 
     @property
-    def report(self) -> Path:
-        """The page that training wrote beside the artifact; a folder that was copied elsewhere has none."""
-        return self.folder.parent / "output/data/report.html"
+    def report(self) -> Path | None:
+        """The page of the job whose own model this is; None for a copy elsewhere, or if the job wrote none."""
+        folder = self.folder.resolve()
+        page = folder.parent / "output/data/report.html"
+        is_of_job = folder.name == "model" and proving.may_be_of(folder.parent, self.about)
+        return page if is_of_job and page.is_file() else None
 
     def predict(self, picture: str | Path | bytes, k: int = 5) -> list[dict[str, object]]:
         """Return the `k` most probable classes of a file, or of the bytes of one, with index and probability.

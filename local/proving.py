@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from classifier.artifact import Artifact
+from classifier.artifact_fields import WEIGHTS_FILE
 from classifier.errors import UserError
 from classifier.training.answers import sample
 from classifier.training.answers.sample import Sample, Sampled
@@ -62,6 +65,15 @@ def most_differing(images: int) -> int:
 def sample_of(job: str) -> Sample | None:
     """Return the sample in the folder that a job has in runs/; None if there is none. Raises UserError if damaged."""
     return sample.read(places.run_folder(job) / FILE)
+
+
+def may_be_of(root: Path, about: Artifact) -> bool:
+    """Return whether the job in `root` may have made this model: its sample, if it has one, names the weights."""
+    try:
+        taken = sample.read(root / FILE)
+    except UserError:  # damaged, so that it names none
+        taken = None
+    return taken is None or taken.model_sha256 == about.sha256.get(WEIGHTS_FILE, taken.model_sha256)
 
 
 def not_compared(job: str) -> str:

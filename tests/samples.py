@@ -26,7 +26,8 @@ def main() -> None:
     digits = write_digits(places.RUNS / "digits")
     model = train(digits, **DIGITS)
     tuning = tune(some_of(digits / "train"))
-    for page, sample in ((model.report, "sample-report.html"), (tuning, "sample-tuning.html")):
+    report = model.folder.parent / "output/data/report.html"
+    for page, sample in ((report, "sample-report.html"), (tuning, "sample-tuning.html")):
         text = page.read_text(encoding="utf-8").replace(str(breakable(f"{places.RUNS}/")), "")
         (DOCS / sample).write_text(text, encoding="utf-8")
     picture = next((places.RUNS / "digits" / UNSEEN / PICTURE).iterdir())
