@@ -169,7 +169,9 @@ def test_hostile_bodies(server, body, content_type, status):
 
 def test_work_and_memory_stay_bounded_under_bombs(server):
     bomb = encode(Image.new("RGBA", (6000, 4000), (200, 30, 30, 90)), "PNG", compress_level=1)
-    palette = encode(Image.new("P", (6000, 4000), 3), "PNG", transparency=3)
+    of_palette = Image.new("P", (6000, 4000), 3)
+    of_palette.putpalette(bytes(range(12)))  # of which 3 is the last colour
+    palette = encode(of_palette, "PNG", transparency=3)
     worker = psutil.Process(server.workers[0])
     work_before, before, most = work(server), worker.memory_info().rss, 0
     with ThreadPoolExecutor(9) as pool:
