@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 # Of a probability of an image alone and in a batch. A GPU may add in another order for each. OpenVINO 2026.4 is wrong
-# by 0.2 and more for a single image of 32 px in int8, if the network is untrained: see benchmarks/diary.md.
+# by 0.2 and more for a single image of 32 px, with an untrained network in an earlier form of int8: see
+# benchmarks/diary.md.
 MOST_DIFFERENCE = 0.05
 
 
