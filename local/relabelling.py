@@ -1,7 +1,7 @@
 """Decide where the images move that a person has marked in labels.csv."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import chain, count
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from classifier.json_text import shown
 from classifier.training.data.folders import Dataset, Phase, read_dataset
 from classifier.training.data.leave_out import LeaveOut
 from classifier.training.labels.columns import NO, YES
+from local.listed import Listed
 from local.marks import MARKS, read_rows
 from local.moving import Move, planned, record_of
 from local.second_names import check_one_name, find_names
@@ -25,7 +26,7 @@ def marked_moves(labels: Path, folder: Path) -> list[Move]:
     if (record := record_of(labels)).exists():
         raise UserError(f"{record} says that this file's marks have been moved already; --undo moves them back first")
     dataset = read_dataset({"train": folder}, seed=0)
-    known = {(phase.name, phase.shown(at)): at for phase in dataset.phases for at in range(len(phase))}
+    listed = Listed(dataset)
     moves: dict[Path, Path] = {}
     targets: set[Path] = set()
     leave_out = LeaveOut([folder])
@@ -43,7 +44,7 @@ def marked_moves(labels: Path, folder: Path) -> list[Move]:
             raise UserError(f"{where}, has {shown(row['move'])} under move; accepted: {MARKS}")
         if mark in NO:
             continue
-        phase, position = _find(dataset, known, row, where)
+        phase, position = listed.find(row, where)
         given = dataset.classes[phase.labels[position]]
         check_given(row["given"], row["file"], given, where)
         check_likely(row["likely"], dataset.classes, texts, where)
@@ -57,20 +58,6 @@ def marked_moves(labels: Path, folder: Path) -> list[Move]:
         moves[source] = _free_place(source, given, target, is_taken)
         targets.add(moves[source])
     return [planned(folder, source, target) for source, target in moves.items()]
-
-
-def _find(
-    dataset: Dataset, known: Mapping[tuple[str, str], int], row: Mapping[str, str], where: str
-) -> tuple[Phase, int]:
-    """Return phase and position of a row's image: validation may be set aside from train, and by another seed."""
-    phases = ("train", "validation") if dataset.split_from_train and row["phase"] != "test" else (row["phase"],)
-    for phase in phases:
-        if (phase, row["file"]) in known:
-            return dataset.phase(phase), known[phase, row["file"]]
-    raise UserError(
-        f"{where}: {shown(row['file'])} is not among the {row['phase']} images; "
-        "accepted: the job's own folder, and images in it that leave_out.txt does not name"
-    )
 
 
 def _class_folder(dataset: Dataset, phase: Phase, name: str) -> Path:

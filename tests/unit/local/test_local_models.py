@@ -54,7 +54,7 @@ def test_a_job_whose_images_have_changed_is_not_continued(job, data, change, now
 
 def test_a_job_whose_images_are_gone_is_not_continued(job, data):
     shutil.rmtree(data)
-    with pytest.raises(UserError, match=f"^{data} is not a folder; accepted: a folder of images$"):
+    with pytest.raises(UserError, match=f"/train is a link to {data}, where nothing is; accepted: the job's images"):
         train.train_here(RESUMED)
 
 

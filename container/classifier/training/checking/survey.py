@@ -16,7 +16,7 @@ from classifier.machine import usable_cores
 from classifier.training.checking import details
 from classifier.training.checking.looks import DIGEST_BYTES, THUMBNAIL, Look, look_at
 from classifier.training.data.folders import Dataset
-from classifier.training.data.names import printable
+from classifier.training.data.names import escaped, printable
 
 Progress = Callable[..., Iterable[Any]]
 
@@ -96,7 +96,7 @@ class Survey:
     def shown(self, position: int) -> str:
         """Return an image's name as tables and pages have it: its phase, and the path in the phase's folder."""
         phase = self.dataset.phases[self.phases[position]]
-        return printable(f"{phase.name}: {os.path.relpath(self.paths[position], phase.folder)}")
+        return f"{phase.name}: {escaped(os.path.relpath(self.paths[position], phase.folder))}"
 
 
 def survey(dataset: Dataset, seconds: float = float("inf"), progress: Progress = silent) -> Survey:

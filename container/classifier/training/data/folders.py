@@ -12,7 +12,7 @@ from classifier.errors import UserError
 from classifier.training.data.files import FileState, Folder, walk
 from classifier.training.data.layout import find_classes, find_layout
 from classifier.training.data.leave_out import LeaveOut
-from classifier.training.data.names import look, printable, quoted
+from classifier.training.data.names import escaped, look, printable, quoted
 from classifier.training.data.passed_over import broken_links, few_kinds, packed_files
 
 VALIDATION_FRACTION = 0.2
@@ -38,7 +38,7 @@ class Phase:
 
     def shown(self, position: int) -> str:
         """Return the name of a file as logs, reports and CSV files have it."""
-        return printable(self.files[position])
+        return escaped(self.files[position])
 
     def path(self, position: int) -> str:
         return f"{printable(self.folder)}/{self.shown(position)}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from classifier import files
 from classifier.errors import UserError
-from classifier.training.data.names import printable, quoted
+from classifier.training.data.names import escaped, printable, quoted, unescaped
 from classifier.words import plural
 
 NAME = "leave_out.txt"
@@ -20,7 +20,8 @@ HEAD = """\
 class LeaveOut:
     """The images that the lists in some folders leave out.
 
-    A line may be written as another system or a person writes paths, unless it is the exact name of another image.
+    A line may be written as another system, an earlier version or a person writes paths, unless it is the exact name of
+    another image.
     """
 
     def __init__(self, folders: Iterable[Path]):
@@ -40,9 +41,10 @@ class LeaveOut:
     def has(self, path: Path) -> bool:
         """Return whether a list names this image."""
         for folder, named in self.lists.items():
-            name = name_in(folder, path)
-            line = name if name in named else self.alike[folder].get(_alike(name))
-            if line and not _is_anothers(folder, line, name):
+            name, written = name_in(folder, path), printable(os.path.relpath(path, folder))
+            lines = (name, written if written in named else self.alike[folder].get(_alike(written)))
+            line = next((line for line in lines if line in named), None)
+            if line and (line == name or not _is_anothers(folder, line, path)):
                 self.met.add((folder, line))
                 return True
         return False
@@ -62,7 +64,7 @@ class LeaveOut:
 
 def name_in(folder: Path, path: Path) -> str:
     """Return the name of an image in a list of `folder`."""
-    return printable(os.path.relpath(path, folder))
+    return escaped(os.path.relpath(path, folder))
 
 
 def _alike(name: str) -> str:
@@ -70,9 +72,10 @@ def _alike(name: str) -> str:
     return unicodedata.normalize("NFC", name.strip().replace("\\", "/"))
 
 
-def _is_anothers(folder: Path, line: str, name: str) -> bool:
-    """Return whether a line is the path of another image than the one of this name, whose looks it has."""
-    return line != name and os.path.relpath(folder / line, folder) != name and os.path.lexists(folder / line)
+def _is_anothers(folder: Path, line: str, path: Path) -> bool:
+    """Return whether a line, which looks like `path`, is the name of another image, or else the path of one."""
+    meant = next((folder / text for text in (unescaped(line), line) if os.path.lexists(folder / text)), None)
+    return meant is not None and os.path.relpath(meant, folder) != os.path.relpath(path, folder)
 
 
 def write_list(folder: Path, left_out: Mapping[Path, str], doubtful: Mapping[Path, str]) -> Path:

@@ -6,6 +6,7 @@ import pytest
 from classifier.errors import UserError
 from classifier.training.data.folders import read_dataset
 from classifier.training.data.leave_out import NAME, LeaveOut, write_list
+from classifier.training.data.names import printable
 from datasets import touch_images
 
 
@@ -77,6 +78,28 @@ def test_of_two_names_that_look_alike_the_one_that_is_written_is_left_out(tmp_pa
         (tmp_path / name).touch()
     write_list(tmp_path, {tmp_path / "é.jpg": "copies"}, {})
     assert [LeaveOut([tmp_path]).has(tmp_path / name) for name in ("é.jpg", "e\u0301.jpg")] == [True, False]
+
+
+ALIKE = ("cat/a\nb.jpg", r"cat/a\nb.jpg", "cat/a/nb.jpg")
+
+
+@pytest.mark.parametrize("listed", ALIKE)
+def test_of_names_that_only_escape_sequences_tell_apart_one_is_left_out(tmp_path, listed):
+    for name in ALIKE:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    write_list(tmp_path, {tmp_path / listed: "copies"}, {})
+    leave_out = LeaveOut([tmp_path])
+    assert [name for name in ALIKE if leave_out.has(tmp_path / name)] == [listed]
+
+
+@pytest.mark.parametrize("name", ["cat/a\nb.jpg", r"cat/a\nb.jpg", "cat/\\\n.jpg", r"cat/a\b.jpg"])
+def test_a_list_of_an_earlier_version_or_a_person_is_read(tmp_path, name):
+    """It has a backslash as it is."""
+    (tmp_path / "cat").mkdir()
+    (tmp_path / name).touch()
+    (tmp_path / NAME).write_text(f"{printable(name)}\n")
+    assert LeaveOut([tmp_path]).has(tmp_path / name)
 
 
 def test_a_list_of_all_images_of_a_class_is_refused(tmp_path):

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from classifier.errors import UserError
-from classifier.training.data.names import class_name, printable, quoted
+from classifier.training.data.names import class_name, escaped, printable, quoted, unescaped
 
 EMOJI = "\U0001f469\u200d\U0001f52c"
 
@@ -21,6 +21,28 @@ EMOJI = "\U0001f469\u200d\U0001f52c"
 def test_what_cannot_be_shown_is_escaped(text, shown):
     assert printable(text) == shown
     printable(text).encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("Käse, alt 狗", "Käse, alt 狗"),
+        (EMOJI, EMOJI),
+        (r"a\b c\xy\u00", r"a\b c\xy\u00"),
+        ("a\nb", r"a\nb"),
+        (r"a\nb", r"a\\nb"),
+        (r"a\\nb", r"a\\\\nb"),
+        ("\\\n", r"\\\n"),
+        (r"a\\b", r"a\\\\b"),
+        (r"\x0a \u2028 \U0001f469", r"\\x0a \\u2028 \\U0001f469"),
+        (os.fsdecode(b"a\xf1\\"), r"a\udcf1\\"),
+        ("\U000e0001\u2028", r"\U000e0001\u2028"),
+    ],
+)
+def test_no_two_names_are_written_alike(name, written):
+    assert escaped(name) == written
+    assert unescaped(written) == name
+    assert printable(written) == written
 
 
 def test_ten_names_are_quoted():
