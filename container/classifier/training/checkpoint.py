@@ -117,7 +117,9 @@ class Checkpoints:
         return False
 
     def _tidy(self) -> None:
-        others = [path.name for path in sorted(self.folder.parent.glob("*")) if path != self.folder]
+        # Beside them SageMaker puts files of its own, such as x.sagemaker-uploaded.
+        runs = (path for path in sorted(self.folder.parent.glob("run-*")) if path.is_dir())
+        others = [path.name for path in runs if path != self.folder]
         if others:
             logger.info(
                 "%s: left alone, since runs with other images, hyperparameters or weights own them: %s",

@@ -109,12 +109,14 @@ def observe(trainer: Trainer, outcome: Outcome, debugging: Debugging, folder: Pa
         logger.info("profile: %s", finding)
     debugging.write_json(folder / DEBUG_FILE)
     profile.write_json(folder / PROFILE_FILE, findings)
+    diverged = outcome.failure if isinstance(outcome.failure, Diverged) else None
     try:
         trainer.debugger.check_rules()
-    except UserError as error:
-        outcome.failure = outcome.failure or error
-    if isinstance(outcome.failure, Diverged) and debugging.found:
-        outcome.failure = UserError(f"{outcome.failure}; {sentence(debugging.found[0])}")
+    except UserError as error:  # of few steps the end comes before the rules have judged them
+        outcome.failure = UserError(f"{error} Then {diverged}") if diverged else outcome.failure or error
+    else:
+        if diverged and debugging.found:
+            outcome.failure = UserError(f"{diverged}; {sentence(debugging.found[0])}")
     if outcome.failure:
         outcome.ending = f"the job failed: {outcome.failure}"
     return Observed(debugging, profile, findings)

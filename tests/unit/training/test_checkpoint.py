@@ -160,6 +160,8 @@ def test_a_strangers_is_left_alone_and_said(checkpoints, caplog):
     caplog.set_level(logging.INFO)
     stranger = Checkpoints(checkpoints.folder.parent, "b" * 64, ALONE)
     save(stranger, 1, 2)
+    for marker in ("step-1.sagemaker-uploaded", f"{stranger.folder.name}.sagemaker-uploading", ".DS_Store"):
+        (checkpoints.folder.parent / marker).touch()  # no run owns SageMaker's own files, and others'
     assert loaded(checkpoints) is None
     assert caplog.messages == [
         f"{checkpoints.folder.parent}: left alone, since runs with other images, hyperparameters or weights own them: "
