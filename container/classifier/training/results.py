@@ -17,7 +17,7 @@ from classifier.training.checking.in_job import Checking
 from classifier.training.data.folders import Dataset
 from classifier.training.data.order import Order
 from classifier.training.data.readers import count_workers
-from classifier.training.debugging.debugger import Debugging
+from classifier.training.debugging.debugger import Debugger, Debugging
 from classifier.training.debugging.rules.verdicts import sentence
 from classifier.training.export_onnx import add_onnx
 from classifier.training.interrupt import Interrupt, Interrupted
@@ -32,6 +32,7 @@ from classifier.training.reporting.summary import Observed, Summary
 from classifier.training.trainer import Diverged, Outcome, Trainer
 
 logger = logging.getLogger(__name__)
+Failure = UserError | OSError | None
 
 
 def write_results(
@@ -109,17 +110,22 @@ def observe(trainer: Trainer, outcome: Outcome, debugging: Debugging, folder: Pa
         logger.info("profile: %s", finding)
     debugging.write_json(folder / DEBUG_FILE)
     profile.write_json(folder / PROFILE_FILE, findings)
-    diverged = outcome.failure if isinstance(outcome.failure, Diverged) else None
-    try:
-        trainer.debugger.check_rules()
-    except UserError as error:  # of few steps the end comes before the rules have judged them
-        outcome.failure = UserError(f"{error} Then {diverged}") if diverged else outcome.failure or error
-    else:
-        if diverged and debugging.found:
-            outcome.failure = UserError(f"{diverged}; {sentence(debugging.found[0])}")
+    outcome.failure = with_rules(outcome.failure, trainer.debugger, debugging)
     if outcome.failure:
         outcome.ending = f"the job failed: {outcome.failure}"
     return Observed(debugging, profile, findings)
+
+
+def with_rules(failure: Failure, debugger: Debugger, debugging: Debugging) -> Failure:
+    """Return the job's `failure`, or None, with what rules have found, the one that was to stop the job first."""
+    diverged = failure if isinstance(failure, Diverged) else None
+    try:
+        debugger.check_rules()
+    except UserError as error:  # of few steps the end comes before the rules have judged them
+        return UserError(f"{error} Then {diverged}") if diverged else failure or error
+    if diverged and debugging.found:
+        return UserError(f"{diverged}; {sentence(debugging.found[0])}")
+    return failure
 
 
 def report_on(summary: Summary, path: Path, interrupt: Interrupt) -> None:
