@@ -17,9 +17,9 @@ from classifier.layers import STEM, Convolution
 # Of a weight, on either side of 0. A processor without VNNI adds two products in 16 bits, where 2 x 63 x 255 is less
 # than 2^15: so all processors answer alike.
 WEIGHT_STEPS = 63
-# Of an input, up to the largest that was measured. The 255 of uint8 leave room for half as much again, so that an image
+# Of an input, up to the largest that was measured. The 255 of uint8 leave room for a quarter more, so that an image
 # beyond those measured is not cut off.
-INPUT_STEPS = 170
+INPUT_STEPS = 200
 
 
 class Graph:
