@@ -37,7 +37,7 @@ ADVICE = {
     FIRST_BATCHES: "images are decoded there; smaller image files, or more CPU cores and workers, help",
     TEST: "use fewer test images",
     LABELS: "all images pass through the network once more",
-    INT8: "use fewer validation images",
+    INT8: "some seconds of it are paid once a job, so train longer in one; the rest grows with the validation images",
     END: "the debugger still had steps to judge; set a longer save_interval, or debug=off",
 }
 LOOP = (FIRST_BATCHES, WAITING, STEPS, VALIDATION, SAVING)
