@@ -15,7 +15,7 @@ from classifier.artifact import Range
 from classifier.layers import STEM, Convolution
 
 # Of a weight, on either side of 0. A processor without VNNI adds two products in 16 bits, where 2 x 63 x 255 is less
-# than 2^15: so all processors answer alike.
+# than 2^15: so it computes the same as others.
 WEIGHT_STEPS = 63
 # Of an input, up to the largest that was measured. The 255 of uint8 leave room for a quarter more, so that an image
 # beyond those measured is not cut off.
