@@ -98,7 +98,9 @@ def prove(settings: Namespace) -> None:
     if taken is None and here and not places.run_folder(job).exists():
         raise places.no_run("job", job, proving.FILE)
     if taken is None:
-        raise UserError(f"{job} has no sample of answers in its output; accepted: a job with answers_sample above 0")
+        raise UserError(
+            f"{job} has no sample of answers in its output; accepted: a job that has ended, with answers_sample above 0"
+        )
     answers = list(ask(settings, proving.asked(taken), proving.ATTRIBUTES))
     proving.prove(taken, answers, "the server" if here else "the endpoint")
 

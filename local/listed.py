@@ -25,19 +25,19 @@ class Listed:
     def find(self, row: Mapping[str, str], where: str) -> tuple[Phase, int]:
         """Return phase and position of a row's image: validation may be set aside from train, and by another seed.
 
-        Raises UserError if there is none, or if several have the name that an earlier version gave them.
+        Raises UserError if there is none, or if it may be several, since an earlier version gave them one name.
         """
         aside = self.dataset.split_from_train and row["phase"] != "test"
         phases = ("train", "validation") if aside else (row["phase"],)
-        for known in (self.now, self.earlier):
-            found = [(phase, at) for phase in phases for at in known.get((phase, row["file"]), ())]
-            if len(found) > 1:
-                raise UserError(
-                    f"{where}: {shown(row['file'])} may be any of {plural(len(found), 'image')}; "
-                    "accepted: no mark, the file moved by hand"
-                )
-            for phase, at in found:
-                return self.dataset.phase(phase), at
+        keys = [(phase, row["file"]) for phase in phases]
+        found = {(key[0], at) for key in keys for known in (self.now, self.earlier) for at in known.get(key, ())}
+        if len(found) > 1:
+            raise UserError(
+                f"{where}: {shown(row['file'])} may be any of {plural(len(found), 'image')}; "
+                "accepted: no mark, the file moved by hand"
+            )
+        for phase, at in found:
+            return self.dataset.phase(phase), at
         raise UserError(
             f"{where}: {shown(row['file'])} is not among the {row['phase']} images; "
             "accepted: the job's own folder, and images in it that leave_out.txt does not name"

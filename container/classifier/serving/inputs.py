@@ -39,7 +39,7 @@ KEYS = ("images", "k", "explain")
 EXAMPLE = '{"images": ["base64 of a JPEG, PNG or WebP file", ...], "k": 5}'
 FORM = f"an object with images, k and explain, as in {EXAMPLE}, not pixels"
 _NOT_BLANK = re.compile(rb"\S[^\n]*")
-_JSON = re.compile(rb"(\xef\xbb\xbf)?\s*[\[{]")
+_JSON = re.compile(rb"(\xef\xbb\xbf)?\s*[\[{\"]")
 _TEXT = re.compile(rb"[\t\n\r -~]+")
 
 

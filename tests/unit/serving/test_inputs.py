@@ -281,6 +281,15 @@ def test_json_without_its_content_type(client, content_type):
     assert post(client, json.dumps(value, indent=1).encode(), content_type).json == post_json(client, value).json
 
 
+@pytest.mark.parametrize("content_type", ["text/plain", "application/octet-stream", "image/png", None])
+def test_a_json_string_without_its_content_type(client, content_type):
+    escaped = json.dumps(base64_of(JPEG)[0]).replace("/", r"\/")  # as PHP writes it
+    assert r"\/" in escaped
+    assert post(client, escaped.encode(), content_type).json == post(client, JPEG).json
+    sentence = "is not valid base64: it is where a file is"
+    assert_error(post(client, b'"s3://bucket/a.jpg"', content_type), 400, sentence)
+
+
 @pytest.mark.parametrize("text", ["picture.jpg", "https://example.com/a.jpg", "<html>", str(JPEG), "QUJD"])
 def test_text_that_is_no_image_is_named(client, text):
     response = post(client, text.encode(), "text/plain")

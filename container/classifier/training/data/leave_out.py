@@ -36,7 +36,7 @@ class LeaveOut:
                 continue
             named = {line.removeprefix("./") for line in lines if (text := line.strip()) and text[0] != "#"}
             self.lists[folder] = named
-            self.alike[folder] = {os.path.relpath(folder / _alike(line), folder): line for line in named}
+            self.alike[folder] = {_inside(folder, _alike(line)): line for line in named}
 
     def has(self, path: Path) -> bool:
         """Return whether a list names this image."""
@@ -75,7 +75,16 @@ def _alike(name: str) -> str:
 def _is_anothers(folder: Path, line: str, path: Path) -> bool:
     """Return whether a line, which looks like `path`, is the name of another image, or else the path of one."""
     meant = next((folder / text for text in (unescaped(line), line) if os.path.lexists(folder / text)), None)
-    return meant is not None and os.path.relpath(meant, folder) != os.path.relpath(path, folder)
+    return meant is not None and _inside(folder, str(meant)) != os.path.relpath(path, folder)
+
+
+def _inside(folder: Path, text: str) -> str:
+    """Return the path in `folder` that a line means; an absolute one may name the folder by another path than ours."""
+    path = Path(os.path.normpath(folder / text))
+    for above in path.parents if Path(text).is_absolute() and "\0" not in text else ():
+        if os.path.realpath(above) == os.path.realpath(folder):
+            return os.path.relpath(path, above)
+    return os.path.relpath(path, folder)
 
 
 def write_list(folder: Path, left_out: Mapping[Path, str], doubtful: Mapping[Path, str]) -> Path:

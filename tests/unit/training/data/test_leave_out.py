@@ -33,6 +33,17 @@ def test_a_list_in_the_channel_of_a_phase(tmp_path):
     assert len(read_dataset(channels, seed=0).test) == 9
 
 
+@pytest.mark.parametrize(("named_by", "read_by"), [("photos", "link"), ("link", "photos"), ("photos", "photos")])
+def test_an_absolute_path_may_name_the_folder_by_another_path(tmp_path, named_by, read_by):
+    """As that of a job does, whose folder of images is a link."""
+    folder = touch_images(tmp_path / "photos", cat=5, dog=5)
+    (tmp_path / "link").symlink_to(folder)
+    (folder / NAME).write_text(f"{tmp_path / named_by}/cat/000.jpg\n")
+    dataset = read_dataset({"train": tmp_path / read_by}, seed=0)
+    assert dataset.notes == (f"1 image left out, as {tmp_path / read_by / NAME} says",)
+    assert "cat/000.jpg" not in dataset.train.files + dataset.validation.files
+
+
 def test_a_list_reached_by_a_link(tmp_path):
     folder = touch_images(tmp_path / "photos", cat=5, dog=5)
     (folder / NAME).write_text("cat/000.jpg\n")
