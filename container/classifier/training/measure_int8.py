@@ -55,12 +55,12 @@ def add_int8(folder: Path, validation: Batches, validated: Evaluation, interrupt
     images = interrupt.watch(validation.pixels_of(order))
     first = list(islice(images, RANGE_IMAGES))
     observed = Engine(engine.read(onnx_network.build_observed(about, weights, measure)), "fp32", cores)
-    ranges, seen, exact = observe(observed, first)
+    ranges, given, exact = observe(observed, first)
     if not first or not all(np.isfinite(ranges[name]).all() for name in CONVOLUTIONS):
         return
-    rounded = {
-        name: round_weights(fold(weights, CONVOLUTIONS[name], about.eps)[0], np.concatenate(patches))
-        for name, patches in seen.items()
+    rounded = {  # what was kept for a layer, tens of MB, is free after it
+        name: round_weights(fold(weights, CONVOLUTIONS[name], about.eps)[0], np.concatenate(given.pop(name)))
+        for name in tuple(given)
     }
     network = onnx_network.build(about, weights, ranges, measure, rounded)
     run = Engine(engine.read(network), "int8", cores).open()
@@ -126,7 +126,7 @@ def observe(network: Engine, images: list[Image]) -> tuple[dict[str, Range], dic
     weights are rounded.
     """
     ranges: dict[str, Range] = dict.fromkeys(CONVOLUTIONS, (0.0, 0.0))
-    seen: dict[str, list[np.ndarray]] = {name: [] for name in CONVOLUTIONS if name != STEM}
+    given: dict[str, list[np.ndarray]] = {name: [] for name in CONVOLUTIONS if name != STEM}
     unlikeness, run, random = [NONE], network.open(), np.random.default_rng(0)
     for _, pixels in images:  # one at a time: the inputs of all convolutions are 150 MB for an image of 1024 px
         found = run(pixels[None])
@@ -134,10 +134,10 @@ def observe(network: Engine, images: list[Image]) -> tuple[dict[str, Range], dic
             # numpy's, which keep a value that is not a number.
             new_low, new_high = np.minimum(low, found[f"{name}.low"]), np.maximum(high, found[f"{name}.high"])
             ranges[name] = float(new_low), float(new_high)
-        for name, some in seen.items():
+        for name, some in given.items():
             some.append(patches(found[f"{name}.input"][0], CONVOLUTIONS[name], random))
         unlikeness.append(found.get(UNLIKENESS, NONE))
-    return ranges, seen, np.concatenate(unlikeness)
+    return ranges, given, np.concatenate(unlikeness)
 
 
 def limit_in_int8(unlikeness: np.ndarray, exact: np.ndarray) -> float:

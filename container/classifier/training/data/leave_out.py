@@ -81,9 +81,11 @@ def _is_anothers(folder: Path, line: str, path: Path) -> bool:
 def _inside(folder: Path, text: str) -> str:
     """Return the path in `folder` that a line means; an absolute one may name the folder by another path than ours."""
     path = Path(os.path.normpath(folder / text))
-    for above in path.parents if Path(text).is_absolute() and "\0" not in text else ():
-        if os.path.realpath(above) == os.path.realpath(folder):
-            return os.path.relpath(path, above)
+    if Path(text).is_absolute() and "\0" not in text:
+        real = os.path.realpath(folder)
+        for above in path.parents:
+            if os.path.realpath(above) == real:
+                return os.path.relpath(path, above)
     return os.path.relpath(path, folder)
 
 
